@@ -1,0 +1,252 @@
+/* Every kernel of microweights: its prototype and its contract.
+ *
+ * The build reads this file as it stands, twice: with `real` = float and `_real` = `_f32`, with `real` = double and
+ * `_real` = `_f64`. So `mw_exp_real` below is `mw_exp_f32` and `mw_exp_f64` to a caller; each of them picks, at run time,
+ * the build for the best instruction set of the machine. Prototypes without `real` exist once.
+ *
+ * What holds for all of them:
+ *   - Buffers come from the caller and hold as many elements as the formula says; an output may be the very same buffer
+ *     as an input where the comment says "in place", and otherwise overlaps none.
+ *   - Arrays are C-contiguous unless a struct gives strides. Strides count elements, not bytes.
+ *   - No kernel keeps state between calls, takes a Python lock, or fails: whatever could be wrong is checked before.
+ *   - The result does not depend on the number of threads, bit for bit.
+ */
+
+/* ---- geometry -------------------------------------------------------------------------------------------------- */
+
+/* How an element-wise kernel walks its operands: ndim nested loops over shape[0..ndim), the last one innermost.
+ * stride[0] belongs to the output, stride[1], [2], [3] to the inputs in order; stride 0 repeats an operand (broadcasting). */
+typedef struct {
+    int64_t size;              /* product of shape */
+    int64_t ndim;              /* 1 to 8 */
+    int64_t shape[8];
+    int64_t stride[4][8];
+} mw_walk;
+
+/* A reduction of an array of shape (outer, count, inner) over its middle axis; the result has shape (outer, inner). */
+typedef struct {
+    int64_t outer, count, inner;
+    double scale;              /* a sum is multiplied by it: 1 / count makes it a mean */
+} mw_reduction;
+
+/* A matrix worked on row by row. */
+typedef struct {
+    int64_t rows, columns;
+    int64_t dz_stride;         /* from one row's dz to the next; 0: all rows share one */
+} mw_rows;
+
+/* Rows taken by index: row i of the result is row index[i] of a source of source_rows rows. */
+typedef struct {
+    int64_t rows, row_size;    /* row_size in bytes for mw_gather, in elements for mw_scatter_add */
+    int64_t source_rows;
+} mw_indexing;
+
+/* One parameter of a model as the update rules see it: n weights, their gradient and up to three arrays of state. */
+typedef struct {
+    void *weights;
+    const void *gradient;
+    void *slot[3];
+    int64_t n;
+} mw_parameter;
+
+/* The numbers of an update rule. They live in a buffer, so that a recorded step sees them change. */
+typedef struct {
+    double learning_rate;
+    double momentum, nesterov;             /* nesterov: 0 or 1 */
+    double beta_1, beta_2, rho, epsilon;
+    double centered;                       /* 0 or 1 */
+    double l1, l2;                         /* coupled: added to the gradient, l1 * sign(w) + l2 * w */
+    double weight_decay;                   /* decoupled: w is first scaled by 1 - learning_rate * weight_decay */
+    double step;                           /* updates done so far; the Adam kernel adds 1 */
+} mw_hyper;
+
+/* C = activation(A @ B + bias), once per item of a batch: A is m×k, B is k×n, C is m×n and bias has n elements.
+ * A and B have any strides (so a transpose costs nothing; 0 repeats); a row of C is contiguous. */
+typedef struct {
+    int64_t m, n, k;
+    int64_t a_row, a_col;      /* from A[i, p] to A[i+1, p] and to A[i, p+1] */
+    int64_t b_row, b_col;
+    int64_t c_row;             /* from C[i, j] to C[i+1, j] */
+    int64_t batch, a_batch, b_batch, c_batch;
+    int32_t accumulate;        /* 1: C += A @ B; bias and activation are then not applied */
+    int32_t activation;        /* an mw_activation */
+} mw_gemm_plan;
+
+enum mw_activation { MW_LINEAR, MW_RELU, MW_SIGMOID, MW_TANH };
+
+/* ---- matrix product -------------------------------------------------------------------------------------------- */
+
+/* C = activation(A @ B + bias); bias may be NULL. With k = 0 the product is zero. C overlaps neither A nor B. */
+void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan);
+
+/* ---- element-wise: z = f(x), z = f(x, y), in place if the strides are the same ----------------------------------- */
+
+/* z = x */
+void mw_copy_real(const real *x, real *z, const mw_walk *walk);
+/* z = -x */
+void mw_negative_real(const real *x, real *z, const mw_walk *walk);
+/* z = |x| */
+void mw_absolute_real(const real *x, real *z, const mw_walk *walk);
+/* z = -1, 0 or 1, the sign of x; NaN stays NaN */
+void mw_sign_real(const real *x, real *z, const mw_walk *walk);
+/* z = x² */
+void mw_square_real(const real *x, real *z, const mw_walk *walk);
+/* z = √x; NaN below 0 */
+void mw_sqrt_real(const real *x, real *z, const mw_walk *walk);
+/* z = eˣ */
+void mw_exp_real(const real *x, real *z, const mw_walk *walk);
+/* z = ln x; -inf at 0, NaN below */
+void mw_log_real(const real *x, real *z, const mw_walk *walk);
+/* z = max(x, 0) */
+void mw_relu_real(const real *x, real *z, const mw_walk *walk);
+/* z = 1 / (1 + e⁻ˣ) */
+void mw_sigmoid_real(const real *x, real *z, const mw_walk *walk);
+/* z = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ) */
+void mw_tanh_real(const real *x, real *z, const mw_walk *walk);
+/* z = 2/√π ∫₀ˣ exp(-t²) dt */
+void mw_erf_real(const real *x, real *z, const mw_walk *walk);
+/* z = x Φ(x) = x (1 + erf(x / √2)) / 2    (Hendrycks & Gimpel 2016, not its tanh approximation) */
+void mw_gelu_real(const real *x, real *z, const mw_walk *walk);
+/* z = ln(1 + eˣ) */
+void mw_softplus_real(const real *x, real *z, const mw_walk *walk);
+
+/* z = x + y */
+void mw_add_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = x - y */
+void mw_subtract_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = x y */
+void mw_multiply_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = x / y */
+void mw_divide_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = xʸ, as C's pow */
+void mw_power_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = max(x, y); NaN if either is */
+void mw_maximum_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = min(x, y); NaN if either is */
+void mw_minimum_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = (x - y)² */
+void mw_squared_error_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = ln(1 + eˣ) - x y: the cross-entropy of the target y in [0, 1] and the probability sigmoid(x) */
+void mw_binary_cross_entropy_real(const real *x, const real *y, real *z, const mw_walk *walk);
+
+/* dx of z = relu(x):     dx = 0 where z <= 0, else dz */
+void mw_relu_grad_real(const real *dz, const real *z, real *dx, const mw_walk *walk);
+/* dx of z = sigmoid(x):  dx = dz z (1 - z) */
+void mw_sigmoid_grad_real(const real *dz, const real *z, real *dx, const mw_walk *walk);
+/* dx of z = tanh(x):     dx = dz (1 - z²) */
+void mw_tanh_grad_real(const real *dz, const real *z, real *dx, const mw_walk *walk);
+/* dx of z = gelu(x):     dx = dz (Φ(x) + x φ(x)),  φ(x) = exp(-x²/2) / √(2π) */
+void mw_gelu_grad_real(const real *dz, const real *x, real *dx, const mw_walk *walk);
+/* dx of z = squared_error(x, y):         dx = 2 dz (x - y) */
+void mw_squared_error_grad_real(const real *dz, const real *x, const real *y, real *dx, const mw_walk *walk);
+/* dx of z = binary_cross_entropy(x, y):  dx = dz (sigmoid(x) - y) */
+void mw_binary_cross_entropy_grad_real(const real *dz, const real *x, const real *y, real *dx, const mw_walk *walk);
+
+/* z = x < y, as 0 or 1; false where either is NaN */
+void mw_less_real(const real *x, const real *y, uint8_t *z, const mw_walk *walk);
+/* z = x <= y */
+void mw_less_equal_real(const real *x, const real *y, uint8_t *z, const mw_walk *walk);
+/* z = x == y */
+void mw_equal_real(const real *x, const real *y, uint8_t *z, const mw_walk *walk);
+/* z = x != y; true where either is NaN */
+void mw_not_equal_real(const real *x, const real *y, uint8_t *z, const mw_walk *walk);
+/* z = x where the condition is not 0, else y */
+void mw_where_real(const uint8_t *condition, const real *x, const real *y, real *z, const mw_walk *walk);
+
+/* z = x converted to real, x being of the named type */
+void mw_cast_bool_real(const uint8_t *x, real *z, const mw_walk *walk);
+void mw_cast_int32_real(const int32_t *x, real *z, const mw_walk *walk);
+void mw_cast_int64_real(const int64_t *x, real *z, const mw_walk *walk);
+void mw_cast_float32_real(const float *x, real *z, const mw_walk *walk);
+void mw_cast_float64_real(const double *x, real *z, const mw_walk *walk);
+
+/* ---- reductions -------------------------------------------------------------------------------------------------- */
+
+/* z = scale * Σ x, pairwise over blocks of 1,024 elements (Higham 1993) along contiguous runs */
+void mw_sum_real(const real *x, real *z, const mw_reduction *plan);
+/* z = max x; NaN if any is. count > 0 */
+void mw_max_real(const real *x, real *z, const mw_reduction *plan);
+/* z = min x; NaN if any is. count > 0 */
+void mw_min_real(const real *x, real *z, const mw_reduction *plan);
+/* z = the first index of the maximum along contiguous rows; of the first NaN if there is one. inner = 1, count > 0 */
+void mw_argmax_real(const real *x, int64_t *z, const mw_reduction *plan);
+/* z = the first index of the minimum, likewise */
+void mw_argmin_real(const real *x, int64_t *z, const mw_reduction *plan);
+
+/* ---- rows of probabilities --------------------------------------------------------------------------------------- */
+
+/* z = exp(x - max x) / Σ exp(x - max x), row by row; in place */
+void mw_softmax_real(const real *x, real *z, const mw_rows *plan);
+/* z = x - max x - ln Σ exp(x - max x), row by row; in place */
+void mw_log_softmax_real(const real *x, real *z, const mw_rows *plan);
+/* dx of z = softmax(x):      dx = z (dz - Σ dz z) */
+void mw_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan);
+/* dx of z = log_softmax(x):  dx = dz - exp(z) Σ dz */
+void mw_log_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan);
+/* loss[i] = ln Σ exp(x[i]) - x[i, label[i]]; NaN where the label is none of the columns */
+void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, const mw_rows *plan);
+/* dx = dz[i] (softmax(x[i]) - onehot(label[i])) */
+void mw_sparse_cross_entropy_grad_real(const real *dz, const real *x, const int64_t *label, real *dx, const mw_rows *plan);
+/* loss[i] = Σ target[i, j] (ln Σ exp(x[i]) - x[i, j]) */
+void mw_cross_entropy_real(const real *x, const real *target, real *loss, const mw_rows *plan);
+/* dx = dz[i] (softmax(x[i]) Σ target[i] - target[i]) */
+void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *target, real *dx, const mw_rows *plan);
+
+/* ---- rows by index ----------------------------------------------------------------------------------------------- */
+
+/* out[i] = source[index[i]]; every index lies in 0 .. source_rows - 1 */
+void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const mw_indexing *plan);
+/* out[index[i]] += dz[i], in the order of i; out has source_rows rows */
+void mw_scatter_add_real(const real *dz, const int64_t *index, real *out, const mw_indexing *plan);
+
+/* ---- updates: one pass over all parameters ----------------------------------------------------------------------- */
+
+/* For every rule, g is the gradient + l1 sign(w) + l2 w, and w has been scaled by 1 - learning_rate * weight_decay. */
+
+/* w -= lr g;  with momentum (slot 0):  v = momentum v - lr g,  w += v,  or with Nesterov's:  w += momentum v - lr g */
+void mw_sgd_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+/* m += (1-β₁)(g - m),  v += (1-β₂)(g² - v),  w -= lr √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + ε)    (Kingma & Ba 2015); slots m, v */
+void mw_adam_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+/* v = ρ v + (1-ρ) g²,  d = lr g / √(v + ε), centered (slot 2: a = ρ a + (1-ρ) g): / √(v - a² + ε);  with momentum (slot 1):
+ * m = momentum m + d, d = m;  w -= d    (Hinton 2012; Graves 2013) */
+void mw_rmsprop_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+/* a += g²,  w -= lr g / √(a + ε)    (Duchi et al. 2011); slot a */
+void mw_adagrad_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+
+/* ---- random numbers: Philox4x32-10 (Salmon et al. 2011) ------------------------------------------------------------ */
+
+/* state[0] is the key, state[1] the counter, which is moved on by the blocks of four 32-bit words that were used. Number i
+ * comes from its own counter, so that the stream is the same for any number of threads. */
+
+/* z uniform in [low, high) */
+void mw_uniform_real(uint64_t *state, real *z, int64_t n, double low, double high);
+/* z normal (Box & Muller 1958) */
+void mw_normal_real(uint64_t *state, real *z, int64_t n, double mean, double deviation);
+/* z = value with probability p, else 0 */
+void mw_bernoulli_real(uint64_t *state, real *z, int64_t n, double p, double value);
+
+/* ---- questions with an answer: called by the door itself, never part of a recorded program ------------------------- */
+
+/* The first i with x[i] infinite or NaN, or -1 */
+int64_t mw_first_nonfinite_real(const real *x, int64_t n);
+/* The first i with label[i] outside 0 .. classes - 1, or -1 */
+int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes);
+/* bias + Σ weights[i] inputs[i], added from left to right: the neuron of the scalar engine */
+double mw_weighted_sum(const double *weights, const double *inputs, int64_t n, double bias);
+
+/* ---- the machine --------------------------------------------------------------------------------------------------- */
+
+/* Instruction sets of this library: 0 baseline, 1 AVX2 with FMA, 2 AVX-512. */
+/* The best one that both the machine and this build have */
+int mw_best_isa(void);
+/* Switches all kernels to it; it is at most mw_best_isa() */
+void mw_set_isa(int isa);
+/* The one in use */
+int mw_isa(void);
+/* How many threads a kernel may use, at least 1 */
+void mw_set_threads(int threads);
+/* The same; 1 in a child after fork */
+int mw_threads(void);
+/* The compiler that built this library, and whether it has OpenMP */
+const char *mw_compiler(void);
+int mw_has_openmp(void);

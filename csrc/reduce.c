@@ -1,0 +1,169 @@
+/* Reductions over one axis of (outer, count, inner): sums, maxima, minima and where these stand.
+ *
+ * One body serves all: `f` joins two vectors of partial results. The order of joining is fixed by the shape alone. */
+#include "simd.h"
+#include "kernels.h"
+#include "runtime.h"
+
+enum { RUN = 1024, LEAVES = 64, ROWS_AT_ONCE = 128, STRIP = 4, REDUCE_GRAIN = 65536 };
+
+typedef vec join_function(vec, vec);
+
+INLINE real join(real x, real y, join_function *f) { return f(splat(x), splat(y))[0]; }
+
+/* ---- contiguous runs: inner = 1 ------------------------------------------------------------------------------------ */
+
+/* A run of 1 <= n <= RUN elements, in four interleaved chains so that no join waits for the one before. */
+INLINE real reduce_run(const real *x, int64_t n, join_function *f) {
+    if (n < LANES) {
+        real all = x[0];
+        for (int64_t i = 1; i < n; i++) all = join(all, x[i], f);
+        return all;
+    }
+    int64_t i = LANES;
+    vec all = load(x);
+    if (n >= 4 * LANES) {
+        vec b = load(x + LANES), c = load(x + 2 * LANES), d = load(x + 3 * LANES);
+        for (i = 4 * LANES; i + 4 * LANES <= n; i += 4 * LANES) {
+            all = f(all, load(x + i));
+            b = f(b, load(x + i + LANES));
+            c = f(c, load(x + i + 2 * LANES));
+            d = f(d, load(x + i + 3 * LANES));
+        }
+        all = f(f(all, b), f(c, d));
+    }
+    for (; i + LANES <= n; i += LANES) all = f(all, load(x + i));
+    real result = join_lanes(all, f);
+    for (; i < n; i++) result = join(result, x[i], f);
+    return result;
+}
+
+/* Halves until a run is short: rounding errors grow with log n, not with n (pairwise summation, Higham 1993). */
+INLINE int64_t first_half(int64_t n) { return (n / 2 + RUN - 1) / RUN * RUN; }
+
+#define PAIRWISE(name, f) static real name##_pairwise(const real *x, int64_t n) { if (n <= RUN) return reduce_run(x, n, f); int64_t half = first_half(n); return join(name##_pairwise(x, half), name##_pairwise(x + half, n - half), f); }
+
+/* The part of a run that a leaf of the tree of halves covers; the tree has LEAVES leaves, numbered from the left. */
+static void leaf_range(int64_t n, int64_t leaf, int64_t *start, int64_t *length) {
+    *start = 0;
+    for (int64_t bit = LEAVES / 2; bit > 0; bit /= 2) {
+        int64_t half = first_half(n);
+        if (leaf & bit) { *start += half; n -= half; } else { n = half; }
+    }
+    *length = n;
+}
+
+/* One long run on several threads: the top of the same tree of halves, its leaves computed side by side. */
+INLINE real reduce_long(const real *x, int64_t n, int64_t threads, real (*pairwise)(const real *, int64_t), join_function *f) {
+    if (threads == 1 || n < 2 * LEAVES * RUN) return pairwise(x, n);
+    real partial[LEAVES];
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+    for (int64_t leaf = 0; leaf < LEAVES; leaf++) {
+        int64_t start, length;
+        leaf_range(n, leaf, &start, &length);
+        partial[leaf] = pairwise(x + start, length);
+    }
+    for (int64_t step = 1; step < LEAVES; step *= 2)
+        for (int64_t i = 0; i < LEAVES; i += 2 * step) partial[i] = join(partial[i], partial[i + step], f);
+    return partial[0];
+}
+
+/* ---- columns: inner > 1 ---------------------------------------------------------------------------------------------- */
+
+/* `strips` vectors of columns, kept in registers on the way down the rows. Every ROWS_AT_ONCE rows the partial results are
+ * joined to the total, which keeps long sums exact. A row has `left` elements from x on: a vector may read on into the next
+ * row, whose lanes nobody looks at, but not past the last. */
+INLINE void reduce_strip(const real *x, int64_t count, int64_t inner, int64_t left, vec *total, int64_t strips, join_function *f) {
+    for (int64_t row = 0; row < count;) {
+        int64_t first = row, end = row + ROWS_AT_ONCE < count ? row + ROWS_AT_ONCE : count;
+        vec part[STRIP];
+        for (; row < end; row++)
+            for (int64_t s = 0; s < strips; s++) {
+                const real *here = x + row * inner + s * LANES;
+                int64_t readable = (count - 1 - row) * inner + left - s * LANES;
+                vec v = readable >= LANES ? load(here) : load_first(here, readable);
+                part[s] = row == first ? v : f(part[s], v);
+            }
+        for (int64_t s = 0; s < strips; s++) total[s] = first == 0 ? part[s] : f(total[s], part[s]);
+    }
+}
+
+/* Columns [begin, end) of one matrix of count rows. */
+INLINE void reduce_columns(const real *x, real *z, const mw_reduction *plan, int64_t begin, int64_t end, join_function *f) {
+    vec total[STRIP], scale = splat((real)plan->scale);
+    int64_t j = begin, count = plan->count, inner = plan->inner;
+    for (; j + STRIP * LANES <= end; j += STRIP * LANES) {
+        reduce_strip(x + j, count, inner, inner - j, total, STRIP, f);
+        for (int64_t s = 0; s < STRIP; s++) store(z + j + s * LANES, total[s] * scale);
+    }
+    for (; j < end; j += LANES) {
+        reduce_strip(x + j, count, inner, inner - j, total, 1, f);
+        if (end - j >= LANES) store(z + j, total[0] * scale);
+        else store_first(z + j, total[0] * scale, end - j);
+    }
+}
+
+/* ---- both together --------------------------------------------------------------------------------------------------- */
+
+INLINE void reduce(const real *x, real *z, const mw_reduction *plan, real (*pairwise)(const real *, int64_t), join_function *f) {
+    int64_t outer = plan->outer, count = plan->count, inner = plan->inner;
+    int64_t threads = mw_threads_for(outer * count * inner, REDUCE_GRAIN);
+    if (count == 0) {                                        /* only a sum may be empty */
+        memset(z, 0, (size_t)(outer * inner) * sizeof *z);
+    } else if (inner == 1 && outer == 1) {
+        z[0] = reduce_long(x, count, threads, pairwise, f) * (real)plan->scale;
+    } else if (inner == 1) {
+#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
+        for (int64_t o = 0; o < outer; o++) z[o] = pairwise(x + o * count, count) * (real)plan->scale;
+    } else if (outer >= threads) {
+#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
+        for (int64_t o = 0; o < outer; o++)
+            reduce_columns(x + o * count * inner, z + o * inner, plan, 0, inner, f);
+    } else {
+        for (int64_t o = 0; o < outer; o++)
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+            for (int64_t t = 0; t < threads; t++)
+                reduce_columns(x + o * count * inner, z + o * inner, plan, inner * t / threads, inner * (t + 1) / threads, f);
+    }
+}
+
+#define REDUCTION(name, f) PAIRWISE(name, f) void mw_##name##_real(const real *x, real *z, const mw_reduction *plan) { reduce(x, z, plan, name##_pairwise, f); }
+
+REDUCTION(sum, vadd)
+REDUCTION(max, vmax)
+REDUCTION(min, vmin)
+
+/* ---- where the extreme stands ------------------------------------------------------------------------------------------ */
+
+/* The first i with x[i] == value, or for a NaN the first NaN. There is one. */
+static int64_t first_index(const real *x, real value) {
+    int64_t i = 0;
+    if (value == value) while (x[i] != value) i++;
+    else while (x[i] == x[i]) i++;
+    return i;
+}
+
+INLINE void reduce_index(const real *x, int64_t *z, const mw_reduction *plan, real (*pairwise)(const real *, int64_t)) {
+    int64_t count = plan->count;
+    int64_t threads = mw_threads_for(plan->outer * count, REDUCE_GRAIN);
+#pragma omp parallel for num_threads((int)threads) if (threads > 1 && plan->outer > 1) schedule(static)
+    for (int64_t o = 0; o < plan->outer; o++) {
+        const real *row = x + o * count;
+        z[o] = first_index(row, pairwise(row, count));
+    }
+}
+
+void mw_argmax_real(const real *x, int64_t *z, const mw_reduction *plan) { reduce_index(x, z, plan, max_pairwise); }
+void mw_argmin_real(const real *x, int64_t *z, const mw_reduction *plan) { reduce_index(x, z, plan, min_pairwise); }
+
+/* x - x is 0 for every finite x, and NaN otherwise. */
+int64_t mw_first_nonfinite_real(const real *x, int64_t n) {
+    for (int64_t i = 0; i < n;) {
+        int64_t end = i + RUN < n ? i + RUN : n;
+        int bad = 0;
+        for (int64_t j = i; j < end; j++) bad |= x[j] - x[j] != 0;
+        for (; bad && i < end; i++) if (x[i] - x[i] != 0) return i;
+        i = end;
+    }
+    return -1;
+}

@@ -1,0 +1,16 @@
+/* What every kernel may ask of the machine: threads and scratch memory. Compiled once, for the baseline. */
+#ifndef MW_RUNTIME_H
+#define MW_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* How many threads a piece of work deserves: 1 below `grain` operations per thread, at most what mw_set_threads allows,
+ * and 1 in a child after fork. Results never depend on it. */
+int64_t mw_threads_for(int64_t operations, int64_t grain);
+
+/* Scratch memory of the calling thread, at least `bytes` long, aligned to 64, kept until the thread ends or asks for more.
+ * One piece per thread: a second call may move the first. NULL when memory is out: the caller then takes a path without it. */
+void *mw_scratch(size_t bytes);
+
+#endif

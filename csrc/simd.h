@@ -1,0 +1,75 @@
+/* The vector type that every kernel is written in.
+ *
+ * Each kernel is written once, for an element type `real` (float or double) and a vector `vec` of LANES of them, in the
+ * vector extension of GCC and Clang: `x + y`, `x * y` and `x < y` act on all lanes. The build compiles every kernel for
+ * each element type and instruction set, with these three names given on the command line:
+ *
+ *   MW_DOUBLE        0: real is float, 1: real is double
+ *   MW_VECTOR_BYTES  16 (SSE2, NEON), 32 (AVX2) or 64 (AVX-512)
+ *   MW_REGISTERS     vector registers of the instruction set: 16 or 32
+ */
+#ifndef MW_SIMD_H
+#define MW_SIMD_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if MW_DOUBLE
+typedef double real;
+typedef int64_t bits;             /* an integer as wide as real */
+#define REAL(literal) literal
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#else
+typedef float real;
+typedef int32_t bits;
+#define REAL(literal) literal##f
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#endif
+
+#define LANES ((int64_t)(MW_VECTOR_BYTES / sizeof(real)))
+
+typedef real vec __attribute__((vector_size(MW_VECTOR_BYTES)));
+typedef bits ivec __attribute__((vector_size(MW_VECTOR_BYTES)));    /* also the mask that a comparison of vecs yields: 0 or -1 */
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* memcpy is how C spells an unaligned load; it compiles to one instruction. */
+INLINE vec load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
+INLINE void store(real *p, vec v) { memcpy(p, &v, sizeof v); }
+INLINE vec splat(real x) { return x - (vec){0}; }                   /* x - 0 keeps the sign of -0, x + 0 would not */
+
+/* The first n lanes, n < LANES: what lies beyond them in memory is neither read nor written. */
+INLINE vec load_first(const real *p, int64_t n) { vec v = {0}; memcpy(&v, p, (size_t)n * sizeof *p); return v; }
+INLINE void store_first(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof *p); }
+
+INLINE ivec as_bits(vec v) { ivec i; memcpy(&i, &v, sizeof i); return i; }
+INLINE vec as_real(ivec i) { vec v; memcpy(&v, &i, sizeof v); return v; }
+
+/* mask ? x : y, lane by lane */
+INLINE vec select(ivec mask, vec x, vec y) { return as_real((mask & as_bits(x)) | (~mask & as_bits(y))); }
+
+/* As NumPy's maximum and minimum: a NaN on either side comes through. */
+INLINE vec vmax(vec x, vec y) { return select((x > y) | (x != x), x, y); }
+INLINE vec vmin(vec x, vec y) { return select((x < y) | (x != x), x, y); }
+
+INLINE vec vabs(vec x) { return as_real(as_bits(x) & ~as_bits(splat(REAL(-0.0)))); }
+
+INLINE vec vsign(vec x) { return select(x > 0, splat(1), select(x < 0, splat(-1), x)); }
+
+INLINE vec vadd(vec x, vec y) { return x + y; }
+
+/* f over all lanes (f: vadd, vmax, vmin), by halves: always in the same order. */
+INLINE real join_lanes(vec v, vec (*f)(vec, vec)) {
+    real a[2 * LANES];
+    for (int64_t half = LANES / 2; half > 0; half /= 2) {
+        store(a, v);
+        v = f(v, load(a + half));                                   /* lanes beyond `half` are not looked at again */
+    }
+    return v[0];
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* The update rules: one pass over the memory of every parameter of a model, in one call.
+ *
+ * A rule is a function of one vector of weights w, their gradient g and the states s[0], s[1], s[2]. */
+#include "simd.h"
+#include "kernels.h"
+#include "runtime.h"
+#include "vmath.h"
+
+enum { UPDATE_BLOCK = 16384 };
+
+/* The hyper-parameters as vectors, made once per call. */
+typedef struct {
+    vec learning_rate, momentum, l1, l2, decay, rho, one_minus_rho, epsilon, one_minus_beta_1, one_minus_beta_2, adam_rate;
+} rates;
+
+typedef vec rule_function(vec w, vec g, vec *s, const rates *r);
+
+static rates rates_of(const mw_hyper *h) {
+    double t = h->step + 1;
+    return (rates){
+        .learning_rate = splat((real)h->learning_rate), .momentum = splat((real)h->momentum),
+        .l1 = splat((real)h->l1), .l2 = splat((real)h->l2), .decay = splat((real)(1 - h->learning_rate * h->weight_decay)),
+        .rho = splat((real)h->rho), .one_minus_rho = splat((real)(1 - h->rho)), .epsilon = splat((real)h->epsilon),
+        .one_minus_beta_1 = splat((real)(1 - h->beta_1)), .one_minus_beta_2 = splat((real)(1 - h->beta_2)),
+        .adam_rate = splat((real)(h->learning_rate * sqrt(1 - pow(h->beta_2, t)) / (1 - pow(h->beta_1, t)))),
+    };
+}
+
+/* ---- the rules --------------------------------------------------------------------------------------------------------- */
+
+INLINE vec plain_sgd(vec w, vec g, vec *s, const rates *r) {
+    (void)s;
+    return w - r->learning_rate * g;
+}
+
+INLINE vec momentum_sgd(vec w, vec g, vec *s, const rates *r) {
+    s[0] = r->momentum * s[0] - r->learning_rate * g;
+    return w + s[0];
+}
+
+INLINE vec nesterov_sgd(vec w, vec g, vec *s, const rates *r) {
+    s[0] = r->momentum * s[0] - r->learning_rate * g;
+    return w + (r->momentum * s[0] - r->learning_rate * g);
+}
+
+INLINE vec adam(vec w, vec g, vec *s, const rates *r) {
+    s[0] += r->one_minus_beta_1 * (g - s[0]);
+    s[1] += r->one_minus_beta_2 * (g * g - s[1]);
+    return w - r->adam_rate * s[0] / (vsqrt(s[1]) + r->epsilon);
+}
+
+INLINE vec rmsprop(vec w, vec g, vec *s, const rates *r) {
+    s[0] = r->rho * s[0] + r->one_minus_rho * (g * g);
+    return w - r->learning_rate * g / vsqrt(s[0] + r->epsilon);
+}
+
+INLINE vec momentum_rmsprop(vec w, vec g, vec *s, const rates *r) {
+    s[0] = r->rho * s[0] + r->one_minus_rho * (g * g);
+    s[1] = r->momentum * s[1] + r->learning_rate * g / vsqrt(s[0] + r->epsilon);
+    return w - s[1];
+}
+
+INLINE vec centered_rmsprop(vec w, vec g, vec *s, const rates *r) {
+    s[0] = r->rho * s[0] + r->one_minus_rho * (g * g);
+    s[2] = r->rho * s[2] + r->one_minus_rho * g;
+    s[1] = r->momentum * s[1] + r->learning_rate * g / vsqrt(s[0] - s[2] * s[2] + r->epsilon);
+    return w - s[1];
+}
+
+INLINE vec adagrad(vec w, vec g, vec *s, const rates *r) {
+    s[0] += g * g;
+    return w - r->learning_rate * g / vsqrt(s[0] + r->epsilon);
+}
+
+/* ---- one pass ------------------------------------------------------------------------------------------------------------ */
+
+/* Penalties and decay come before the rule, for every rule. */
+INLINE vec step(vec w, vec g, vec *s, const rates *r, rule_function *rule) {
+    g += r->l2 * w + r->l1 * vsign(w);
+    return rule(w * r->decay, g, s, r);
+}
+
+INLINE void update_range(const mw_parameter *p, int64_t begin, int64_t end, const rates *r, rule_function *rule, int slots) {
+    real *w = p->weights;
+    const real *g = p->gradient;
+    vec s[3];
+    int64_t i = begin;
+    for (; i + LANES <= end; i += LANES) {
+        for (int k = 0; k < slots; k++) s[k] = load((real *)p->slot[k] + i);
+        store(w + i, step(load(w + i), load(g + i), s, r, rule));
+        for (int k = 0; k < slots; k++) store((real *)p->slot[k] + i, s[k]);
+    }
+    if (i < end) {
+        int64_t n = end - i;
+        for (int k = 0; k < slots; k++) s[k] = load_first((real *)p->slot[k] + i, n);
+        store_first(w + i, step(load_first(w + i, n), load_first(g + i, n), s, r, rule), n);
+        for (int k = 0; k < slots; k++) store_first((real *)p->slot[k] + i, s[k], n);
+    }
+}
+
+/* All parameters count as one long row of weights, of which each thread takes an equal part. */
+INLINE void update(const mw_parameter *p, int64_t count, mw_hyper *hyper, rule_function *rule, int slots) {
+    rates r = rates_of(hyper);
+    int64_t total = 0;
+    for (int64_t i = 0; i < count; i++) total += p[i].n;
+    int64_t threads = mw_threads_for(total, UPDATE_BLOCK);
+#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
+    for (int64_t t = 0; t < threads; t++) {
+        int64_t begin = total * t / threads, end = total * (t + 1) / threads;
+        for (int64_t i = 0, first = 0; i < count; first += p[i].n, i++) {
+            int64_t from = begin > first ? begin - first : 0, to = end - first < p[i].n ? end - first : p[i].n;
+            if (from < to) update_range(&p[i], from, to, &r, rule, slots);
+        }
+    }
+    hyper->step += 1;
+}
+
+void mw_sgd_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
+    if (hyper->momentum == 0) update(parameters, count, hyper, plain_sgd, 0);
+    else if (hyper->nesterov == 0) update(parameters, count, hyper, momentum_sgd, 1);
+    else update(parameters, count, hyper, nesterov_sgd, 1);
+}
+
+void mw_adam_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
+    update(parameters, count, hyper, adam, 2);
+}
+
+void mw_rmsprop_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
+    if (hyper->centered != 0) update(parameters, count, hyper, centered_rmsprop, 3);
+    else if (hyper->momentum != 0) update(parameters, count, hyper, momentum_rmsprop, 2);
+    else update(parameters, count, hyper, rmsprop, 1);
+}
+
+void mw_adagrad_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
+    update(parameters, count, hyper, adagrad, 1);
+}

@@ -1,0 +1,228 @@
+/* exp, log, tanh, erf and their kin, for all lanes at once: without tables, branches or library calls.
+ *
+ * Each function first reduces its argument to a small interval, where a short polynomial is exact to the last bit, and
+ * then undoes the reduction. They hold for every argument: signed zeros, denormals (nothing is flushed to zero),
+ * infinities; a NaN gives a NaN. They are right whether or not the compiler fuses a*b + c into one rounding.
+ */
+#ifndef MW_VMATH_H
+#define MW_VMATH_H
+
+#include "simd.h"
+
+#if MW_DOUBLE
+typedef uint64_t ubits;
+#else
+typedef uint32_t ubits;
+#endif
+typedef ubits uvec __attribute__((vector_size(MW_VECTOR_BYTES)));   /* unsigned: shifts bring in zeros, sums wrap around */
+
+#define SIGN_BIT ((ubits)1 << (8 * sizeof(real) - 1))
+#define ONE_BITS ((ubits)EXPONENT_BIAS << MANTISSA_BITS)            /* the bits of 1.0 */
+#define EXPONENT_MASK (SIGN_BIT - ((ubits)1 << MANTISSA_BITS))
+
+/* Reals near MAGIC lie 1 apart: x + MAGIC is x rounded to an integer n, and the low bits of that sum are those of n. */
+#define MAGIC ((real)((ubits)3 << (MANTISSA_BITS - 1)))
+
+/* ln 2 in two parts (Cody & Waite 1980; split as in fdlibm): the first ends in so many zeros that n times it is exact for
+ * every exponent n, the second makes up for the digits the first lacks. */
+#define LN2_HIGH (MW_DOUBLE ? (real)0x1.62e42feep-1 : (real)0x1.62e3p-1)
+#define LN2_LOW (MW_DOUBLE ? (real)0x1.a39ef35793c76p-33 : (real)0x1.2fefa2p-17)
+
+INLINE vec with_sign_of(vec magnitude, vec x) { return (vec)((uvec)magnitude | ((uvec)x & SIGN_BIT)); }
+
+/* c[0] + c[1] x + c[2] x² + ... as four Horner rules in x⁴, which advance side by side, so that the processor need not
+ * wait for each product in turn. The loops unroll and the coefficients become constants. */
+INLINE vec polynomial(vec x, const real *c, int terms) {
+    vec x2 = x * x, x4 = x2 * x2, chain[4];
+    for (int i = terms - 1; i >= 0; i--) chain[i % 4] = i + 4 < terms ? chain[i % 4] * x4 + c[i] : splat(c[i]);
+    return (chain[0] + chain[1] * x) + (chain[2] + chain[3] * x) * x2;
+}
+#define POLYNOMIAL(x, c) polynomial(x, c, (int)(sizeof(c) / sizeof *(c)))
+
+/* ---- exponential ----------------------------------------------------------------------------------------------- */
+
+/* exp(x) = 2ⁿ exp(r), where n = round(x / ln 2) and so |r| <= ln(2) / 2. */
+typedef struct {
+    vec expm1_r;               /* exp(r) - 1 */
+    uvec n;                    /* n + 2 EXPONENT_BIAS, in the low bits */
+} exp_parts;
+
+static const real EXP_SERIES[] = {                                  /* Taylor: 1/2!, 1/3!, ... */
+    REAL(1.0) / 2, REAL(1.0) / 6, REAL(1.0) / 24, REAL(1.0) / 120, REAL(1.0) / 720, REAL(1.0) / 5040,
+#if MW_DOUBLE
+    1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800,
+#endif
+};
+
+INLINE exp_parts exp_reduce(vec x) {
+    const real magic = MAGIC + 2 * EXPONENT_BIAS;
+    vec rounded = x * REAL(1.44269504088896340736) + magic;
+    vec n = rounded - magic;
+    vec r = x - n * LN2_HIGH - n * LN2_LOW;
+    return (exp_parts){r + r * r * POLYNOMIAL(r, EXP_SERIES), (uvec)rounded};
+}
+
+/* 2ⁿ, for 2ⁿ neither denormal nor infinite: n goes into the exponent field. */
+INLINE vec power_of_two(uvec n) { return (vec)((n << MANTISSA_BITS) - ONE_BITS); }
+
+/* 2ⁿ in two factors, 2^⌊n/2⌋ and 2^⌈n/2⌉, as 2ⁿ itself may lie outside the range of `real`: of a number near 1 times
+ * the first times the second, only the last product rounds (to a denormal) or overflows. */
+INLINE vec half_power(uvec n) { return (vec)(n << (MANTISSA_BITS - 1) & EXPONENT_MASK); }
+INLINE vec other_half_power(uvec n) { return (vec)((n << MANTISSA_BITS) - (uvec)half_power(n)); }
+
+/* Below and above these, eˣ rounds to 0 and to infinity. */
+#define EXP_LOWEST (MW_DOUBLE ? -746 : -104)
+#define EXP_HIGHEST (MW_DOUBLE ? 710 : 89)
+
+INLINE vec zero_where(ivec mask, vec x) { return (vec)((ivec)x & ~mask); }
+
+/* eˣ = 2ⁿ + 2ⁿ (exp(r) - 1). Far outside, exp_reduce yields rubbish, and the last line replaces it (not a NaN, though). */
+INLINE vec vexp(vec x) {
+    exp_parts e = exp_reduce(x);
+    vec half = half_power(e.n);
+    vec y = (half * e.expm1_r + half) * other_half_power(e.n);
+    return select(x > EXP_HIGHEST, splat(INFINITY), zero_where(x < EXP_LOWEST, y));
+}
+
+/* eˣ - 1 = 2ⁿ (exp(r) - 1) + (2ⁿ - 1), for 2ⁿ neither denormal nor infinite. */
+INLINE vec expm1_in_range(vec x) {
+    exp_parts e = exp_reduce(x);
+    vec power = power_of_two(e.n);
+    return power * e.expm1_r + (power - 1);
+}
+
+/* tanh(a) = t / (t + 2) with t = exp(2a) - 1, for a = |x|. It equals that of -a but for the sign, and -a is the better
+ * one for small a: t + 2, then just below 2, rounds to twice as many digits as just above. */
+INLINE vec vtanh(vec x) {
+    vec a = vabs(x);
+    vec t = expm1_in_range((vec)((ivec)(a + a) | ((a < REAL(0.17)) & (ivec)splat(REAL(-0.0)))));
+    vec y = select(a > (MW_DOUBLE ? 20 : 10), splat(1), t / (t + 2));
+    return with_sign_of(vabs(y), x);
+}
+
+/* 1 / (1 + e⁻ˣ). With e⁻ˣ = 2⁻ⁿ exp(r) that is 2ⁿ / (2ⁿ + exp(r)): nothing overflows, and the result stays right down
+ * to the denormals. */
+INLINE vec vsigmoid(vec x) {
+    exp_parts e = exp_reduce(-x);
+    uvec n = 4 * EXPONENT_BIAS - e.n;
+    vec half = half_power(n), other = other_half_power(n);
+    vec y = half / ((1 + half * other) + e.expm1_r) * other;
+    return select(x > 40, splat(1), zero_where(x < EXP_LOWEST, y));
+}
+
+/* ---- logarithm ------------------------------------------------------------------------------------------------- */
+
+/* Taylor series of (2 atanh(s) - 2s) / s in s²: 2/3, 2/5, ... */
+static const real ATANH_SERIES[] = {
+    REAL(2.0) / 3, REAL(2.0) / 5, REAL(2.0) / 7, REAL(2.0) / 9,
+#if MW_DOUBLE
+    2.0 / 11, 2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21,
+#endif
+};
+
+/* x = 2ᵏ m with m in [√½, √2): returns m, and k in *exponent. x is positive, finite and not denormal. */
+INLINE vec split_exponent(vec x, vec *exponent) {
+    const ubits sqrt_half = MW_DOUBLE ? (ubits)0x3fe6a09e667f3bcd : (ubits)0x3f3504f3;
+    uvec shifted = (uvec)x + (ONE_BITS - sqrt_half);                /* the exponent field steps at √½ instead of at 1 */
+    vec k = (vec)((shifted >> MANTISSA_BITS) + (uvec)splat(MAGIC));
+    *exponent = k - (MAGIC + EXPONENT_BIAS);
+    return (vec)((shifted & (((ubits)1 << MANTISSA_BITS) - 1)) + sqrt_half);
+}
+
+/* k ln 2 + log(1 + f). With s = f / (2 + f), log(1 + f) = 2 atanh(s) = 2s + s R(s²); and since 2s = f - s f, it equals
+ * f - (f²/2 - s (f²/2 + R)): the leading term f is exact, which keeps the error below one unit (fdlibm). */
+INLINE vec log_series(vec k, vec f) {
+    vec s = f / (2 + f), s2 = s * s;
+    vec series = s2 * POLYNOMIAL(s2, ATANH_SERIES);
+    vec half_f2 = REAL(0.5) * f * f;
+    return k * LN2_HIGH - ((half_f2 - (s * (half_f2 + series) + k * LN2_LOW)) - f);
+}
+
+/* log x. Denormals are first scaled up into the normal range. */
+INLINE vec vlog(vec x) {
+    const real smallest_normal = MW_DOUBLE ? (real)DBL_MIN : (real)FLT_MIN, scale_bits = MANTISSA_BITS + 1;
+    ivec tiny = x < smallest_normal;
+    vec k, m = split_exponent(select(tiny, x * (real)((ubits)1 << (MANTISSA_BITS + 1)), x), &k);
+    vec y = log_series(k - select(tiny, splat(scale_bits), splat(0)), m - 1);
+    vec at_edge = select(x == 0, splat(-INFINITY), x + splat(NAN));                     /* also for x < 0 and NaN */
+    return select((x > 0) & (x < INFINITY), y, select(x == INFINITY, x, at_edge));
+}
+
+/* log(1 + x), accurate for small x as well: u = 1 + x loses the low digits c = x - (u - 1) of x, so they are added to f. */
+INLINE vec log1p_in_range(vec x) {                                  /* -1 < x < infinity */
+    vec u = 1 + x, c = x - (u - 1);
+    vec k, m = split_exponent(u, &k);
+    vec two_to_minus_k = (vec)(ONE_BITS - (((uvec)(k + MAGIC)) << MANTISSA_BITS));
+    return with_sign_of(vabs(log_series(k, (m - 1) + c * two_to_minus_k)), x);
+}
+
+INLINE vec vlog1p(vec x) {
+    vec at_edge = select(x == -1, splat(-INFINITY), x + splat(NAN));
+    return select((x > -1) & (x < INFINITY), log1p_in_range(x), select(x == INFINITY, x, at_edge));
+}
+
+/* log(1 + eˣ) = max(x, 0) + log(1 + exp(-|x|)) */
+INLINE vec vsoftplus(vec x) { return vmax(x, splat(0)) + log1p_in_range(vexp(-vabs(x))); }
+
+/* ---- error function -------------------------------------------------------------------------------------------- */
+
+/* T(a) = -log(erfc(a)) / a - 1, a polynomial fitted on 0 <= a <= ERF_SATURATED so that the largest relative error of
+ * erf(a) = 1 - exp(-a - a T(a)) is smallest (weighted least squares at Chebyshev nodes, reweighted by Lawson's rule,
+ * in 50 digits). From ERF_SATURATED on, erf rounds to 1. */
+#if MW_DOUBLE
+#define ERF_SATURATED 6.0
+static const real LOG_ERFC[] = {
+    0.1283791670955125, 0.6366197723676127, 0.10277260330001173, -0.019128446962219242,
+    -0.00020919523837821522, 0.0016962105785186807, -0.0005901470127027463, 2.5955797483106988e-05,
+    6.428871054102236e-05, -2.932135667560772e-05, 2.79302972752827e-06, 3.5675642706893507e-06,
+    -2.4321006227058528e-06, 8.55170888907867e-07, -1.7482077109011826e-07, 8.65715853510166e-09,
+    7.694600890745085e-09, -3.1322940644383336e-09, 6.773651470720828e-10, -9.499524104803972e-11,
+    8.677346916521958e-12, -4.730792027773603e-13, 1.1738775882858034e-14,
+};
+#else
+#define ERF_SATURATED 4.0f
+static const real LOG_ERFC[] = {
+    0.12837917179273528f, 0.63661938325490204f, 0.10277781583030871f, -0.019153008642755159f, -0.00016047256575709510f,
+    0.0016670581135111697f, -0.00063282242747874072f, 0.00011762720627115380f, -9.2534468728385920e-6f,
+};
+#endif
+
+INLINE vec log_erfc(vec a) { return -(a + a * POLYNOMIAL(a, LOG_ERFC)); }
+
+/* erf(x) = 2/√π ∫₀ˣ exp(-t²) dt (Abramowitz & Stegun 7.1.1), as sign(x) (1 - erfc|x|) */
+INLINE vec verf(vec x) {
+    vec a = vabs(x);
+    vec y = select(a > ERF_SATURATED, splat(1), expm1_in_range(log_erfc(a)));
+    return with_sign_of(vabs(y), x);
+}
+
+/* Φ(x) = (1 + erf(x/√2)) / 2, the normal distribution; as erfc(|x|/√2) / 2 for x < 0, where 1 + erf would cancel. */
+INLINE vec normal_cdf(vec x) {
+    vec a = REAL(0.70710678118654752440) * vabs(x);
+    exp_parts e = exp_reduce(log_erfc(a));
+    vec half_power = REAL(0.5) * power_of_two(e.n);
+    vec tail = zero_where(a > ERF_SATURATED, half_power * e.expm1_r + half_power);
+    return select(x < 0, tail, 1 - tail);
+}
+
+/* GELU: x Φ(x); where Φ rounds to 0 the product is -0, for -∞ as well. */
+INLINE vec vgelu(vec x) { return x * normal_cdf(x); }
+
+/* its derivative: Φ(x) + x φ(x), with the density φ(x) = exp(-x²/2) / √(2π) */
+INLINE vec vgelu_gradient(vec x) {
+    vec density = REAL(0.39894228040143267794) * vexp(REAL(-0.5) * x * x);
+    return normal_cdf(x) + x * density;
+}
+
+/* ---- and the simple ones --------------------------------------------------------------------------------------- */
+
+/* max(x, 0); a NaN comes through, as in NumPy's maximum. */
+INLINE vec vrelu(vec x) { return (vec)((ivec)x & ~(x < 0)); }
+
+/* √x, correctly rounded by the processor's own instruction: this is how GCC and Clang are made to emit it. */
+INLINE vec vsqrt(vec x) {
+    for (int i = 0; i < LANES; i++) x[i] = MW_DOUBLE ? (real)sqrt(x[i]) : (real)sqrtf((float)x[i]);
+    return x;
+}
+
+#endif

@@ -1,0 +1,119 @@
+"""Builds the C library: every kernel for each element type and instruction set, side by side in one extension module.
+
+csrc/kernels.h is the only list of kernels. From it come the declarations that cffi reads, the names of each build
+(mw_exp_real is compiled as mw_exp_f32_avx512) and the dispatcher that picks a build at run time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CSRC = Path("csrc")
+KERNELS = ["elementwise.c", "gemm.c", "index.c", "random.c", "reduce.c", "softmax.c", "update.c"]
+TYPES = {"f32": "float", "f64": "double"}
+FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
+AVX2 = ["-mavx2", "-mfma"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+
+
+def instruction_sets() -> dict[str, tuple[int, int, list[str]]]:
+    """Name: (bytes in a vector, vector registers, compiler flags), from the plainest to the best."""
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return {"baseline": (16, 16, []), "avx2": (32, 16, AVX2), "avx512": (64, 32, AVX512)}
+    return {"baseline": (16, 32, [])}
+
+
+def declarations() -> str:
+    """kernels.h for both element types: what stands before the first prototype, then the prototypes of each."""
+    header = re.sub(r"/\*.*?\*/", "", (CSRC / "kernels.h").read_text(encoding="utf-8"), flags=re.DOTALL)
+    statements = [s.strip() + ";" for s in re.findall(r"[^;{}]+(?:\{[^{}]*\})?[^;{}]*;", header)]
+    parts = []
+    for statement in statements:
+        if "_real(" in statement:
+            parts += [re.sub(r"\breal\b", c, statement.replace("_real(", f"_{t}(")) for t, c in TYPES.items()]
+        else:
+            parts.append(statement)
+    return "\n".join(re.sub(r";;$", ";", part) for part in parts) + "\n"
+
+
+def typed_prototypes(text: str) -> list[tuple[str, str, str]]:
+    """(return type, name, parameters) of each function that exists for every element type."""
+    return re.findall(r"^(\w+) (mw_\w+_f(?:32|64))\(([^)]*)\);", text, flags=re.MULTILINE)
+
+
+def dispatcher(text: str, isas: list[str]) -> str:
+    lines = ["#include <stdint.h>", text, "extern int mw_active_isa;"]
+    for returns, name, parameters in typed_prototypes(text):
+        arguments = ", ".join(re.findall(r"(\w+)(?:,|$)", parameters))
+        lines += [f"{returns} {name}_{isa}({parameters});" for isa in isas]
+        calls = [f"return {name}_{isa}({arguments});" for isa in isas]
+        cases = [f"    case {i}: {call}" for i, call in enumerate(calls) if i > 0]
+        lines += [f"{returns} {name}({parameters}) {{", "    switch (mw_active_isa) {", *cases]
+        lines += [f"    default: {calls[0]}", "    }", "}"]
+    return "\n".join(lines) + "\n"
+
+
+class BuildKernels(build_ext):
+    """Compiles the kernels once for each element type and instruction set, and links them all into the one extension."""
+
+    def build_extension(self, ext: Extension) -> None:
+        from cffi import FFI
+
+        work = Path(self.build_temp)
+        work.mkdir(parents=True, exist_ok=True)
+        text, isas = declarations(), instruction_sets()
+        ffi = FFI()
+        ffi.cdef(text)
+        ffi.set_source(ext.name, "#include <stdint.h>\n" + text)
+        ffi.emit_c_code(str(work / "module.c"))
+        (work / "dispatch.c").write_text(dispatcher(text, list(isas)), encoding="utf-8")
+
+        openmp = ["-fopenmp"] if self.compiles("-fopenmp") else []
+        flags = [*FLAGS, *openmp, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
+        built = [f"-DMW_BUILT_ISAS={len(isas)}"]
+        jobs = [(str(CSRC / "runtime.c"), work, [*flags, *built]), (str(work / "dispatch.c"), work, [*flags, "-w"])]
+        for element, (isa, (size, registers, extra)) in [(t, i) for t in TYPES for i in isas.items()]:
+            folder = work / f"{element}_{isa}"
+            folder.mkdir(exist_ok=True)
+            names = {name.removesuffix(f"_{element}") for _, name, _ in typed_prototypes(text) if name.endswith(element)}
+            renames = [f"#define {name}_real {name}_{element}_{isa}" for name in sorted(names)]
+            (folder / "names.h").write_text("\n".join(renames) + "\n", encoding="utf-8")
+            macros = [f"-DMW_DOUBLE={int(element == 'f64')}", f"-DMW_VECTOR_BYTES={size}", f"-DMW_REGISTERS={registers}"]
+            arguments = [*flags, *extra, *macros, "-include", str(folder / "names.h")]
+            jobs += [(str(CSRC / source), folder, arguments) for source in KERNELS]
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            compiled = list(pool.map(lambda job: self.compiler.compile([job[0]], str(job[1]), extra_postargs=job[2]), jobs))
+        ext.sources = [str(work / "module.c")]
+        ext.extra_objects = [obj for objects in compiled for obj in objects]
+        ext.extra_compile_args = ["-w", "-fvisibility=hidden"]
+        ext.extra_link_args = [*openmp, *os.environ.get("MICROWEIGHTS_LDFLAGS", "").split()]
+        super().build_extension(ext)
+
+    def compiles(self, flag: str) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "probe.c"
+            source.write_text("int main(void) { return 0; }\n", encoding="utf-8")
+            try:
+                objects = self.compiler.compile([str(source)], folder, extra_postargs=[flag])
+                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=[flag])
+            except Exception:
+                return False
+        return True
+
+
+# optional: without a compiler the library installs all the same, and runs on the NumPy twins.
+extension = Extension("microweights.kernels._c", [f"csrc/{source}" for source in KERNELS], optional=True, py_limited_api=True)
+setup(
+    ext_modules=[extension],
+    cmdclass={"build_ext": BuildKernels},
+    options={"bdist_wheel": {"py_limited_api": "cp310"}},
+)

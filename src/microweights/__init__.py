@@ -1,0 +1,2 @@
+"""microweights."""
+__version__ = "0.1.0"

@@ -1,0 +1,12 @@
+"""One way to say what is wrong: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+
+def explain(expected: str, received: object, remedy: str) -> str:
+    """The text of an error in its three parts.
+
+    >>> explain("`units` to be a positive integer", -3, "Give the number of outputs of the layer.")
+    'Expected `units` to be a positive integer. Received: -3. Give the number of outputs of the layer.'
+    """
+    return f"Expected {expected}. Received: {received}. {remedy}"

@@ -1,0 +1,558 @@
+"""The door: every number that microweights computes is computed by a kernel, and every kernel is called through `call`.
+
+The functions here take and return NumPy arrays. Each first looks up its *plan*: what must be known about shapes, strides and
+types before C is entered. A plan is checked and made once and then found in a dictionary, so that a training step pays for
+its checks only the first time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import explain
+from . import machine, reference
+from .machine import ffi, lib, struct
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
+UINT64 = np.dtype(np.uint64)
+SUFFIX = {FLOAT32: "_f32", FLOAT64: "_f64"}
+empty = np.empty
+
+# ---- the one call --------------------------------------------------------------------------------------------------
+
+if ffi is not None:
+    NULL = ffi.NULL
+    POINTER_TYPE = {
+        FLOAT32: ffi.typeof("float[]"),
+        FLOAT64: ffi.typeof("double[]"),
+        INT32: ffi.typeof("int32_t[]"),
+        INT64: ffi.typeof("int64_t[]"),
+        BOOL: ffi.typeof("uint8_t[]"),
+        np.dtype(np.uint8): ffi.typeof("uint8_t[]"),
+        UINT64: ffi.typeof("uint64_t[]"),
+    }
+    from_buffer = ffi.from_buffer
+
+_FIRST = [(slice(0, 1),) * ndim for ndim in range(65)]
+
+
+def pointer(a: Array) -> Any:
+    """The address of an array's first element, whatever its strides."""
+    try:
+        return from_buffer(POINTER_TYPE[a.dtype], a)
+    except ValueError:  # not contiguous: the array of its first element alone is
+        return from_buffer(POINTER_TYPE[a.dtype], a[_FIRST[a.ndim]])
+
+
+def call(kernel: str, arrays: Sequence[Array | None], *arguments: Any) -> Any:
+    """Run one kernel: `mw_<kernel>` of csrc/kernels.h, or its twin in reference.py."""
+    if machine._backend == "c":
+        try:
+            pointers = [NULL if a is None else from_buffer(POINTER_TYPE[a.dtype], a) for a in arrays]
+        except ValueError:
+            pointers = [NULL if a is None else pointer(a) for a in arrays]
+        return getattr(lib, "mw_" + kernel)(*pointers, *arguments)
+    with np.errstate(all="ignore"):
+        return getattr(reference, kernel.removesuffix("_f32").removesuffix("_f64"))(*arrays, *arguments)
+
+
+# ---- plans ---------------------------------------------------------------------------------------------------------
+
+_plans: dict[Any, Any] = {}
+
+
+def _remember(key: Any, plan: Any) -> Any:
+    if len(_plans) >= 4096:  # shapes that never come back must not fill the memory
+        _plans.clear()
+    _plans[key] = plan
+    return plan
+
+
+def real_suffix(kernel: str, dtypes: Sequence[np.dtype[Any]]) -> str:
+    """`_f32` or `_f64`: the build of a kernel for arrays that must share one type.
+
+    Raises
+    ------
+    TypeError
+        If the types differ, or are not native float32 or float64.
+    """
+    first = dtypes[0]
+    if first not in SUFFIX or any(d != first for d in dtypes):
+        remedy = "Convert the arrays with .astype('float32')."
+        raise TypeError(explain(f"`{kernel}` to get arrays all of float32 or all of float64", list(map(str, dtypes)), remedy))
+    return SUFFIX[first]
+
+
+def broadcast_shape(kernel: str, shapes: Sequence[Shape]) -> Shape:
+    """The common shape of operands by NumPy's rule: sizes agree from the right, or one of them is 1.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        remedy = "Reshape one so that sizes agree from the right, or are 1."
+        raise ValueError(explain(f"`{kernel}` to get shapes that broadcast", ", ".join(map(str, shapes)), remedy)) from None
+
+
+def element_strides(a: Array, shape: Shape) -> tuple[int, ...]:
+    """The strides of `a` broadcast to `shape`, in elements: 0 where it is repeated."""
+    missing = len(shape) - a.ndim
+    own = [0 if n == 1 else s // a.itemsize for n, s in zip(a.shape, a.strides, strict=True)]
+    return (0,) * missing + tuple(own)
+
+
+def merge_axes(shape: Shape, strides: Sequence[tuple[int, ...]]) -> tuple[list[int], list[list[int]]]:
+    """The same walk over memory with as few loops as possible.
+
+    Axes of size 1 go, and neighbours become one wherever every operand steps through them as through one.
+
+    >>> merge_axes((2, 3, 4), [(12, 4, 1), (0, 4, 1)])
+    ([2, 12], [[12, 1], [0, 1]])
+    """
+    sizes: list[int] = []
+    steps: list[list[int]] = [[] for _ in strides]
+    for axis, n in enumerate(shape):
+        if n == 1:
+            continue
+        if sizes and all(done[-1] == s[axis] * n for done, s in zip(steps, strides, strict=True)):
+            sizes[-1] *= n
+            for done, s in zip(steps, strides, strict=True):
+                done[-1] = s[axis]
+        else:
+            sizes.append(n)
+            for done, s in zip(steps, strides, strict=True):
+                done.append(s[axis])
+    if not sizes:
+        return [1], [[1] for _ in strides]
+    return sizes, steps
+
+
+def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) -> Any:
+    """The `mw_walk` of an element-wise kernel."""
+    sizes, steps = merge_axes(shape, [element_strides(a, shape) for a in (out, *inputs)])
+    if len(sizes) > 8:
+        remedy = "Make the operands contiguous with .copy() first."
+        raise ValueError(explain(f"`{kernel}` to walk at most 8 separate axes", len(sizes), remedy))
+    return struct("mw_walk", size=math.prod(shape), ndim=len(sizes), shape=sizes, stride=steps)
+
+
+# ---- element-wise --------------------------------------------------------------------------------------------------
+
+
+def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None) -> Any:
+    name = key[0]
+    suffix = real_suffix(name, [a.dtype for a in reals])
+    shape = broadcast_shape(name, [a.shape for a in inputs])
+    dtype = out_dtype or reals[0].dtype
+    walk = make_walk(name, shape, empty(shape, dtype), inputs)
+    return _remember(key, (name + suffix, shape, dtype, walk))
+
+
+def unary(name: str, x: Array) -> Array:
+    """`z = name(x)`, element by element, for a kernel of one input; `x` is float32 or float64 of any strides."""
+    key = (name, x.shape, x.strides, x.dtype)
+    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (x,), (x,), None)
+    z = empty(shape, dtype)
+    call(kernel, (x, z), walk)
+    return z
+
+
+def binary(name: str, x: Array, y: Array) -> Array:
+    """`z = name(x, y)` with broadcasting; both of one type, float32 or float64."""
+    key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (x, y), (x, y), None)
+    z = empty(shape, dtype)
+    call(kernel, (x, y, z), walk)
+    return z
+
+
+def ternary(name: str, w: Array, x: Array, y: Array) -> Array:
+    """`z = name(w, x, y)` with broadcasting; all of one type, float32 or float64."""
+    key = (name, w.shape, w.strides, w.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (w, x, y), (w, x, y), None)
+    z = empty(shape, dtype)
+    call(kernel, (w, x, y, z), walk)
+    return z
+
+
+def compare(name: str, x: Array, y: Array) -> Array:
+    """`less`, `less_equal`, `equal` or `not_equal`, with broadcasting: an array of bool."""
+    key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (x, y), (x, y), BOOL)
+    z = empty(shape, dtype)
+    call(kernel, (x, y, z), walk)
+    return z
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """`x` where the bool `condition` holds, else `y`, with broadcasting."""
+    key = ("where", condition.shape, condition.strides, condition.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    plan = _plans.get(key)
+    if plan is None:
+        if condition.dtype != BOOL:
+            raise TypeError(explain("`where` to get a condition of bool", condition.dtype, "Compare first, as in `x > 0`."))
+        plan = _plan_elementwise(key, (condition, x, y), (x, y), None)
+    kernel, shape, dtype, walk = plan
+    z = empty(shape, dtype)
+    call(kernel, (condition, x, y, z), walk)
+    return z
+
+
+def cast(x: Array, dtype: np.dtype[Any]) -> Array:
+    """`x` (bool, int32, int64, float32 or float64) as float32 or float64."""
+    key = ("cast", x.shape, x.strides, x.dtype, dtype)
+    plan = _plans.get(key)
+    if plan is None:
+        if x.dtype not in (BOOL, INT32, INT64, FLOAT32, FLOAT64):
+            remedy = "Convert with NumPy first."
+            raise TypeError(explain("`cast` to get bool, int32, int64, float32 or float64", x.dtype, remedy))
+        z = empty(x.shape, dtype)
+        kernel = f"cast_{x.dtype.name}" + real_suffix("cast", (dtype,))
+        plan = _remember(key, (kernel, x.shape, dtype, make_walk("cast", x.shape, z, (x,))))
+    kernel, shape, dtype, walk = plan
+    z = empty(shape, dtype)
+    call(kernel, (x, z), walk)
+    return z
+
+
+def copy_to(x: Array, out: Array) -> None:
+    """`out[...] = x`, with broadcasting; `out` may have any strides."""
+    key = ("copy_to", x.shape, x.strides, x.dtype, out.shape, out.strides, out.dtype)
+    plan = _plans.get(key)
+    if plan is None:
+        suffix = real_suffix("copy", (x.dtype, out.dtype))
+        if broadcast_shape("copy", (x.shape, out.shape)) != out.shape:
+            raise ValueError(explain(f"`copy` to get an array that fits into {out.shape}", x.shape, "Sum it first."))
+        plan = _remember(key, ("copy" + suffix, make_walk("copy", out.shape, out, (x,))))
+    call(plan[0], (x, out), plan[1])
+
+
+def contiguous(x: Array) -> Array:
+    """`x` itself if it is C-contiguous, else a copy that is."""
+    return x if x.flags.c_contiguous else unary("copy", x)
+
+
+def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """An array of zeros, written by a kernel, so that a recorded program writes them each time."""
+    z = empty(shape, dtype)
+    copy_to(_ZERO[dtype], z)
+    return z
+
+
+_ZERO = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), FLOAT64)}
+
+# ---- reductions ----------------------------------------------------------------------------------------------------
+
+
+def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: bool) -> Any:
+    """Which axes to bring together before, and (outer, count, inner) after."""
+    suffix = real_suffix(name, (x.dtype,))
+    kept = [a for a in range(x.ndim) if a not in axes]
+    shape = tuple(x.shape[a] for a in kept)
+    count = math.prod(x.shape[a] for a in axes)
+    if count == 0 and name != "sum":
+        raise ValueError(explain(f"`{name}` over at least one element", f"shape {x.shape}, axes {axes}", "Check the data."))
+    first, last = (min(axes), max(axes)) if axes else (x.ndim, x.ndim)
+    together = list(axes) == list(range(first, last + 1))
+    order = None if together else (*kept, *axes)
+    if not together:
+        first, last = len(kept), x.ndim
+    sizes = x.shape if order is None else tuple(x.shape[a] for a in order)
+    outer, inner = math.prod(sizes[:first]), math.prod(sizes[last + 1 :])
+    scale = 1 / count if mean and count else math.nan if mean else 1.0
+    plan = struct("mw_reduction", outer=outer, count=count, inner=inner, scale=scale)
+    return _remember(key, (name + suffix, order, shape, plan))
+
+
+def reduce(name: str, x: Array, axes: tuple[int, ...], mean: bool = False) -> Array:
+    """`sum`, `max` or `min` over `axes` (sorted, not negative), which are dropped; with `mean`, a sum is divided by its count."""
+    key = (name, x.shape, x.dtype, axes, mean)
+    kernel, order, shape, plan = _plans.get(key) or _plan_reduction(key, name, x, axes, mean)
+    if order is not None:
+        x = x.transpose(order)
+    z = empty(shape, x.dtype)
+    call(kernel, (contiguous(x), z), plan)
+    return z
+
+
+def arg_reduce(name: str, x: Array, axis: int) -> Array:
+    """`argmax` or `argmin` along one axis: an array of int64 without that axis."""
+    rows = contiguous(np.moveaxis(x, axis, -1))
+    if rows.shape[-1] == 0:
+        raise ValueError(explain(f"`{name}` over at least one element", f"shape {x.shape}, axis {axis}", "Check the data."))
+    z = empty(rows.shape[:-1], INT64)
+    plan = struct("mw_reduction", outer=z.size, count=rows.shape[-1], inner=1, scale=1.0)
+    call(name + real_suffix(name, (x.dtype,)), (rows, z), plan)
+    return z
+
+
+# ---- matrix product ------------------------------------------------------------------------------------------------
+
+ACTIVATIONS = {name: code for code, name in enumerate(reference.ACTIVATIONS)}
+
+
+def _batch_stride(a: Array, batch: Shape) -> int | None:
+    """The one stride from item to item of a broadcast batch, if there is one."""
+    sizes, (steps,) = merge_axes(batch, [element_strides(a, (*batch, *a.shape[-2:]))[: len(batch)]])
+    return (0 if sizes == [1] else steps[0]) if len(sizes) == 1 else None
+
+
+def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: str) -> Any:
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        remedy = "The last axis of the first must be as long as the last but one of the second."
+        raise ValueError(explain("`matmul` to get shapes (..., m, k) and (..., k, n)", f"{a.shape} and {b.shape}", remedy))
+    suffix = real_suffix("matmul", [x.dtype for x in (a, b, bias) if x is not None])
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    if bias is not None and (bias.shape != (n,) or not bias.flags.c_contiguous):
+        raise ValueError(explain(f"a contiguous bias of shape ({n},)", bias.shape, "Give one bias for each output."))
+    batch = broadcast_shape("matmul", [a.shape[:-2], b.shape[:-2]])
+    a_batch, b_batch = _batch_stride(a, batch), _batch_stride(b, batch)
+    if a_batch is None or b_batch is None:
+        return _remember(key, None)
+    (a_row, a_col), (b_row, b_col) = [tuple(s // x.itemsize for s in x.strides[-2:]) for x in (a, b)]
+    plan = struct(
+        "mw_gemm_plan", m=m, n=n, k=k, a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=n,
+        batch=math.prod(batch), a_batch=a_batch, b_batch=b_batch, c_batch=m * n,
+        accumulate=0, activation=ACTIVATIONS[activation],
+    )  # fmt: skip
+    return _remember(key, ("gemm" + suffix, (*batch, m, n), plan))
+
+
+def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "linear") -> Array:
+    """`activation(a @ b + bias)` for `a` (..., m, k) and `b` (..., k, n) of any strides, with leading axes broadcast.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    TypeError
+        If the types are not all float32 or all float64.
+    """
+    key = ("matmul", a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype, None if bias is None else (bias.shape, bias.strides, bias.dtype), activation)
+    plan = _plans.get(key) or _plan_matmul(key, a, b, bias, activation)
+    if plan is None:  # a batch that no single stride walks through: broadcast it in memory
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        whole = [unary("copy", np.broadcast_to(x, (*batch, *x.shape[-2:]))) for x in (a, b)]
+        return matmul(whole[0], whole[1], bias, activation)
+    kernel, shape, geometry = plan
+    c = empty(shape, a.dtype)
+    call(kernel, (a, b, bias, c), geometry)
+    return c
+
+
+# ---- rows of probabilities -----------------------------------------------------------------------------------------
+
+
+def _rows(x: Array, dz: Array | None = None) -> Any:
+    stride = dz.strides[0] // dz.itemsize if dz is not None and dz.ndim == 1 and dz.size > 1 else 0
+    key = ("rows", x.shape, stride)
+    return _plans.get(key) or _remember(
+        key, struct("mw_rows", rows=math.prod(x.shape[:-1]), columns=x.shape[-1], dz_stride=stride)
+    )
+
+
+def rowwise(name: str, *arrays: Array) -> Array:
+    """`softmax`, `log_softmax` or their gradients over the last axis; arrays of one shape and type."""
+    suffix = real_suffix(name, [a.dtype for a in arrays])
+    if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
+        raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
+    z = empty(arrays[0].shape, arrays[0].dtype)
+    call(name + suffix, [*map(contiguous, arrays), z], _rows(z))
+    return z
+
+
+def _check_cross_entropy(x: Array, target: Array) -> str:
+    """The kernel for this kind of target, after checking that it fits the logits."""
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(explain("logits of shape (rows, classes)", x.shape, "Reshape the output of the model."))
+    if target.dtype == INT64:
+        if target.shape != x.shape[:1]:
+            raise ValueError(explain(f"labels of shape {x.shape[:1]}", target.shape, "Give one label for each row."))
+        bad = int(call("first_bad_label", (contiguous_labels(target),), target.size, x.shape[1]))
+        if bad >= 0:
+            received = f"label {target[bad]} at index {bad}"
+            raise ValueError(explain(f"labels from 0 to {x.shape[1] - 1}", received, "Check the labels or the number of classes."))
+        return "sparse_cross_entropy" + real_suffix("cross_entropy", (x.dtype,))
+    if target.shape != x.shape:
+        remedy = "Give one probability for each class, or integer labels."
+        raise ValueError(explain(f"targets of shape {x.shape}", target.shape, remedy))
+    return "cross_entropy" + real_suffix("cross_entropy", (x.dtype, target.dtype))
+
+
+def contiguous_labels(label: Array) -> Array:
+    return np.ascontiguousarray(label)
+
+
+def cross_entropy(x: Array, target: Array) -> Array:
+    """The loss of each row of logits `x` (rows, classes); `target` holds int64 labels (rows,) or probabilities like `x`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a label is not one of the classes.
+    """
+    kernel = _check_cross_entropy(x, target)
+    loss = empty(x.shape[:1], x.dtype)
+    target = contiguous_labels(target) if target.dtype == INT64 else contiguous(target)
+    call(kernel, (contiguous(x), target, loss), _rows(x))
+    return loss
+
+
+def cross_entropy_grad(dz: Array, x: Array, target: Array) -> Array:
+    """The gradient of :func:`cross_entropy` for `x`, given `dz` (rows,)."""
+    sparse = target.dtype == INT64
+    kernel = ("sparse_cross_entropy_grad" if sparse else "cross_entropy_grad") + real_suffix("cross_entropy_grad", (dz.dtype, x.dtype))
+    if dz.shape != x.shape[:1]:
+        raise ValueError(explain(f"`dz` of shape {x.shape[:1]}", dz.shape, "Give one number for each row."))
+    dx = empty(x.shape, x.dtype)
+    target = contiguous_labels(target) if sparse else contiguous(target)
+    call(kernel, (dz, contiguous(x), target, dx), _rows(x, dz))
+    return dx
+
+
+# ---- rows by index -------------------------------------------------------------------------------------------------
+
+
+def _check_index(index: Array, rows: int) -> Array:
+    index = np.ascontiguousarray(index, INT64)
+    bad = int(call("first_bad_label", (index,), index.size, rows)) if index.size else -1
+    if bad >= 0:
+        raise IndexError(explain(f"indices from 0 to {rows - 1}", int(index.flat[bad]), "Check the indices."))
+    return index
+
+
+def gather(source: Array, index: Array) -> Array:
+    """`source[index]` for int64 indices into the first axis; `source` may be of any type without objects.
+
+    Raises
+    ------
+    IndexError
+        If an index is negative or too large.
+    """
+    index = _check_index(index, source.shape[0])
+    source = np.ascontiguousarray(source)
+    out = empty((*index.shape, *source.shape[1:]), source.dtype)
+    row_bytes = math.prod(source.shape[1:]) * source.itemsize
+    plan = struct("mw_indexing", rows=index.size, row_size=row_bytes, source_rows=source.shape[0])
+    if out.size and machine._backend == "c":
+        as_bytes = ffi.typeof("uint8_t[]")
+        lib.mw_gather(from_buffer(as_bytes, source), pointer(index), from_buffer(as_bytes, out), plan)
+    elif out.size:
+        reference.gather(source, index, out, plan)
+    return out
+
+
+def scatter_add(dz: Array, index: Array, shape: Shape) -> Array:
+    """Zeros of `shape` with `dz[i]` added to row `index[i]`: the backward of :func:`gather`."""
+    index = _check_index(index, shape[0])
+    out = zeros(shape, dz.dtype)
+    plan = struct("mw_indexing", rows=index.size, row_size=math.prod(shape[1:]), source_rows=shape[0])
+    call("scatter_add" + real_suffix("scatter_add", (dz.dtype,)), (contiguous(dz), index, out), plan)
+    return out
+
+
+# ---- updates -------------------------------------------------------------------------------------------------------
+
+
+class Parameters:
+    """The weights and the state of an update rule, laid out as its kernel reads them.
+
+    Parameters
+    ----------
+    weights : list of arrays
+        C-contiguous, all float32 or all float64; updated in place.
+    slots : list of lists of arrays
+        For each array of weights its arrays of state, of the same shape.
+    """
+
+    def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
+        self.suffix = real_suffix("update", [w.dtype for w in weights])
+        self.weights, self.slots = list(weights), [list(s) for s in slots]
+        self.shapes = [w.shape for w in weights]
+        if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *sum(self.slots, [])]):
+            raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
+        if ffi is not None:
+            self._table = ffi.new("mw_parameter[]", len(self.weights))
+            self._keep: list[Any] = []
+            for row, w, state in zip(self._table, self.weights, self.slots, strict=True):
+                pointers = [pointer(a) for a in (w, *state)]
+                self._keep += pointers
+                row.weights, row.n = pointers[0], w.size
+                for k, p in enumerate(pointers[1:]):
+                    row.slot[k] = p
+
+    def update(self, rule: str, gradients: Sequence[Array], hyper: Any) -> None:
+        """One step of the kernel `rule` on all weights. `hyper` is an `mw_hyper`.
+
+        Raises
+        ------
+        ValueError
+            If a gradient does not have the shape of its weights.
+        TypeError
+            If it does not have their type.
+        """
+        if len(gradients) != len(self.weights):
+            raise ValueError(explain(f"{len(self.weights)} gradients", len(gradients), "Give one for each array of weights."))
+        for g, w in zip(gradients, self.weights, strict=True):
+            if g.shape != w.shape:
+                raise ValueError(explain(f"a gradient of shape {w.shape}", g.shape, "Give each array of weights its own."))
+            if g.dtype != w.dtype:
+                raise TypeError(explain(f"a gradient of {w.dtype}", g.dtype, "Compute it in the type of the weights."))
+        gradients = [contiguous(g) for g in gradients]
+        if machine._backend == "c":
+            pointers = [pointer(g) for g in gradients]
+            for i, p in enumerate(pointers):
+                self._table[i].gradient = p
+            getattr(lib, f"mw_{rule}{self.suffix}")(self._table, len(pointers), hyper)
+        else:
+            rows = [_Row(w, g, s) for w, g, s in zip(self.weights, gradients, self.slots, strict=True)]
+            with np.errstate(all="ignore"):
+                getattr(reference, rule)(rows, len(rows), hyper)
+
+
+class _Row:
+    """An `mw_parameter` for the twins."""
+
+    def __init__(self, weights: Array, gradient: Array, slot: list[Array]) -> None:
+        self.weights, self.gradient, self.slot = weights, gradient, slot
+
+
+# ---- random numbers ------------------------------------------------------------------------------------------------
+
+
+def new_random_state(seed: int) -> Array:
+    """The state of a stream of random numbers: its key and its counter, as uint64."""
+    return np.array([seed & 0xFFFFFFFFFFFFFFFF, 0], UINT64)
+
+
+def random(name: str, state: Array, shape: Shape, dtype: np.dtype[Any], a: float, b: float) -> Array:
+    """`uniform` from low `a` to high `b`, `normal` of mean `a` and deviation `b`, or `bernoulli`: `b` with probability `a`."""
+    z = empty(shape, dtype)
+    call(name + real_suffix(name, (dtype,)), (state, z), z.size, a, b)
+    return z
+
+
+# ---- questions with an answer --------------------------------------------------------------------------------------
+
+
+def all_finite(x: Array) -> bool:
+    """Whether a float32 or float64 array holds neither infinity nor NaN."""
+    return int(call("first_nonfinite" + real_suffix("all_finite", (x.dtype,)), (contiguous(x),), x.size)) < 0
+
+
+weighted_sum: Callable[[list[float], list[float], int, float], float] = (
+    reference.weighted_sum if lib is None else lib.mw_weighted_sum
+)

@@ -1,0 +1,138 @@
+"""The compiled library on this machine: is it there, which instruction set, how many threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..errors import explain
+
+try:
+    from ._c import ffi, lib
+except ImportError:
+    ffi = lib = None
+
+ISAS = ("baseline", "avx2", "avx512")
+BACKENDS = ("c", "numpy")
+
+_backend = "c"
+
+
+def struct(kind: str, **fields: Any) -> Any:
+    """A C struct for a kernel; without the compiled library a namespace, which its twin reads just the same."""
+    return SimpleNamespace(**fields) if ffi is None else ffi.new(f"{kind} *", fields)
+
+
+def backend() -> str:
+    """`"c"` or `"numpy"`: where kernels run."""
+    return _backend
+
+
+def set_backend(name: str) -> None:
+    """Run all kernels in C, or on their NumPy twins.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend, or no compiled library for `"c"`.
+    """
+    global _backend
+    if name not in BACKENDS:
+        raise ValueError(explain(f"a backend out of {BACKENDS}", repr(name), "Set MICROWEIGHTS_BACKEND to one of them."))
+    if name == "c" and lib is None:
+        remedy = "Install a C compiler and reinstall microweights, or use the backend 'numpy'."
+        raise ValueError(explain("the compiled library for backend 'c'", "no compiled library", remedy))
+    _backend = name
+
+
+def isa() -> str:
+    """The instruction set in use: `"baseline"`, `"avx2"` or `"avx512"`; `"numpy"` on the NumPy backend."""
+    return "numpy" if _backend == "numpy" else ISAS[lib.mw_isa()]
+
+
+def available_isas() -> tuple[str, ...]:
+    """The instruction sets that this machine and this build both have, the plainest first."""
+    return () if lib is None else ISAS[: lib.mw_best_isa() + 1]
+
+
+def set_isa(name: str) -> None:
+    """Run the C kernels built for one instruction set.
+
+    Raises
+    ------
+    ValueError
+        If the machine or the build does not have it.
+    """
+    if name not in available_isas():
+        remedy = "Unset MICROWEIGHTS_ISA to let the best one be picked."
+        raise ValueError(explain(f"an instruction set out of {available_isas()}", repr(name), remedy))
+    lib.mw_set_isa(ISAS.index(name))
+
+
+def num_threads() -> int:
+    """How many threads a kernel may use."""
+    return 1 if lib is None else int(lib.mw_threads())
+
+
+def set_num_threads(n: int) -> None:
+    """Let kernels use up to `n` threads where the work is worth it. Results do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not a positive integer.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= 1024:
+        raise ValueError(explain("a number of threads from 1 to 1024", repr(n), "Give the number of cores to use."))
+    if lib is not None:
+        lib.mw_set_threads(int(n))
+
+
+def config() -> dict[str, str]:
+    """What runs here: versions, backend, instruction set, threads, compiler."""
+    from .. import __version__
+
+    compiler = "none" if lib is None else ffi.string(lib.mw_compiler()).decode()
+    openmp = "no" if lib is None or not lib.mw_has_openmp() else "yes"
+    return {
+        "microweights": __version__,
+        "backend": _backend,
+        "instruction set": f"{isa()} (available: {', '.join(available_isas()) or 'none'})",
+        "threads": str(num_threads()),
+        "compiler": f"{compiler}, OpenMP: {openmp}",
+        "numpy": np.__version__,
+        "python": f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}",
+    }
+
+
+def show_config() -> None:
+    """Print :func:`config`, a line each."""
+    for name, value in config().items():
+        print(f"{name:16s} {value}")
+
+
+def _default_threads() -> int:
+    for name in ("MICROWEIGHTS_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").split(",")[0]
+        if text.isdigit() and int(text) > 0:
+            return min(int(text), 1024)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _configure() -> None:
+    wanted = os.environ.get("MICROWEIGHTS_BACKEND", "")
+    if lib is None and not wanted:
+        warnings.warn("microweights runs on NumPy: its C library was not built (no C compiler?)", stacklevel=2)
+    set_backend(wanted or ("numpy" if lib is None else "c"))
+    if lib is not None:
+        set_isa(os.environ.get("MICROWEIGHTS_ISA", "") or available_isas()[-1])
+        set_num_threads(_default_threads())
+
+
+_configure()

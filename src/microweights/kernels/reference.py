@@ -1,0 +1,412 @@
+"""Every kernel's twin in plain NumPy: the same name, the same arguments, arrays where C takes pointers.
+
+The tests hold C against them, and `MICROWEIGHTS_BACKEND=numpy` runs the whole library on them. They say what a kernel
+computes in the fewest words; csrc/kernels.h says it in prose.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# ---- matrix product ------------------------------------------------------------------------------------------------
+
+ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+
+
+def gemm(a: Array, b: Array, bias: Array | None, c: Array, plan: Any) -> None:
+    if plan.accumulate:
+        c += a @ b
+        return
+    np.matmul(a, b, out=c)
+    if bias is not None:
+        c += bias
+    if plan.activation:
+        {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}[ACTIVATIONS[plan.activation]](c, c, None)
+
+
+# ---- element-wise --------------------------------------------------------------------------------------------------
+
+
+def copy(x: Array, z: Array, walk: Any) -> None:
+    np.copyto(z, x)
+
+
+def negative(x: Array, z: Array, walk: Any) -> None:
+    np.negative(x, out=z)
+
+
+def absolute(x: Array, z: Array, walk: Any) -> None:
+    np.absolute(x, out=z)
+
+
+def sign(x: Array, z: Array, walk: Any) -> None:
+    np.sign(x, out=z)
+
+
+def square(x: Array, z: Array, walk: Any) -> None:
+    np.square(x, out=z)
+
+
+def sqrt(x: Array, z: Array, walk: Any) -> None:
+    np.sqrt(x, out=z)
+
+
+def exp(x: Array, z: Array, walk: Any) -> None:
+    np.exp(x, out=z)
+
+
+def log(x: Array, z: Array, walk: Any) -> None:
+    np.log(x, out=z)
+
+
+def relu(x: Array, z: Array, walk: Any) -> None:
+    np.maximum(x, 0, out=z)
+
+
+def sigmoid(x: Array, z: Array, walk: Any) -> None:
+    e = np.exp(-np.abs(x))
+    z[...] = np.where(x >= 0, 1, e) / (1 + e)
+
+
+def tanh(x: Array, z: Array, walk: Any) -> None:
+    np.tanh(x, out=z)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def erf(x: Array, z: Array, walk: Any) -> None:
+    z[...] = _erf(x)
+
+
+def _normal_cdf(x: Array) -> Array:
+    erfc = np.vectorize(math.erfc, otypes=[np.float64])
+    return erfc(np.asarray(x, np.float64) / -math.sqrt(2)) / 2
+
+
+def _normal_pdf(x: Array) -> Array:
+    wide = np.asarray(x, np.float64)
+    return np.exp(-wide * wide / 2) / math.sqrt(2 * math.pi)
+
+
+def gelu(x: Array, z: Array, walk: Any) -> None:
+    z[...] = np.where(np.isneginf(x), 0, np.nan_to_num(x, nan=np.nan, neginf=0.0, posinf=np.inf) * _normal_cdf(x))
+
+
+def softplus(x: Array, z: Array, walk: Any) -> None:
+    z[...] = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def add(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.add(x, y, out=z)
+
+
+def subtract(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.subtract(x, y, out=z)
+
+
+def multiply(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.multiply(x, y, out=z)
+
+
+def divide(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.divide(x, y, out=z)
+
+
+def power(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.power(x, y, out=z)
+
+
+def maximum(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.maximum(x, y, out=z)
+
+
+def minimum(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.minimum(x, y, out=z)
+
+
+def squared_error(x: Array, y: Array, z: Array, walk: Any) -> None:
+    np.square(x - y, out=z)
+
+
+def binary_cross_entropy(x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))) - x * y
+
+
+def relu_grad(dz: Array, z: Array, dx: Array, walk: Any) -> None:
+    dx[...] = np.where(z <= 0, 0, dz)
+
+
+def sigmoid_grad(dz: Array, z: Array, dx: Array, walk: Any) -> None:
+    dx[...] = dz * (z * (1 - z))
+
+
+def tanh_grad(dz: Array, z: Array, dx: Array, walk: Any) -> None:
+    dx[...] = dz * (1 - z * z)
+
+
+def gelu_grad(dz: Array, x: Array, dx: Array, walk: Any) -> None:
+    tail = np.where(np.isinf(x), 0, x) * _normal_pdf(x)
+    dx[...] = dz * (_normal_cdf(x) + tail)
+
+
+def squared_error_grad(dz: Array, x: Array, y: Array, dx: Array, walk: Any) -> None:
+    dx[...] = 2 * dz * (x - y)
+
+
+def binary_cross_entropy_grad(dz: Array, x: Array, y: Array, dx: Array, walk: Any) -> None:
+    p = np.empty_like(x)
+    sigmoid(x, p, None)
+    dx[...] = dz * (p - y)
+
+
+def less(x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = x < y
+
+
+def less_equal(x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = x <= y
+
+
+def equal(x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = x == y
+
+
+def not_equal(x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = x != y
+
+
+def where(condition: Array, x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = np.where(condition, x, y)
+
+
+cast_bool = cast_int32 = cast_int64 = cast_float32 = cast_float64 = copy
+
+# ---- reductions ----------------------------------------------------------------------------------------------------
+
+
+def _middle(x: Array, plan: Any) -> Array:
+    return x.reshape(plan.outer, plan.count, plan.inner)
+
+
+def sum(x: Array, z: Array, plan: Any) -> None:
+    z.reshape(plan.outer, plan.inner)[...] = _middle(x, plan).sum(axis=1) * x.dtype.type(plan.scale)
+
+
+def max(x: Array, z: Array, plan: Any) -> None:
+    z.reshape(plan.outer, plan.inner)[...] = _middle(x, plan).max(axis=1)
+
+
+def min(x: Array, z: Array, plan: Any) -> None:
+    z.reshape(plan.outer, plan.inner)[...] = _middle(x, plan).min(axis=1)
+
+
+def argmax(x: Array, z: Array, plan: Any) -> None:
+    z.reshape(plan.outer, plan.inner)[...] = _middle(x, plan).argmax(axis=1)
+
+
+def argmin(x: Array, z: Array, plan: Any) -> None:
+    z.reshape(plan.outer, plan.inner)[...] = _middle(x, plan).argmin(axis=1)
+
+
+# ---- rows of probabilities -----------------------------------------------------------------------------------------
+
+
+def _log_softmax(x: Array) -> Array:
+    shifted = x - x.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def softmax(x: Array, z: Array, plan: Any) -> None:
+    z[...] = _softmax(x)
+
+
+def log_softmax(x: Array, z: Array, plan: Any) -> None:
+    z[...] = _log_softmax(x)
+
+
+def softmax_grad(dz: Array, z: Array, dx: Array, plan: Any) -> None:
+    dx[...] = z * (dz - (dz * z).sum(axis=1, keepdims=True))
+
+
+def log_softmax_grad(dz: Array, z: Array, dx: Array, plan: Any) -> None:
+    dx[...] = dz - np.exp(z) * dz.sum(axis=1, keepdims=True)
+
+
+def _valid(label: Array, columns: int) -> Array:
+    return np.asarray((label >= 0) & (label < columns))
+
+
+def sparse_cross_entropy(x: Array, label: Array, loss: Array, plan: Any) -> None:
+    valid = _valid(label, plan.columns)
+    chosen = _log_softmax(x)[np.arange(plan.rows), np.where(valid, label, 0)]
+    loss[...] = np.where(valid, -chosen, np.nan)
+
+
+def sparse_cross_entropy_grad(dz: Array, x: Array, label: Array, dx: Array, plan: Any) -> None:
+    valid = _valid(label, plan.columns)
+    p = _softmax(x)
+    p[np.arange(plan.rows), np.where(valid, label, 0)] -= 1
+    dx[...] = np.where(valid[:, None], dz[:, None] * p, np.nan)
+
+
+def cross_entropy(x: Array, target: Array, loss: Array, plan: Any) -> None:
+    loss[...] = np.where(target == 0, 0, -target * _log_softmax(x)).sum(axis=1)
+
+
+def cross_entropy_grad(dz: Array, x: Array, target: Array, dx: Array, plan: Any) -> None:
+    dx[...] = dz[:, None] * (_softmax(x) * target.sum(axis=1, keepdims=True) - target)
+
+
+# ---- rows by index -------------------------------------------------------------------------------------------------
+
+
+def gather(source: Array, index: Array, out: Array, plan: Any) -> None:
+    np.take(source, index, axis=0, out=out, mode="clip")
+
+
+def scatter_add(dz: Array, index: Array, out: Array, plan: Any) -> None:
+    np.add.at(out, index, dz)
+
+
+# ---- updates -------------------------------------------------------------------------------------------------------
+
+
+def _penalised(p: Any, h: Any) -> tuple[Array, Array]:
+    """The gradient with the penalties of the old weights, and the weights after decay."""
+    w, kind = p.weights, p.weights.dtype.type
+    g = p.gradient + kind(h.l2) * w + kind(h.l1) * np.sign(w)
+    w *= kind(1 - h.learning_rate * h.weight_decay)
+    return w, g
+
+
+def sgd(parameters: Any, count: int, hyper: Any) -> None:
+    h = hyper
+    for p in parameters:
+        w, g = _penalised(p, h)
+        if h.momentum == 0:
+            w -= h.learning_rate * g
+            continue
+        v = p.slot[0]
+        v *= h.momentum
+        v -= h.learning_rate * g
+        w += h.momentum * v - h.learning_rate * g if h.nesterov else v
+    h.step += 1
+
+
+def adam(parameters: Any, count: int, hyper: Any) -> None:
+    h = hyper
+    t = h.step + 1
+    rate = h.learning_rate * math.sqrt(1 - h.beta_2**t) / (1 - h.beta_1**t)
+    for p in parameters:
+        w, g = _penalised(p, h)
+        m, v = p.slot[0], p.slot[1]
+        m += (1 - h.beta_1) * (g - m)
+        v += (1 - h.beta_2) * (g * g - v)
+        w -= rate * m / (np.sqrt(v) + h.epsilon)
+    h.step += 1
+
+
+def rmsprop(parameters: Any, count: int, hyper: Any) -> None:
+    h = hyper
+    for p in parameters:
+        w, g = _penalised(p, h)
+        v = p.slot[0]
+        v *= h.rho
+        v += (1 - h.rho) * (g * g)
+        spread = v
+        if h.centered:
+            a = p.slot[2]
+            a *= h.rho
+            a += (1 - h.rho) * g
+            spread = v - a * a
+        d = h.learning_rate * g / np.sqrt(spread + h.epsilon)
+        if h.centered or h.momentum:
+            p.slot[1][...] = d = h.momentum * p.slot[1] + d
+        w -= d
+    h.step += 1
+
+
+def adagrad(parameters: Any, count: int, hyper: Any) -> None:
+    h = hyper
+    for p in parameters:
+        w, g = _penalised(p, h)
+        a = p.slot[0]
+        a += g * g
+        w -= h.learning_rate * g / np.sqrt(a + h.epsilon)
+    h.step += 1
+
+
+# ---- random numbers ------------------------------------------------------------------------------------------------
+
+
+def philox(state: Array, blocks: int) -> Array:
+    """Four 32-bit words for each of the next `blocks` counters, of shape (blocks, 4); moves the counter on."""
+    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    counter = state[1] + np.arange(blocks, dtype=np.uint64)
+    c0, c1 = counter & low, counter >> shift
+    c2 = c3 = np.zeros(blocks, np.uint64)
+    key = int(state[0])
+    k0, k1 = key & 0xFFFFFFFF, key >> 32
+    for _ in range(10):
+        a, b = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1 = (b >> shift) ^ c1 ^ np.uint64(k0), b & low
+        c2, c3 = (a >> shift) ^ c3 ^ np.uint64(k1), a & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    state[1] += np.uint64(blocks)
+    return np.stack([c0, c1, c2, c3], axis=1)
+
+
+def _units(state: Array, n: int, dtype: np.dtype[Any]) -> Array:
+    """Uniform float64 numbers in [0, 1), as many as fill whole blocks, at least `n`: 24 random bits for float32, else 53."""
+    if dtype == np.float32:
+        return np.asarray((philox(state, -(-n // 4)) >> np.uint64(8)).reshape(-1) * 2.0**-24)
+    words = philox(state, -(-n // 2)).reshape(-1, 2)
+    return np.asarray(((words[:, 0] >> np.uint64(5)) * 67108864.0 + (words[:, 1] >> np.uint64(6))) * 2.0**-53)
+
+
+def uniform(state: Array, z: Array, n: int, low: float, high: float) -> None:
+    x = (low + _units(state, n, z.dtype)[:n] * (high - low)).astype(z.dtype)
+    z.reshape(-1)[...] = np.where(x < z.dtype.type(high), x, z.dtype.type(low))
+
+
+def normal(state: Array, z: Array, n: int, mean: float, deviation: float) -> None:
+    pairs = _units(state, n, z.dtype).reshape(-1, 2)
+    radius, angle = np.sqrt(-2 * np.log(1 - pairs[:, 0])), 2 * math.pi * pairs[:, 1]
+    both = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
+    z.reshape(-1)[...] = mean + deviation * both[:n]
+
+
+def bernoulli(state: Array, z: Array, n: int, p: float, value: float) -> None:
+    words = philox(state, -(-n // 4)).reshape(-1)[:n]
+    z.reshape(-1)[...] = np.where(words < p * 2.0**32, value, 0)
+
+
+# ---- questions with an answer --------------------------------------------------------------------------------------
+
+
+def first_nonfinite(x: Array, n: int) -> int:
+    bad = np.flatnonzero(~np.isfinite(x))
+    return int(bad[0]) if bad.size else -1
+
+
+def first_bad_label(label: Array, n: int, classes: int) -> int:
+    bad = np.flatnonzero(~_valid(label, classes))
+    return int(bad[0]) if bad.size else -1
+
+
+def weighted_sum(weights: list[float], inputs: list[float], n: int, bias: float) -> float:
+    for w, x in zip(weights, inputs, strict=True):
+        bias += w * x
+    return bias
