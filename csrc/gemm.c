@@ -203,28 +203,34 @@ INLINE void transpose_block(vec *rows) {
     }
 }
 
-static void pack(real *to, int64_t width, matrix from, int64_t k, int64_t columns) {
-    if (from.col == 1) {
-        for (int64_t p = 0; p < k; p++)
-            for (int64_t j = 0; j < columns; j += LANES)
-                store(to + p * width + j, load_loosely(element(from, p, j), columns - j, from.end));
-    } else if (from.row == 1) {
-        for (int64_t j = 0; j < columns; j += LANES)
-            for (int64_t p = 0; p < k; p += LANES) {
-                vec block[LANES];
+static void pack(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
+    if (from.row == 1 && from.col != 1) {
+        for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
+            for (int64_t j = 0; j < smaller(panel, columns - j0); j += LANES)
+                for (int64_t p = 0; p < k; p += LANES) {
+                    vec block[LANES];
 #pragma GCC unroll 16
-                for (int i = 0; i < LANES; i++)
-                    block[i] = j + i < columns ? load_loosely(element(from, p, j + i), k - p, from.end) : (vec){0};
-                transpose_block(block);
-                if (p + LANES <= k) {
+                    for (int i = 0; i < LANES; i++)
+                        block[i] = j0 + j + i < columns ? load_loosely(element(from, p, j0 + j + i), k - p, from.end) : (vec){0};
+                    transpose_block(block);
+                    if (p + LANES <= k) {
 #pragma GCC unroll 16
-                    for (int i = 0; i < LANES; i++) store(to + (p + i) * width + j, block[i]);
-                } else
-                    for (int i = 0; i < k - p; i++) store(to + (p + i) * width + j, block[i]);
-            }
+                        for (int i = 0; i < LANES; i++) store(to + (p + i) * spacing + j, block[i]);
+                    } else
+                        for (int i = 0; i < k - p; i++) store(to + (p + i) * spacing + j, block[i]);
+                }
+    } else if (from.col == 1) {
+        for (int64_t p0 = 0; p0 < k; p0 += 8) {
+            real *out = to + p0 * spacing;
+            for (int64_t j0 = 0; j0 < columns; j0 += panel, out += k * spacing)
+                for (int64_t p = 0; p < smaller(8, k - p0); p++)
+                    for (int64_t j = 0; j < smaller(panel, columns - j0); j += LANES)
+                        store(out + p * spacing + j, load_loosely(element(from, p0 + p, j0 + j), columns - j0 - j, from.end));
+        }
     } else {
-        for (int64_t p = 0; p < k; p++)
-            for (int64_t j = 0; j < width; j++) to[p * width + j] = j < columns ? *element(from, p, j) : 0;
+        for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
+            for (int64_t p = 0; p < k; p++)
+                for (int64_t j = 0; j < spacing; j++) to[p * spacing + j] = j0 + j < columns ? *element(from, p, j0 + j) : 0;
     }
 }
 
@@ -232,6 +238,7 @@ static void pack(real *to, int64_t width, matrix from, int64_t k, int64_t column
  */
 enum {
     DEPTH = 256,                                                /* rows of B in a block */
+    STRIPS = 8,
     BLOCK_BYTES = 512 * 1024,                                   /* of B, for half of the L2 cache */
     STRIP = (TALLEST + (int)LANES - 1) / (int)LANES * (int)LANES,    /* a packed column of A */
 };
@@ -259,15 +266,20 @@ static void finish_row(real *row, const real *bias, int64_t n, int activation) {
     }
 }
 
+static int crowded(int64_t stride) {
+    return (stride * (int64_t)sizeof(real) + 64) % 4096 <= 128;
+}
+
 static void multiply(const product *x) {
     const product g = *x;
-    const int64_t strips = ceil_div(g.m, TALLEST), width = width_for(ceil_div(g.m, larger(1, strips)));
-    const int pack_b = g.b.col != 1 || g.m >= 128, pack_a = g.n >= 128;
+    const int64_t strips = ceil_div(g.m, TALLEST), height = ceil_div(g.m, larger(1, strips)), width = width_for(height);
+    const int pack_b = g.b.col != 1 || (g.m >= 128 && g.k * g.n * (int64_t)sizeof(real) > BLOCK_BYTES);
+    const int pack_a = g.n >= 128 && crowded(g.a.row == 1 ? g.a.col : g.a.row);
 
-    int64_t across = (BLOCK_BYTES / (int64_t)sizeof(real)) / DEPTH;
+    int64_t across = BLOCK_BYTES / (int64_t)sizeof(real) / DEPTH, down = STRIPS * height;
     real small_block[DEPTH * LANES], *packed_b = small_block, *packed_a = NULL;
     if (pack_b || pack_a) {
-        real *scratch = mw_scratch(BLOCK_BYTES + (size_t)DEPTH * STRIP * sizeof(real));
+        real *scratch = mw_scratch(BLOCK_BYTES + STRIPS * DEPTH * STRIP * sizeof(real));
         if (scratch) packed_b = scratch, packed_a = scratch + BLOCK_BYTES / sizeof(real);
         else across = LANES;
     }
@@ -276,30 +288,31 @@ static void multiply(const product *x) {
         const int64_t columns = smaller(across, g.n - j0);
         for (int64_t p0 = 0; p0 == 0 || p0 < g.k; p0 += DEPTH) {
             const int64_t kc = smaller(DEPTH, g.k - p0);
-            for (int64_t strip = 0, i = 0, height; strip < strips; strip++, i += height) {
-                height = (g.m * (strip + 1)) / strips - i;
-                matrix a = part(g.a, i, p0);
-                if (packed_a && pack_a) {
-                    pack(packed_a, STRIP, transposed(a), kc, height);
-                    a.at = packed_a, a.row = 1, a.col = STRIP;
-                }
-                for (int64_t j = 0, w; j < columns; j += w * LANES) {
-                    const int64_t left = columns - j;
-                    for (w = width; w > ceil_div(left, LANES); w /= 2) continue;
-                    const int64_t inside = smaller(left, w * LANES);
-                    matrix b = part(g.b, p0, j0 + j);
-                    if (pack_b) {
-                        real *panel = packed_b + kc * j;
-                        if (strip == 0) pack(panel, w * LANES, b, kc, inside);
-                        b.at = panel, b.row = w * LANES, b.end = panel + kc * w * LANES;
+            if (pack_b) pack(packed_b, part(g.b, p0, j0), kc, columns, smaller(width * LANES, across), smaller(width * LANES, across));
+            for (int64_t i0 = 0; i0 < g.m; i0 += down) {
+                if (packed_a && pack_a) pack(packed_a, transposed(part(g.a, i0, p0)), kc, smaller(down, g.m - i0), height, STRIP);
+                for (int64_t i = i0; i < smaller(i0 + down, g.m); i += height) {
+                    matrix a = part(g.a, i, p0);
+                    if (packed_a && pack_a) a.at = packed_a + (i - i0) / height * kc * STRIP, a.row = 1, a.col = STRIP;
+                    for (int64_t j = 0, w; j < columns; j += w * LANES) {
+                        const int64_t left = columns - j;
+                        for (w = width; w > ceil_div(left, LANES); w /= 2) continue;
+                        const int64_t inside = smaller(left, w * LANES);
+                        matrix b = part(g.b, p0, j0 + j);
+                        if (pack_b) {
+                            const int64_t panel = width * LANES;
+                            b.at = packed_b + j / panel * kc * panel + j % panel;
+                            b.row = smaller(panel, across);
+                            b.end = b.at + kc * b.row;
+                        }
+                        const tile_job t = {kc, a.at, b.at, g.c + i * g.c_row + j0 + j, a.row, a.col, b.row, g.c_row, g.accumulate || p0 > 0 ? ADD : START};
+                        if (inside == w * LANES) full_tile(smaller(height, g.m - i), w, &t);
+                        else edge_tile(smaller(height, g.m - i), w, inside, b.end, &t);
                     }
-                    const tile_job t = {kc, a.at, b.at, g.c + i * g.c_row + j0 + j, a.row, a.col, b.row, g.c_row, g.accumulate || p0 > 0 ? ADD : START};
-                    if (inside == w * LANES) full_tile(height, w, &t);
-                    else edge_tile(height, w, inside, b.end, &t);
+                    if (p0 + DEPTH >= g.k && (g.bias || g.activation))
+                        for (int64_t r = i; r < smaller(i + height, g.m); r++)
+                            finish_row(g.c + r * g.c_row + j0, g.bias ? g.bias + j0 : NULL, columns, g.activation);
                 }
-                if (p0 + DEPTH >= g.k && (g.bias || g.activation))
-                    for (int64_t r = i; r < i + height; r++)
-                        finish_row(g.c + r * g.c_row + j0, g.bias ? g.bias + j0 : NULL, columns, g.activation);
             }
         }
     }

@@ -30,12 +30,15 @@ typedef ubits uvec __attribute__((vector_size(MW_VECTOR_BYTES)));   /* unsigned:
 
 INLINE vec with_sign_of(vec magnitude, vec x) { return (vec)((uvec)magnitude | ((uvec)x & SIGN_BIT)); }
 
-/* c[0] + c[1] x + c[2] x² + ... as four Horner rules in x⁴, which advance side by side, so that the processor need not
- * wait for each product in turn. The loops unroll and the coefficients become constants. */
+/* c[0] + c[1] x + c[2] x² + ..., by one Horner rule in x² for the even terms and one for the odd: neither waits for the
+ * other. The loop unrolls and the coefficients become constants. */
 INLINE vec polynomial(vec x, const real *c, int terms) {
-    vec x2 = x * x, x4 = x2 * x2, chain[4];
-    for (int i = terms - 1; i >= 0; i--) chain[i % 4] = i + 4 < terms ? chain[i % 4] * x4 + c[i] : splat(c[i]);
-    return (chain[0] + chain[1] * x) + (chain[2] + chain[3] * x) * x2;
+    vec x2 = x * x, even = {0}, odd = {0};
+    for (int i = (terms - 1) / 2 * 2; i >= 0; i -= 2) {
+        even = i + 2 < terms ? even * x2 + c[i] : splat(c[i]);
+        if (i + 1 < terms) odd = i + 3 < terms ? odd * x2 + c[i + 1] : splat(c[i + 1]);
+    }
+    return even + x * odd;
 }
 #define POLYNOMIAL(x, c) polynomial(x, c, (int)(sizeof(c) / sizeof *(c)))
 
@@ -65,43 +68,29 @@ INLINE exp_parts exp_reduce(vec x) {
 /* 2ⁿ, for 2ⁿ neither denormal nor infinite: n goes into the exponent field. */
 INLINE vec power_of_two(uvec n) { return (vec)((n << MANTISSA_BITS) - ONE_BITS); }
 
+/* Below and above these, eˣ rounds to 0 and to infinity. */
+#define EXP_LOWEST (MW_DOUBLE ? -746 : -104)
+#define EXP_HIGHEST (MW_DOUBLE ? 710 : 89)
+
 /* 2ⁿ in two factors, 2^⌊n/2⌋ and 2^⌈n/2⌉, as 2ⁿ itself may lie outside the range of `real`: of a number near 1 times
  * the first times the second, only the last product rounds (to a denormal) or overflows. */
 INLINE vec half_power(uvec n) { return (vec)(n << (MANTISSA_BITS - 1) & EXPONENT_MASK); }
 INLINE vec other_half_power(uvec n) { return (vec)((n << MANTISSA_BITS) - (uvec)half_power(n)); }
 
-/* Below and above these, eˣ rounds to 0 and to infinity. */
-#define EXP_LOWEST (MW_DOUBLE ? -746 : -104)
-#define EXP_HIGHEST (MW_DOUBLE ? 710 : 89)
-
 INLINE vec zero_where(ivec mask, vec x) { return (vec)((ivec)x & ~mask); }
 
-/* eˣ = 2ⁿ + 2ⁿ (exp(r) - 1). Far outside, exp_reduce yields rubbish, and the last line replaces it (not a NaN, though). */
-INLINE vec vexp(vec x) {
+/* eˣ = 2ⁿ + 2ⁿ (exp(r) - 1), for x within or below the range. Far below it, exp_reduce yields rubbish, but 0 is right. */
+INLINE vec exp_no_overflow(vec x) {
     exp_parts e = exp_reduce(x);
     vec half = half_power(e.n);
-    vec y = (half * e.expm1_r + half) * other_half_power(e.n);
-    return select(x > EXP_HIGHEST, splat(INFINITY), zero_where(x < EXP_LOWEST, y));
+    vec y = (half + half * e.expm1_r) * other_half_power(e.n);
+    return zero_where(x < EXP_LOWEST, y);
 }
 
-/* eˣ - 1 = 2ⁿ (exp(r) - 1) + (2ⁿ - 1), for 2ⁿ neither denormal nor infinite. */
-INLINE vec expm1_in_range(vec x) {
-    exp_parts e = exp_reduce(x);
-    vec power = power_of_two(e.n);
-    return power * e.expm1_r + (power - 1);
-}
+/* eˣ */
+INLINE vec vexp(vec x) { return select(x > EXP_HIGHEST, splat(INFINITY), exp_no_overflow(x)); }
 
-/* tanh(a) = t / (t + 2) with t = exp(2a) - 1, for a = |x|. It equals that of -a but for the sign, and -a is the better
- * one for small a: t + 2, then just below 2, rounds to twice as many digits as just above. */
-INLINE vec vtanh(vec x) {
-    vec a = vabs(x);
-    vec t = expm1_in_range((vec)((ivec)(a + a) | ((a < REAL(0.17)) & (ivec)splat(REAL(-0.0)))));
-    vec y = select(a > (MW_DOUBLE ? 20 : 10), splat(1), t / (t + 2));
-    return with_sign_of(vabs(y), x);
-}
-
-/* 1 / (1 + e⁻ˣ). With e⁻ˣ = 2⁻ⁿ exp(r) that is 2ⁿ / (2ⁿ + exp(r)): nothing overflows, and the result stays right down
- * to the denormals. */
+/* 1 / (1 + e⁻ˣ). With e⁻ˣ = 2⁻ⁿ exp(r) that is 2ⁿ / (2ⁿ + exp(r)), right down to the denormals. */
 INLINE vec vsigmoid(vec x) {
     exp_parts e = exp_reduce(-x);
     uvec n = 4 * EXPONENT_BIAS - e.n;
@@ -110,15 +99,27 @@ INLINE vec vsigmoid(vec x) {
     return select(x > 40, splat(1), zero_where(x < EXP_LOWEST, y));
 }
 
+/* (1 - e⁻²ᵃ) / (1 + e⁻²ᵃ) for a = |x|, likewise (2ⁿ - exp(r)) / (2ⁿ + exp(r)). From a = 10 (double: 20) on it rounds to 1. */
+INLINE vec vtanh(vec x) {
+    vec a = vabs(x);
+    exp_parts e = exp_reduce(-2 * a);
+    vec power = power_of_two(4 * EXPONENT_BIAS - e.n);
+    vec y = ((power - 1) - e.expm1_r) / ((power + 1) + e.expm1_r);
+    return with_sign_of(select(a > (MW_DOUBLE ? 20 : 10), splat(1), y), x);
+}
+
 /* ---- logarithm ------------------------------------------------------------------------------------------------- */
 
-/* Taylor series of (2 atanh(s) - 2s) / s in s²: 2/3, 2/5, ... */
+/* log(1 + f) = 2 atanh(s) = 2s + s R(s²) with s = f / (2 + f), and R(s²) = 2/3 s² + 2/5 s⁴ + ... Since 2s = f - s f, that
+ * equals f - s (f - R): the leading term is exact, which keeps the error near half a unit (the idea of fdlibm's log). */
 static const real ATANH_SERIES[] = {
-    REAL(2.0) / 3, REAL(2.0) / 5, REAL(2.0) / 7, REAL(2.0) / 9,
+    REAL(2.0) / 3, REAL(2.0) / 5, REAL(2.0) / 7, REAL(2.0) / 9, REAL(2.0) / 11, REAL(2.0) / 13, REAL(2.0) / 15,
 #if MW_DOUBLE
-    2.0 / 11, 2.0 / 13, 2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21,
+    2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25, 2.0 / 27, 2.0 / 29, 2.0 / 31, 2.0 / 33,
 #endif
 };
+#define TERMS_TO_SQRT2 (MW_DOUBLE ? 10 : 4)                         /* as many as f in [√½ - 1, √2 - 1] takes */
+#define TERMS_TO_2 (MW_DOUBLE ? 16 : 7)                             /* and f in [0, 1] */
 
 /* x = 2ᵏ m with m in [√½, √2): returns m, and k in *exponent. x is positive, finite and not denormal. */
 INLINE vec split_exponent(vec x, vec *exponent) {
@@ -129,40 +130,46 @@ INLINE vec split_exponent(vec x, vec *exponent) {
     return (vec)((shifted & (((ubits)1 << MANTISSA_BITS) - 1)) + sqrt_half);
 }
 
-/* k ln 2 + log(1 + f). With s = f / (2 + f), log(1 + f) = 2 atanh(s) = 2s + s R(s²); and since 2s = f - s f, it equals
- * f - (f²/2 - s (f²/2 + R)): the leading term f is exact, which keeps the error below one unit (fdlibm). */
+/* k ln 2 + log(1 + f); an infinite or NaN k comes through. */
 INLINE vec log_series(vec k, vec f) {
     vec s = f / (2 + f), s2 = s * s;
-    vec series = s2 * POLYNOMIAL(s2, ATANH_SERIES);
-    vec half_f2 = REAL(0.5) * f * f;
-    return k * LN2_HIGH - ((half_f2 - (s * (half_f2 + series) + k * LN2_LOW)) - f);
+    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_SQRT2);
+    return k * LN2_HIGH + (f - (s * (f - series) - k * LN2_LOW));
 }
 
-/* log x. Denormals are first scaled up into the normal range. */
+/* Where log has no series, the exponent k takes its value: x itself for infinity and NaN, -infinity at the pole, and NaN
+ * below the pole (every bit set, as in a mask, is a NaN). */
+INLINE vec log_edges(vec k, vec x, real pole) {
+    k = select(x < INFINITY, k, x);
+    k = select(x == pole, splat(-INFINITY), k);
+    return (vec)((ivec)k | (x < pole));
+}
+
+/* log x. Denormals are first scaled into the normal range. */
 INLINE vec vlog(vec x) {
-    const real smallest_normal = MW_DOUBLE ? (real)DBL_MIN : (real)FLT_MIN, scale_bits = MANTISSA_BITS + 1;
-    ivec tiny = x < smallest_normal;
-    vec k, m = split_exponent(select(tiny, x * (real)((ubits)1 << (MANTISSA_BITS + 1)), x), &k);
-    vec y = log_series(k - select(tiny, splat(scale_bits), splat(0)), m - 1);
-    vec at_edge = select(x == 0, splat(-INFINITY), x + splat(NAN));                     /* also for x < 0 and NaN */
-    return select((x > 0) & (x < INFINITY), y, select(x == INFINITY, x, at_edge));
+    const real scale_bits = MANTISSA_BITS + 1, scale = (real)((ubits)1 << (MANTISSA_BITS + 1));
+    ivec tiny = x < (MW_DOUBLE ? (real)DBL_MIN : (real)FLT_MIN);
+    vec k, m = split_exponent(select(tiny, x * scale, x), &k);
+    return log_series(log_edges(k - (vec)(tiny & (ivec)splat(scale_bits)), x, 0), m - 1);
 }
 
-/* log(1 + x), accurate for small x as well: u = 1 + x loses the low digits c = x - (u - 1) of x, so they are added to f. */
-INLINE vec log1p_in_range(vec x) {                                  /* -1 < x < infinity */
+/* log(1 + x), accurate for small x too: u = 1 + x loses the low digits c = x - (u - 1) of x, and f takes them up again.
+ * Beyond x = 2^100 they do not matter, and 2⁻ᵏ would underflow. */
+INLINE vec vlog1p(vec x) {
     vec u = 1 + x, c = x - (u - 1);
     vec k, m = split_exponent(u, &k);
-    vec two_to_minus_k = (vec)(ONE_BITS - (((uvec)(k + MAGIC)) << MANTISSA_BITS));
-    return with_sign_of(vabs(log_series(k, (m - 1) + c * two_to_minus_k)), x);
+    vec two_to_minus_k = (vec)(ONE_BITS - ((uvec)(k + MAGIC) << MANTISSA_BITS));
+    vec f = (m - 1) + zero_where(x > REAL(0x1p100), c * two_to_minus_k);
+    return with_sign_of(vabs(log_series(log_edges(k, x, -1), f)), x);
 }
 
-INLINE vec vlog1p(vec x) {
-    vec at_edge = select(x == -1, splat(-INFINITY), x + splat(NAN));
-    return select((x > -1) & (x < INFINITY), log1p_in_range(x), select(x == INFINITY, x, at_edge));
+/* log(1 + eˣ) = max(x, 0) + log(1 + e) with e = exp(-|x|) <= 1, where the series needs no reduction. */
+INLINE vec vsoftplus(vec x) {
+    vec e = exp_no_overflow(-vabs(x));
+    vec s = e / (2 + e), s2 = s * s;
+    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_2);
+    return zero_where(x < 0, x) + (e - s * (e - series));
 }
-
-/* log(1 + eˣ) = max(x, 0) + log(1 + exp(-|x|)) */
-INLINE vec vsoftplus(vec x) { return vmax(x, splat(0)) + log1p_in_range(vexp(-vabs(x))); }
 
 /* ---- error function -------------------------------------------------------------------------------------------- */
 
@@ -192,8 +199,10 @@ INLINE vec log_erfc(vec a) { return -(a + a * POLYNOMIAL(a, LOG_ERFC)); }
 /* erf(x) = 2/√π ∫₀ˣ exp(-t²) dt (Abramowitz & Stegun 7.1.1), as sign(x) (1 - erfc|x|) */
 INLINE vec verf(vec x) {
     vec a = vabs(x);
-    vec y = select(a > ERF_SATURATED, splat(1), expm1_in_range(log_erfc(a)));
-    return with_sign_of(vabs(y), x);
+    exp_parts e = exp_reduce(log_erfc(a));
+    vec power = power_of_two(e.n);
+    vec y = (1 - power) - power * e.expm1_r;
+    return with_sign_of(select(a > ERF_SATURATED, splat(1), y), x);
 }
 
 /* Φ(x) = (1 + erf(x/√2)) / 2, the normal distribution; as erfc(|x|/√2) / 2 for x < 0, where 1 + erf would cancel. */
@@ -206,12 +215,12 @@ INLINE vec normal_cdf(vec x) {
 }
 
 /* GELU: x Φ(x); where Φ rounds to 0 the product is -0, for -∞ as well. */
-INLINE vec vgelu(vec x) { return x * normal_cdf(x); }
+INLINE vec vgelu(vec x) { return zero_where(x == -INFINITY, x * normal_cdf(x)); }
 
 /* its derivative: Φ(x) + x φ(x), with the density φ(x) = exp(-x²/2) / √(2π) */
 INLINE vec vgelu_gradient(vec x) {
-    vec density = REAL(0.39894228040143267794) * vexp(REAL(-0.5) * x * x);
-    return normal_cdf(x) + x * density;
+    vec density = REAL(0.39894228040143267794) * exp_no_overflow(REAL(-0.5) * x * x);
+    return normal_cdf(x) + zero_where(vabs(x) == INFINITY, x * density);
 }
 
 /* ---- and the simple ones --------------------------------------------------------------------------------------- */

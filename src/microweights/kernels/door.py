@@ -248,11 +248,11 @@ def contiguous(x: Array) -> Array:
 def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
     """An array of zeros, written by a kernel, so that a recorded program writes them each time."""
     z = empty(shape, dtype)
-    copy_to(_ZERO[dtype], z)
+    copy_to(ZERO[dtype], z)
     return z
 
 
-_ZERO = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), FLOAT64)}
+ZERO = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), FLOAT64)}
 
 # ---- reductions ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,74 @@
+"""Checking gradients against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from . import graph
+from .errors import explain
+from .tensor import Operand, Tensor, tensor
+
+
+def gradcheck(
+    fn: Callable[..., Tensor], inputs: Sequence[Operand], eps: float = 1e-6, rtol: float = 1e-5, atol: float = 1e-7
+) -> bool:
+    """Compare the gradients of `fn` with central differences, element by element, in float64.
+
+    For every element x of every input, (fn(x + eps) - fn(x - eps)) / 2 eps must be the gradient. If the result of `fn` has
+    several elements, a fixed weighted sum of them is checked, with weights that are all different, so that no two
+    elements can be mistaken for each other.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes as many tensors as there are inputs and returns one. It must compute the same each time.
+    inputs : sequence of arrays or tensors
+        Taken as float64.
+    eps : float
+        The step; relative to max(1, |x|).
+    rtol, atol : float
+        What difference is accepted: atol + rtol * |expected|.
+
+    Returns
+    -------
+    bool
+        True.
+
+    Raises
+    ------
+    AssertionError
+        If a gradient is wrong; the message names operation, argument, index, expected and received value.
+
+    Examples
+    --------
+    >>> gradcheck(lambda x, y: (x * y).tanh(), [[0.5, -1.0], [2.0, 3.0]])
+    True
+    """
+    leaves = [tensor(x, np.float64, requires_grad=True) for x in inputs]
+    result = fn(*leaves)
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        raise TypeError(explain("a function that returns a tensor computed from its inputs", result, "Check the function."))
+    name = type(result.op).__name__ if result.op else "the identity"
+    weights = np.linspace(1.0, 2.0, result.size).reshape(result.shape) if result.size else np.zeros(result.shape)
+    received = graph.grad(result, leaves, gradient=weights.astype(result.dtype))
+
+    def weighted() -> float:
+        return float((fn(*leaves).numpy() * weights).sum(dtype=np.float64))
+
+    for argument, (leaf, gradient) in enumerate(zip(leaves, received, strict=True)):
+        if gradient.shape != leaf.shape:
+            raise AssertionError(f"{name}: argument {argument}: expected a gradient of shape {leaf.shape}, received {gradient.shape}")
+        for index in np.ndindex(leaf.shape):
+            kept = leaf.data[index]
+            step = eps * max(1.0, abs(kept))
+            leaf.data[index] = kept + step
+            above = weighted()
+            leaf.data[index] = kept - step
+            below = weighted()
+            leaf.data[index] = kept
+            expected, got = (above - below) / (2 * step), float(gradient.data[index])
+            if not abs(expected - got) <= atol + rtol * abs(expected):
+                raise AssertionError(f"{name}: argument {argument}, index {index}: expected {expected:.10g}, received {got:.10g}")
+    return True

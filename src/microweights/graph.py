@@ -1,0 +1,173 @@
+"""The backward walk: from a result back through the operations that made it, gradients passed from each to its inputs."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import explain
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+# The clock: every operation and every overwriting of values takes the next number, so that of two events the earlier is known.
+tick = count(1).__next__
+
+# Whether operations are being recorded for backward. no_grad turns it off.
+recording = True
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within this context nothing is recorded: results do not require gradients. Works as a decorator, too.
+
+    >>> import microweights as mw
+    >>> w = mw.tensor(2.0, requires_grad=True)
+    >>> with mw.no_grad():
+    ...     print((w * 3).requires_grad)
+    False
+    """
+    with recording_set_to(False):
+        yield
+
+
+@contextmanager
+def recording_set_to(value: bool) -> Iterator[None]:
+    global recording
+    before, recording = recording, value
+    try:
+        yield
+    finally:
+        recording = before
+
+
+def backward(root: Tensor, gradient: Any = None) -> None:
+    """Add d root / d leaf to `.grad` of every leaf that requires it, and of tensors that were asked to retain it."""
+    shared: set[int] = set()
+
+    def deposit(t: Tensor, dz: Tensor) -> None:
+        if t.grad is not None:
+            dz = t.grad + dz
+        elif id(dz.data) in shared or dz.data.base is not None or not dz.data.flags.writeable:
+            dz = dz.copy()  # nobody else may hold the memory of a gradient that the user sees
+        shared.add(id(dz.data))
+        t.grad = dz
+
+    with recording_set_to(False):
+        for t, dz in walk(root, gradient):
+            if t.op is None or t.keeps_grad:
+                deposit(t, dz)
+
+
+def grad(
+    outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None, create_graph: bool = False
+) -> Any:
+    """d outputs / d inputs, without touching any `.grad`.
+
+    Parameters
+    ----------
+    outputs : Tensor
+        A scalar, or any shape together with `gradient`.
+    inputs : Tensor or sequence of Tensors
+        Leaves or results, which require gradients.
+    gradient : array, optional
+        d result / d outputs, of the shape of `outputs`.
+    create_graph : bool
+        Record the gradient's own operations, so that it can be differentiated again.
+
+    Returns
+    -------
+    Tensor, or a list of Tensors for a sequence
+        Of the shapes of `inputs`; zeros where `outputs` does not depend on one.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> x = mw.tensor(2.0, requires_grad=True)
+    >>> first = mw.grad(x**3, x, create_graph=True)
+    >>> first.item(), mw.grad(first, x).item()
+    (12.0, 12.0)
+    """
+    wanted = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    found: dict[int, Tensor] = {}
+    ids = {id(t) for t in wanted}
+    with recording_set_to(create_graph):
+        for t, dz in walk(outputs, gradient):
+            if id(t) in ids:
+                found[id(t)] = dz
+        result = [found[id(t)] if id(t) in found else t.detach() * 0 for t in wanted]
+    return result if isinstance(inputs, (list, tuple)) else result[0]
+
+
+def walk(root: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every tensor that `root` depends on and that requires a gradient, with its whole gradient, latest first.
+
+    Why "latest first", and not simply from each tensor on to its inputs? Take
+
+        b = a + a
+        c = b + b          dc/da = 4
+
+    c sends 1 to b twice. Were b to pass on what it has as soon as something arrives, it would send 1 to a, and later, with
+    the second arrival, 2 more: 1 + 1 + 2 + 2, and a tower of such steps would cost twice as much with each floor. So a tensor
+    must not be looked at before everything that was computed from it has been: a topological order. The graph has one built
+    in. An operation can only use what is there already, so the order in which operations were recorded, read backward, is
+    such an order. The heap gives the latest of the tensors whose gradients are pending.
+
+    It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
+    """
+    pending = {id(root): _first_gradient(root, gradient)}
+    heap = [(-root.op.recorded_at if root.op else 0, 0, root)]
+    ties = count(1).__next__  # leaves share the number 0: no two entries may be compared by their tensors
+    while heap:
+        _, _, t = heapq.heappop(heap)
+        dz = pending.pop(id(t))
+        yield t, dz
+        op = t.op
+        if op is None:
+            continue
+        for x, dx in zip(op._inputs, op.gradients(t, dz), strict=True):
+            if dx is None or not x.requires_grad:
+                continue
+            if dx.data.shape != x.data.shape:
+                dx = unbroadcast(dx, x.data.shape)
+            before = pending.get(id(x))
+            if before is None:
+                pending[id(x)] = dx
+                heapq.heappush(heap, (-x.op.recorded_at if x.op else 0, ties(), x))
+            else:
+                pending[id(x)] = before + dx
+
+
+def _first_gradient(root: Tensor, gradient: Any) -> Tensor:
+    from .tensor import constant, tensor
+
+    if not root.requires_grad:
+        remedy = "Make a leaf with requires_grad=True, outside of no_grad."
+        raise RuntimeError(explain("a result that requires a gradient", "one that does not", remedy))
+    if gradient is None:
+        if root.size != 1:
+            remedy = "Sum it first, or pass `gradient`."
+            raise RuntimeError(explain("a result of one element to start from", f"shape {root.shape}", remedy))
+        return constant(1.0, root.dtype).broadcast_to(root.shape)
+    start = gradient if type(gradient) is type(root) else tensor(np.asarray(gradient), root.dtype)
+    if start.shape != root.shape or start.dtype != root.dtype:
+        received = f"shape {start.shape} of {start.dtype}"
+        raise RuntimeError(explain(f"a gradient of shape {root.shape} of {root.dtype}", received, "Make it like the result."))
+    return start
+
+
+def unbroadcast(dz: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The gradient of an operand that was broadcast: each of its elements was used several times, so sum over its uses.
+
+    >>> from microweights.tensor import tensor
+    >>> unbroadcast(tensor([[1.0, 2.0], [3.0, 4.0]]), (2,))
+    tensor([4., 6.])
+    """
+    added = dz.ndim - len(shape)
+    repeated = tuple(added + i for i, n in enumerate(shape) if n == 1 and dz.shape[added + i] != 1)
+    return dz.sum((*range(added), *repeated)).reshape(shape)

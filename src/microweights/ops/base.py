@@ -1,0 +1,96 @@
+"""What every operation is made of, and the table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from .. import graph
+from ..errors import explain
+from ..tensor import Array, Tensor
+
+OPS: dict[str, type[Op]] = {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An example on which the tests try an operation: shapes of the inputs, their range, and the operation's parameters."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    low: float = -2.0
+    high: float = 2.0
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def case(*shapes: tuple[int, ...], low: float = -2.0, high: float = 2.0, **parameters: Any) -> Case:
+    return Case(shapes, low, high, parameters)
+
+
+class Op:
+    """One operation: `forward` on arrays, `backward` on tensors.
+
+    A subclass states its formula as docstring, computes it in `forward` by calling kernels, and gives in `backward` the
+    gradient of each input from `dz`, the gradient of its result, in terms of operations on tensors: so a gradient can
+    itself be differentiated. Parameters that are not tensors go to `__init__`. Defining the class puts it into `OPS`.
+
+    Within `backward`, `self.inputs` are the tensors it was called with, `self.output` is its result, and `self.needs` says
+    for which inputs a gradient is wanted; None may stand for any other.
+    """
+
+    __slots__ = ("_inputs", "_output", "needs", "recorded_at")
+
+    cases: ClassVar[Sequence[Case]] = ()
+    is_view: ClassVar[bool] = False  # the result shares the memory of the first input
+
+    _inputs: tuple[Tensor, ...]
+    _output: Tensor | None
+    needs: tuple[bool, ...]
+    recorded_at: int
+
+    def __init_subclass__(cls) -> None:
+        if "forward" in vars(cls):
+            OPS[cls.__name__] = cls
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Compute the result and, if a gradient may be asked of it, remember how it came about."""
+        z = Tensor(self.forward(*[x.data for x in inputs]))
+        if self.is_view:
+            z._base = inputs[0].memory
+        if graph.recording:
+            needs = tuple([x.requires_grad for x in inputs])
+            if True in needs:
+                self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
+                z.requires_grad, z.op = True, self
+        return z
+
+    def forward(self, *inputs: Any) -> Array:
+        raise NotImplementedError
+
+    def backward(self, dz: Tensor) -> Tensor | None | tuple[Tensor | None, ...]:
+        raise NotImplementedError
+
+    def gradients(self, output: Tensor, dz: Tensor) -> tuple[Tensor | None, ...]:
+        """What `backward` gives, as a tuple; called by the backward walk only."""
+        self._output = output
+        result = self.backward(dz)
+        self._output = None
+        return result if isinstance(result, tuple) else (result,)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        for x in self._inputs:
+            self._check_unchanged(x, "input")
+        return self._inputs
+
+    @property
+    def output(self) -> Tensor:
+        assert self._output is not None
+        self._check_unchanged(self._output, "result")
+        return self._output
+
+    def _check_unchanged(self, x: Tensor, role: str) -> None:
+        if x.memory.changed > self.recorded_at:
+            name = type(self).__name__
+            remedy = "Go backward before overwriting it, or overwrite a copy."
+            raise RuntimeError(explain(f"the {role} that {name} saved to be unchanged", "an overwritten one", remedy))

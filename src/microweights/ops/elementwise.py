@@ -1,0 +1,447 @@
+"""Operations on each element by itself, with NumPy's broadcasting.
+
+A gradient here always has the shape of the result; the backward walk sums it back to an operand's own shape.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..kernels import door
+from ..tensor import Array, Tensor
+from .base import Op, case
+
+SHAPES = [((1,), (1,)), ((3, 4), (3, 4)), ((2, 1, 5), (3, 1)), ((), (4,)), ((17,), (3, 17))]
+
+
+def mask(condition: Array, like: Tensor) -> Tensor:
+    """A bool array as a tensor of 0 and 1, outside the graph."""
+    return Tensor(door.cast(condition, like.dtype))
+
+
+# ---- arithmetic ----------------------------------------------------------------------------------------------------
+
+
+class Add(Op):
+    """z = x + y        dx = dz        dy = dz"""
+
+    cases = [case(*s) for s in SHAPES]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("add", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz, dz
+
+
+class Subtract(Op):
+    """z = x - y        dx = dz        dy = -dz"""
+
+    cases = [case(*s) for s in SHAPES]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("subtract", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz, -dz if self.needs[1] else None
+
+
+class Multiply(Op):
+    """z = x y        dx = dz y        dy = dz x"""
+
+    cases = [case(*s) for s in SHAPES]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("multiply", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        x, y = self.inputs
+        return dz * y if self.needs[0] else None, dz * x if self.needs[1] else None
+
+
+class Divide(Op):
+    """z = x / y        dx = dz / y        dy = -dz z / y"""
+
+    cases = [case(*s, low=0.5) for s in SHAPES]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("divide", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        y = self.inputs[1]
+        return dz / y if self.needs[0] else None, -dz * self.output / y if self.needs[1] else None
+
+
+class Power(Op):
+    """z = xʸ        dx = dz y xʸ⁻¹        dy = dz z ln x
+
+    Where y = 0, z is 1 whatever x, so dx = 0; where z = 0, dy = 0.
+    """
+
+    cases = [case(*s, low=0.5) for s in SHAPES]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("power", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        x, y = self.inputs
+        z = self.output
+        dx = Where(door.compare("equal", y.data, ZERO[y.dtype]))(dz * 0, dz * y * x ** (y - 1)) if self.needs[0] else None
+        if not self.needs[1]:
+            return dx, None
+        return dx, Where(door.compare("equal", z.data, ZERO[z.dtype]))(dz * 0, dz * z * x.log())
+
+
+ZERO = door.ZERO
+
+
+class Negative(Op):
+    """z = -x        dx = -dz"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("negative", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return -dz
+
+
+class Square(Op):
+    """z = x²        dx = 2 dz x"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("square", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return 2 * dz * self.inputs[0]
+
+
+class Sqrt(Op):
+    """z = √x        dx = dz / 2z"""
+
+    cases = [case((3, 4), low=0.1)]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("sqrt", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz / (2 * self.output)
+
+
+class Absolute(Op):
+    """z = |x|        dx = dz sign(x)"""
+
+    cases = [case((3, 4), low=0.1), case((3, 4), high=-0.1)]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("absolute", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz * Sign()(self.inputs[0])
+
+
+class Sign(Op):
+    """z = -1, 0 or 1        dx = 0"""
+
+    cases = [case((3, 4), low=0.1)]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("sign", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return None
+
+
+class Copy(Op):
+    """z = x        dx = dz"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("copy", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz
+
+
+class Cast(Op):
+    """z = x in another floating-point type        dx = dz in the type of x"""
+
+    __slots__ = ("dtype",)
+    cases = [case((3, 4), dtype=door.FLOAT64)]
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def forward(self, x: Array) -> Array:
+        return door.cast(x, self.dtype)
+
+    def backward(self, dz: Tensor) -> Any:
+        return Cast(self._inputs[0].dtype)(dz)
+
+
+# ---- exponentials --------------------------------------------------------------------------------------------------
+
+
+class Exp(Op):
+    """z = eˣ        dx = dz z"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("exp", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz * self.output
+
+
+class Log(Op):
+    """z = ln x        dx = dz / x"""
+
+    cases = [case((3, 4), low=0.1)]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("log", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz / self.inputs[0]
+
+
+class Erf(Op):
+    """z = erf(x)        dx = dz 2/√π exp(-x²)"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("erf", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz * (-self.inputs[0].square()).exp() * (2 / math.sqrt(math.pi))
+
+
+class Softplus(Op):
+    """z = ln(1 + eˣ)        dx = dz sigmoid(x)"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("softplus", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz * self.inputs[0].sigmoid()
+
+
+# ---- activations, with gradients of one kernel each ----------------------------------------------------------------
+
+
+class Relu(Op):
+    """z = max(x, 0)        dx = dz where z > 0, else 0"""
+
+    cases = [case((3, 4), low=0.1), case((3, 4), high=-0.1)]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("relu", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return ReluGrad()(dz, self.output)
+
+
+class ReluGrad(Op):
+    """y = dz where z > 0, else 0        d(dz) = dy where z > 0, else 0        d(z) = 0"""
+
+    cases = [case((3, 4), (3, 4), low=0.1)]
+
+    def forward(self, dz: Array, z: Array) -> Array:
+        return door.binary("relu_grad", dz, z)
+
+    def backward(self, dy: Tensor) -> Any:
+        return ReluGrad()(dy, self.inputs[1]), None
+
+
+class Sigmoid(Op):
+    """z = 1 / (1 + e⁻ˣ)        dx = dz z (1 - z)"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("sigmoid", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return SigmoidGrad()(dz, self.output)
+
+
+class SigmoidGrad(Op):
+    """y = dz z (1 - z)        d(dz) = dy z (1 - z)        d(z) = dy dz (1 - 2z)"""
+
+    cases = [case((3, 4), (3, 4))]
+
+    def forward(self, dz: Array, z: Array) -> Array:
+        return door.binary("sigmoid_grad", dz, z)
+
+    def backward(self, dy: Tensor) -> Any:
+        dz, z = self.inputs
+        return SigmoidGrad()(dy, z), dy * dz * (1 - 2 * z) if self.needs[1] else None
+
+
+class Tanh(Op):
+    """z = tanh(x)        dx = dz (1 - z²)"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("tanh", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return TanhGrad()(dz, self.output)
+
+
+class TanhGrad(Op):
+    """y = dz (1 - z²)        d(dz) = dy (1 - z²)        d(z) = -2 dy dz z"""
+
+    cases = [case((3, 4), (3, 4))]
+
+    def forward(self, dz: Array, z: Array) -> Array:
+        return door.binary("tanh_grad", dz, z)
+
+    def backward(self, dy: Tensor) -> Any:
+        dz, z = self.inputs
+        return TanhGrad()(dy, z), -2 * dy * dz * z if self.needs[1] else None
+
+
+class Gelu(Op):
+    """z = x Φ(x)        dx = dz (Φ(x) + x φ(x)),  φ the standard normal density and Φ its integral"""
+
+    cases = [case((3, 4))]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("gelu", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return GeluGrad()(dz, self.inputs[0])
+
+
+class GeluGrad(Op):
+    """y = dz (Φ(x) + x φ(x))        d(dz) = dy (Φ(x) + x φ(x))        d(x) = dy dz φ(x) (2 - x²)"""
+
+    cases = [case((3, 4), (3, 4))]
+
+    def forward(self, dz: Array, x: Array) -> Array:
+        return door.binary("gelu_grad", dz, x)
+
+    def backward(self, dy: Tensor) -> Any:
+        dz, x = self.inputs
+        density = (x.square() * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+        return GeluGrad()(dy, x), dy * dz * density * (2 - x.square()) if self.needs[1] else None
+
+
+# ---- choices -------------------------------------------------------------------------------------------------------
+
+
+class Maximum(Op):
+    """z = max(x, y)        dx = dz where x > y, dz / 2 where x = y        dy likewise"""
+
+    cases = [case((3, 4), (3, 4)), case((3, 4), (4,))]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("maximum", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        return _share(dz, *self.inputs)
+
+
+class Minimum(Op):
+    """z = min(x, y)        dx = dz where x < y, dz / 2 where x = y        dy likewise"""
+
+    cases = [case((3, 4), (3, 4)), case((3, 4), (4,))]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("minimum", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        return _share(dz, *self.inputs)[::-1]
+
+
+def _share(dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """dz for the larger of x and y; equals get half of it each."""
+    larger = mask(door.compare("less", y.data, x.data), dz) + 0.5 * mask(door.compare("equal", x.data, y.data), dz)
+    return dz * larger, dz * (1 - larger)
+
+
+class Where(Op):
+    """z = x where the condition holds, else y        dx = dz where it holds, else 0        dy the other way round"""
+
+    __slots__ = ("condition",)
+    cases = [
+        case((2, 3), (2, 3), condition=np.array([[True, False, True], [False, False, True]])),
+        case((3,), (2, 3), condition=np.array([[True], [False]])),
+    ]
+
+    def __init__(self, condition: Array) -> None:
+        self.condition = condition
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.where(self.condition, x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        return Where(self.condition)(dz, dz * 0), Where(self.condition)(dz * 0, dz)
+
+
+# ---- losses of one element -----------------------------------------------------------------------------------------
+
+
+class SquaredError(Op):
+    """z = (x - y)²        dx = 2 dz (x - y)        dy = -dx"""
+
+    cases = [case((3, 4), (3, 4)), case((3, 4), (4,))]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("squared_error", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        dx = SquaredErrorGrad()(dz, *self.inputs)
+        return dx, -dx if self.needs[1] else None
+
+
+class SquaredErrorGrad(Op):
+    """g = 2 dz (x - y)        d(dz) = 2 dg (x - y)        d(x) = 2 dg dz        d(y) = -2 dg dz"""
+
+    cases = [case((3, 4), (3, 4), (3, 4)), case((), (3, 4), (3, 4))]
+
+    def forward(self, dz: Array, x: Array, y: Array) -> Array:
+        return door.ternary("squared_error_grad", dz, x, y)
+
+    def backward(self, dg: Tensor) -> Any:
+        dz, x, y = self.inputs
+        return SquaredErrorGrad()(dg, x, y), 2 * dg * dz, -2 * dg * dz
+
+
+class BinaryCrossEntropy(Op):
+    """z = ln(1 + eˣ) - x y, the loss of the logit x for the target y        dx = dz (sigmoid(x) - y)        dy = -dz x"""
+
+    cases = [case((3, 4), (3, 4))]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("binary_cross_entropy", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        x, y = self.inputs
+        return BinaryCrossEntropyGrad()(dz, x, y), -dz * x if self.needs[1] else None
+
+
+class BinaryCrossEntropyGrad(Op):
+    """g = dz (sigmoid(x) - y)        d(dz) = dg (sigmoid(x) - y)        d(x) = dg dz s (1 - s)        d(y) = -dg dz"""
+
+    cases = [case((3, 4), (3, 4), (3, 4))]
+
+    def forward(self, dz: Array, x: Array, y: Array) -> Array:
+        return door.ternary("binary_cross_entropy_grad", dz, x, y)
+
+    def backward(self, dg: Tensor) -> Any:
+        dz, x, y = self.inputs
+        return BinaryCrossEntropyGrad()(dg, x, y), SigmoidGrad()(dg * dz, x.sigmoid()), -dg * dz

@@ -1,0 +1,57 @@
+"""The weighted sum, for many neurons and many examples at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kernels import door
+from ..tensor import Array, Tensor
+from .base import Op, case
+from .elementwise import ReluGrad, SigmoidGrad, TanhGrad
+
+
+class MatMul(Op):
+    """Z = X @ W        dX = dZ @ Wᵀ        dW = Xᵀ @ dZ        with leading axes broadcast as batches"""
+
+    cases = [case((1, 1), (1, 1)), case((3, 4), (4, 2)), case((17, 33), (33, 9)), case((2, 3, 4), (4, 2)),
+             case((2, 1, 3, 4), (5, 4, 2))]  # fmt: skip
+
+    def forward(self, x: Array, w: Array) -> Array:
+        return door.matmul(x, w)
+
+    def backward(self, dz: Tensor) -> Any:
+        x, w = self.inputs
+        return MatMul()(dz, flip(w)) if self.needs[0] else None, MatMul()(flip(x), dz) if self.needs[1] else None
+
+
+def flip(x: Tensor) -> Tensor:
+    """The last two axes exchanged; no copy."""
+    return x.transpose(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+
+
+class Dense(Op):
+    """A layer in one kernel:  Z = f(X @ W + b)        dA = dZ f'(A)        dX = dA @ Wᵀ        dW = Xᵀ @ dA        db = Σ dA
+
+    f is linear, relu, sigmoid or tanh: functions whose derivative can be told from their result.
+    """
+
+    __slots__ = ("activation",)
+    cases = [case((3, 4), (4, 2), (2,), activation=f) for f in ("linear", "sigmoid", "tanh")] + [
+        case((3, 4), (4, 2), (2,), low=0.1, activation="relu"), case((5, 3), (3, 17), activation="linear")
+    ]  # fmt: skip
+
+    def __init__(self, activation: str = "linear") -> None:
+        self.activation = activation
+
+    def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        return door.matmul(x, w, b, self.activation)
+
+    def backward(self, dz: Tensor) -> Any:
+        x, w = self.inputs[:2]
+        da = dz if self.activation == "linear" else GRADIENTS[self.activation]()(dz, self.output)
+        dx = MatMul()(da, flip(w)) if self.needs[0] else None
+        dw = MatMul()(flip(x), da) if self.needs[1] else None
+        return (dx, dw) if len(self.needs) == 2 else (dx, dw, da.sum(0) if self.needs[2] else None)
+
+
+GRADIENTS: dict[str, type[Op]] = {"relu": ReluGrad, "sigmoid": SigmoidGrad, "tanh": TanhGrad}

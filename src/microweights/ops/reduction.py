@@ -1,0 +1,200 @@
+"""Operations that make many numbers one: sums, means, extremes, and rows of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..kernels import door
+from ..tensor import Array, Tensor
+from .base import Op, case
+from .elementwise import mask
+from .shape import BroadcastTo, Reshape
+
+AXES = [
+    case((3, 4), axes=(0, 1)),
+    case((3, 4), axes=(1,), keepdims=True),
+    case((2, 3, 4), axes=(0, 2)),
+    case((2, 3, 4), axes=(1,)),
+    case((), axes=()),
+]
+
+
+class Reduction(Op):
+    """A result without some axes; with `keepdims` they stay, of size 1."""
+
+    __slots__ = ("axes", "keepdims")
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool = False) -> None:
+        self.axes, self.keepdims = axes, keepdims
+
+    def reduce(self, kernel: str, x: Array, mean: bool = False) -> Array:
+        z = door.reduce(kernel, x, self.axes, mean)
+        return z.reshape(self.kept_shape(x.shape)) if self.keepdims else z
+
+    def kept_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(1 if axis in self.axes else n for axis, n in enumerate(shape))
+
+    def spread(self, z: Tensor) -> Tensor:
+        """A tensor of the result's shape, repeated to the input's shape."""
+        shape = self._inputs[0].shape
+        return BroadcastTo(shape)(Reshape(self.kept_shape(shape))(z))
+
+
+class Sum(Reduction):
+    """z = Σ x        dx = dz, repeated"""
+
+    cases = AXES
+
+    def forward(self, x: Array) -> Array:
+        return self.reduce("sum", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return self.spread(dz)
+
+
+class Mean(Reduction):
+    """z = Σ x / n        dx = dz / n, repeated"""
+
+    cases = AXES
+
+    def forward(self, x: Array) -> Array:
+        return self.reduce("sum", x, mean=True)
+
+    def backward(self, dz: Tensor) -> Any:
+        return self.spread(dz * (dz.size / max(self._inputs[0].size, 1)))
+
+
+class Extreme(Reduction):
+    """z = the extreme of x        dx = dz where x = z, shared evenly if there are several"""
+
+    def backward(self, dz: Tensor) -> Any:
+        chosen = mask(door.compare("equal", self.inputs[0].data, self.spread(self.output).data), dz)
+        return self.spread(dz) * (chosen / chosen.sum(self.axes, keepdims=True))
+
+
+class Max(Extreme):
+    """z = max x        dx = dz where x = z, shared evenly if there are several"""
+
+    cases = AXES
+
+    def forward(self, x: Array) -> Array:
+        return self.reduce("max", x)
+
+
+class Min(Extreme):
+    """z = min x        dx = dz where x = z, shared evenly if there are several"""
+
+    cases = AXES
+
+    def forward(self, x: Array) -> Array:
+        return self.reduce("min", x)
+
+
+# ---- rows of probabilities: along the last axis --------------------------------------------------------------------
+
+
+class Softmax(Op):
+    """z = exp(x) / Σ exp(x)        dx = z (dz - Σ dz z)"""
+
+    cases = [case((3, 4)), case((2, 3, 17))]
+
+    def forward(self, x: Array) -> Array:
+        return door.rowwise("softmax", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return SoftmaxGrad()(dz, self.output)
+
+
+class SoftmaxGrad(Op):
+    """y = z (dz - Σ dz z)        d(dz) = z (dy - Σ dy z)        d(z) = dy (dz - Σ dz z) - dz Σ dy z"""
+
+    cases = [case((3, 4), (3, 4))]
+
+    def forward(self, dz: Array, z: Array) -> Array:
+        return door.rowwise("softmax_grad", dz, z)
+
+    def backward(self, dy: Tensor) -> Any:
+        dz, z = self.inputs
+        if not self.needs[1]:
+            return SoftmaxGrad()(dy, z), None
+        weighted = dy * (dz - (dz * z).sum(-1, keepdims=True)) - dz * (dy * z).sum(-1, keepdims=True)
+        return SoftmaxGrad()(dy, z), weighted
+
+
+class LogSoftmax(Op):
+    """z = x - ln Σ exp(x)        dx = dz - exp(z) Σ dz"""
+
+    cases = [case((3, 4)), case((2, 3, 17))]
+
+    def forward(self, x: Array) -> Array:
+        return door.rowwise("log_softmax", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return LogSoftmaxGrad()(dz, self.output)
+
+
+class LogSoftmaxGrad(Op):
+    """y = dz - exp(z) Σ dz        d(dz) = dy - Σ dy exp(z)        d(z) = -dy exp(z) Σ dz"""
+
+    cases = [case((3, 4), (3, 4))]
+
+    def forward(self, dz: Array, z: Array) -> Array:
+        return door.rowwise("log_softmax_grad", dz, z)
+
+    def backward(self, dy: Tensor) -> Any:
+        dz, z = self.inputs
+        p = z.exp()
+        return dy - (dy * p).sum(-1, keepdims=True), -dy * p * dz.sum(-1, keepdims=True)
+
+
+class CrossEntropy(Op):
+    """z = Σ t (ln Σ exp(x) - x) for each row of logits        dx = dz (softmax(x) Σ t - t)
+
+    The targets t are probabilities, one for each class, or integer labels, which stand for a 1 at their place.
+    """
+
+    __slots__ = ("target",)
+    cases = [
+        case((3, 4), target=np.array([0, 3, 1])),
+        case((2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])),
+    ]
+
+    def __init__(self, target: Array) -> None:
+        self.target = target
+
+    def forward(self, x: Array) -> Array:
+        return door.cross_entropy(x, _like(self.target, x))
+
+    def backward(self, dz: Tensor) -> Any:
+        return CrossEntropyGrad(self.target)(dz, self.inputs[0])
+
+
+class CrossEntropyGrad(Op):
+    """g = dz (softmax(x) Σ t - t)        d(dz) = Σ dg (softmax(x) Σ t - t)        d(x) = softmax_grad(dg dz Σ t)"""
+
+    __slots__ = ("target",)
+    cases = [
+        case((3,), (3, 4), target=np.array([0, 3, 1])),
+        case((2,), (2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])),
+    ]
+
+    def __init__(self, target: Array) -> None:
+        self.target = target
+
+    def forward(self, dz: Array, x: Array) -> Array:
+        return door.cross_entropy_grad(dz, x, _like(self.target, x))
+
+    def backward(self, dg: Tensor) -> Any:
+        dz, x = self.inputs
+        probabilities, target = x.softmax(), _like(self.target, x.data)
+        ones = door.cast(np.ones(len(x), np.bool_), x.dtype)
+        total = Tensor(ones if target.dtype == door.INT64 else door.reduce("sum", target, (1,))).reshape(-1, 1)
+        d_dz = (dg * CrossEntropyGrad(self.target)(Tensor(ones), x)).sum(1)
+        return d_dz, SoftmaxGrad()(dg * dz.reshape(-1, 1) * total, probabilities)
+
+
+def _like(target: Array, x: Array) -> Array:
+    """Probabilities in the type of the logits; labels as they are."""
+    return target if target.dtype in (door.INT64, x.dtype) else door.cast(target, x.dtype)

@@ -1,0 +1,168 @@
+"""Operations that move numbers without changing them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..kernels import door
+from ..tensor import Array, Tensor, is_basic_index
+from .base import Op, case
+
+
+class Reshape(Op):
+    """z = x in another shape        dx = dz in the shape of x"""
+
+    __slots__ = ("shape",)
+    is_view = True
+    cases = [case((2, 6), shape=(3, 4)), case((4,), shape=(1, 2, 2)), case((1,), shape=())]
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        return door.contiguous(x).reshape(self.shape) if x.dtype in door.SUFFIX else x.reshape(self.shape)
+
+    def backward(self, dz: Tensor) -> Any:
+        return Reshape(self._inputs[0].shape)(dz)
+
+
+class Transpose(Op):
+    """z = x with its axes in another order        dx = dz with the order undone"""
+
+    __slots__ = ("axes",)
+    is_view = True
+    cases = [case((2, 3), axes=(1, 0)), case((2, 3, 4), axes=(2, 0, 1)), case((), axes=())]
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def forward(self, x: Array) -> Array:
+        return x.transpose(self.axes)
+
+    def backward(self, dz: Tensor) -> Any:
+        return Transpose(tuple(sorted(range(len(self.axes)), key=self.axes.__getitem__)))(dz)
+
+
+class BroadcastTo(Op):
+    """z = x repeated to a larger shape        dx = dz, which the backward walk sums to the shape of x"""
+
+    __slots__ = ("shape",)
+    is_view = True
+    cases = [case((3, 1), shape=(2, 3, 4)), case((), shape=(2,))]
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        return x if x.shape == self.shape else np.broadcast_to(x, self.shape)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz
+
+
+class Index(Op):
+    """z = x[key]        dx = 0, but dz added at [key]"""
+
+    __slots__ = ("is_view", "key")
+    cases = [
+        case((3, 4), key=(slice(None), 1)),
+        case((5,), key=slice(3, 0, -1)),
+        case((2, 3), key=(None, Ellipsis, 2)),
+        case((5, 2), key=np.array([4, 0, 4])),
+        case((3, 4), key=(np.array([0, 2]), np.array([1, 1]))),
+        case((4,), key=np.array([True, False, True, True])),
+    ]
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.is_view = is_basic_index(key)
+
+    def forward(self, x: Array) -> Array:
+        if self.is_view or x.dtype not in door.SUFFIX:
+            return np.asarray(x[self.key])
+        return door.gather(door.contiguous(x).reshape(-1), flat_index(x.shape, self.key))
+
+    def backward(self, dz: Tensor) -> Any:
+        return IndexGrad(self.key, self._inputs[0].shape)(dz)
+
+
+class IndexGrad(Op):
+    """dx = 0, but dz added at [key]        d(dz) = d(dx)[key]"""
+
+    __slots__ = ("key", "shape")
+    cases = [case((3,), key=(slice(None), 1), shape=(3, 4)), case((3, 2), key=np.array([4, 0, 4]), shape=(5, 2))]
+
+    def __init__(self, key: Any, shape: tuple[int, ...]) -> None:
+        self.key, self.shape = key, shape
+
+    def forward(self, dz: Array) -> Array:
+        if is_basic_index(self.key):
+            dx = door.zeros(self.shape, dz.dtype)
+            door.copy_to(dz, dx[(self.key if isinstance(self.key, tuple) else (self.key,)) + (...,) * (not has_ellipsis(self.key))])
+            return dx
+        size = math.prod(self.shape)
+        return door.scatter_add(dz, flat_index(self.shape, self.key), (size,)).reshape(self.shape)
+
+    def backward(self, d: Tensor) -> Any:
+        return Index(self.key)(d)
+
+
+def has_ellipsis(key: Any) -> bool:
+    return any(part is Ellipsis for part in (key if isinstance(key, tuple) else (key,)))
+
+
+def flat_index(shape: tuple[int, ...], key: Any) -> Array:
+    """The places that an index of any kind takes, counted through the array as if it were flat."""
+    return np.arange(math.prod(shape), dtype=door.INT64).reshape(shape)[key]
+
+
+class Concatenate(Op):
+    """z = [x₁, x₂, ...] along an axis        dxᵢ = the part of dz where xᵢ went"""
+
+    __slots__ = ("axis",)
+    cases = [case((2, 3), (1, 3), axis=0), case((2, 1), (2, 2), (2, 3), axis=1)]
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Array) -> Array:
+        shape = list(xs[0].shape)
+        shape[self.axis] = sum(x.shape[self.axis] for x in xs)
+        z = door.empty(shape, xs[0].dtype)
+        for x, part in zip(xs, self.parts(xs), strict=True):
+            door.copy_to(x, z[part])
+        return z
+
+    def backward(self, dz: Tensor) -> Any:
+        return tuple(dz[part] if need else None for part, need in zip(self.parts(self._inputs), self.needs, strict=True))
+
+    def parts(self, xs: Sequence[Array | Tensor]) -> list[tuple[slice, ...]]:
+        ends = np.cumsum([0] + [x.shape[self.axis] for x in xs]).tolist()
+        before = (slice(None),) * self.axis
+        return [(*before, slice(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+class Pad(Op):
+    """z = x with a border of one value        dx = dz without the border"""
+
+    __slots__ = ("value", "widths")
+    cases = [case((2, 3), widths=((1, 0), (2, 3)), value=0.5)]
+
+    def __init__(self, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> None:
+        self.widths, self.value = widths, value
+
+    def inside(self, shape: tuple[int, ...]) -> tuple[slice, ...]:
+        return tuple(slice(before, before + n) for (before, _), n in zip(self.widths, shape, strict=True))
+
+    def forward(self, x: Array) -> Array:
+        z = door.empty([n + before + after for n, (before, after) in zip(x.shape, self.widths, strict=True)], x.dtype)
+        door.copy_to(np.array(self.value, x.dtype), z)
+        door.copy_to(x, z[self.inside(x.shape)])
+        return z
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz[self.inside(self._inputs[0].shape)]

@@ -1,0 +1,496 @@
+"""Tensor: a NumPy array that remembers which operation made it.
+
+The operations themselves are in ops/, the walk back through them in graph.py. The methods here only choose operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import graph
+from .errors import explain
+from .kernels import door
+
+if TYPE_CHECKING:
+    from .ops.base import Op
+
+Array = NDArray[Any]
+Axis: TypeAlias = Union[int, Sequence[int], None]
+Operand: TypeAlias = Union["Tensor", Array, float, int, bool, Sequence[Any]]
+
+FLOATS = (door.FLOAT32, door.FLOAT64)
+
+
+class Tensor:
+    """An array in the graph of operations. Make one with :func:`tensor`.
+
+    Attributes
+    ----------
+    data : numpy.ndarray
+        The values: float32, float64, int32, int64 or bool.
+    requires_grad : bool
+        Whether gradients flow back to it.
+    grad : Tensor or None
+        For a leaf that requires it, the gradient that :meth:`backward` added up, of the same shape.
+    op : Op or None
+        The operation that made it; None for a leaf.
+    """
+
+    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "op", "requires_grad")
+    __array_ufunc__ = None  # array + tensor is left to Tensor.__radd__
+    __hash__ = object.__hash__
+
+    data: Array
+    requires_grad: bool
+    grad: Tensor | None
+    op: Op | None
+    keeps_grad: bool
+    changed: int  # when the values were last overwritten, on the clock of graph.py
+    _base: Tensor | None  # the tensor whose memory this one shares
+
+    def __init__(self, data: Array, requires_grad: bool = False, op: Op | None = None, base: Tensor | None = None) -> None:
+        self.data = data
+        self.requires_grad = requires_grad
+        self.op = op
+        self.grad = None
+        self.keeps_grad = False
+        self.changed = 0
+        self._base = base
+
+    # ---- what it is --------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order; no copy."""
+        return ops.Transpose(tuple(range(self.ndim))[::-1])(self)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError(explain("a tensor with an axis", "a scalar", "Use .item() for its value."))
+        return self.data.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="tensor(")
+        kind = "" if self.dtype in (door.FLOAT32, door.INT64, door.BOOL) else f", dtype={self.dtype}"
+        flag = ", requires_grad=True" if self.requires_grad else ""
+        return f"tensor({text}{kind}{flag})"
+
+    @property
+    def memory(self) -> Tensor:
+        """The tensor that owns the memory of this one: itself, unless it is a view."""
+        return self if self._base is None else self._base
+
+    # ---- values out of the graph -------------------------------------------------------------------------------
+
+    def numpy(self) -> Array:
+        """The values as an array, without a copy."""
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy or (dtype is not None and np.dtype(dtype) != self.data.dtype):
+            return np.array(self.data, dtype)
+        return self.data
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The one value as a Python number.
+
+        Raises
+        ------
+        ValueError
+            If there is not exactly one.
+        """
+        if self.size != 1:
+            raise ValueError(explain("a tensor of one element", f"shape {self.shape}", "Use .numpy() for the array."))
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        return self.data.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    # ---- the graph ---------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Operand | None = None) -> None:
+        """Add d self / d leaf to `.grad` of every leaf that requires it.
+
+        Parameters
+        ----------
+        gradient : array, optional
+            d result / d self, of this tensor's shape; 1 if this is a scalar.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor has no graph, is no scalar and no gradient is given, or was saved and then overwritten.
+        """
+        graph.backward(self, gradient)
+
+    def detach(self) -> Tensor:
+        """The same values, outside the graph; no copy."""
+        return Tensor(self.data, base=self.memory)
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` at the next backward although this is not a leaf."""
+        self.keeps_grad = True
+
+    def overwrite(self, values: Operand) -> None:
+        """Replace the values in place. Operations that saved the old ones will refuse to go backward.
+
+        Raises
+        ------
+        ValueError
+            If the new values do not fit the shape.
+        """
+        self[...] = values
+
+    def __setitem__(self, key: Any, value: Operand) -> None:
+        if graph.recording and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+            remedy = "Do it under `with mw.no_grad():`, or use mw.where or mw.concatenate."
+            raise RuntimeError(explain("to overwrite values outside the graph", "a tensor that requires a gradient", remedy))
+        index = key.data if isinstance(key, Tensor) else key
+        values = tensor(value, self.dtype).data
+        window = self.data[index] if is_basic_index(index) else None
+        if window is not None and self.dtype in FLOATS and isinstance(window, np.ndarray):
+            door.copy_to(values, window)
+        else:
+            self.data[index] = values
+        self.memory.changed = graph.tick()
+
+    def _overwrite_with(self, result: Tensor) -> Tensor:
+        self[...] = result.detach() if not graph.recording else result
+        return self
+
+    # ---- arithmetic --------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Operand) -> Tensor:
+        return ops.Add()(*operands(self, other))
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return ops.Add()(*operands(other, self))
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return ops.Subtract()(*operands(self, other))
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return ops.Subtract()(*operands(other, self))
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return ops.Multiply()(*operands(self, other))
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return ops.Multiply()(*operands(other, self))
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return ops.Divide()(*operands(self, other))
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return ops.Divide()(*operands(other, self))
+
+    def __pow__(self, other: Operand) -> Tensor:
+        if isinstance(other, (int, float)) and other == 2:
+            return ops.Square()(real(self))
+        return ops.Power()(*operands(self, other))
+
+    def __rpow__(self, other: Operand) -> Tensor:
+        return ops.Power()(*operands(other, self))
+
+    def __matmul__(self, other: Operand) -> Tensor:
+        return ops.matmul(*operands(self, other))
+
+    def __rmatmul__(self, other: Operand) -> Tensor:
+        return ops.matmul(*operands(other, self))
+
+    def __neg__(self) -> Tensor:
+        return ops.Negative()(real(self))
+
+    def __abs__(self) -> Tensor:
+        return ops.Absolute()(real(self))
+
+    def __iadd__(self, other: Operand) -> Tensor:
+        return self._overwrite_with(self + other)
+
+    def __isub__(self, other: Operand) -> Tensor:
+        return self._overwrite_with(self - other)
+
+    def __imul__(self, other: Operand) -> Tensor:
+        return self._overwrite_with(self * other)
+
+    def __itruediv__(self, other: Operand) -> Tensor:
+        return self._overwrite_with(self / other)
+
+    # ---- comparison: tensors of bool, outside the graph ----------------------------------------------------------
+
+    def __lt__(self, other: Operand) -> Tensor:
+        return ops.compare("less", self, other)
+
+    def __le__(self, other: Operand) -> Tensor:
+        return ops.compare("less_equal", self, other)
+
+    def __gt__(self, other: Operand) -> Tensor:
+        return ops.compare("less", other, self)
+
+    def __ge__(self, other: Operand) -> Tensor:
+        return ops.compare("less_equal", other, self)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.compare("equal", self, other)  # type: ignore[arg-type]
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ops.compare("not_equal", self, other)  # type: ignore[arg-type]
+
+    # ---- functions of one tensor -------------------------------------------------------------------------------
+
+    def exp(self) -> Tensor:
+        return ops.Exp()(real(self))
+
+    def log(self) -> Tensor:
+        return ops.Log()(real(self))
+
+    def sqrt(self) -> Tensor:
+        return ops.Sqrt()(real(self))
+
+    def square(self) -> Tensor:
+        return ops.Square()(real(self))
+
+    def abs(self) -> Tensor:
+        return ops.Absolute()(real(self))
+
+    def tanh(self) -> Tensor:
+        return ops.Tanh()(real(self))
+
+    def sigmoid(self) -> Tensor:
+        return ops.Sigmoid()(real(self))
+
+    def relu(self) -> Tensor:
+        return ops.Relu()(real(self))
+
+    def gelu(self) -> Tensor:
+        return ops.Gelu()(real(self))
+
+    def erf(self) -> Tensor:
+        return ops.Erf()(real(self))
+
+    def softplus(self) -> Tensor:
+        return ops.Softplus()(real(self))
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        """exp(x) / Σ exp(x) along one axis."""
+        return ops.along_last_axis(ops.Softmax(), real(self), axis)
+
+    def log_softmax(self, axis: int = -1) -> Tensor:
+        """ln softmax(x) along one axis, without underflow."""
+        return ops.along_last_axis(ops.LogSoftmax(), real(self), axis)
+
+    def clip(self, low: Operand | None = None, high: Operand | None = None) -> Tensor:
+        """The values limited to [low, high]; None is no limit."""
+        result = self
+        if low is not None:
+            result = ops.Maximum()(*operands(result, low))
+        return result if high is None else ops.Minimum()(*operands(result, high))
+
+    # ---- reductions --------------------------------------------------------------------------------------------
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.Sum(ops.axes_of(axis, self.ndim), keepdims)(real(self))
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.Mean(ops.axes_of(axis, self.ndim), keepdims)(real(self))
+
+    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The mean squared distance from the mean (divided by n, as NumPy's)."""
+        return (self - self.mean(axis, keepdims=True)).square().mean(axis, keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The largest value; where several are equal, they share the gradient."""
+        return ops.Max(ops.axes_of(axis, self.ndim), keepdims)(real(self))
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.Min(ops.axes_of(axis, self.ndim), keepdims)(real(self))
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        """The index of the first largest value, as int64; outside the graph."""
+        return ops.arg_reduce("argmax", self, axis)
+
+    def argmin(self, axis: int | None = None) -> Tensor:
+        return ops.arg_reduce("argmin", self, axis)
+
+    # ---- shape -------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return ops.index(self, key)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes
+        return ops.transpose(self, tuple(order) if order else None)
+
+    def broadcast_to(self, shape: Sequence[int]) -> Tensor:
+        return ops.broadcast_to(self, tuple(shape))
+
+    def copy(self) -> Tensor:
+        """The same values in memory of their own; gradients flow through."""
+        return ops.Copy()(self) if self.dtype in FLOATS else Tensor(self.data.copy())
+
+    def astype(self, dtype: Any) -> Tensor:
+        return ops.astype(self, np.dtype(dtype))
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor holding a copy of `data`.
+
+    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, int32,
+    int64, bool), and other numbers go to the nearest of these: float16 to float32, small integers to int64.
+
+    Parameters
+    ----------
+    data : number, nested list, array or Tensor
+    dtype : data type, optional
+    requires_grad : bool
+
+    Raises
+    ------
+    TypeError
+        If `data` does not hold numbers, or integers are to require a gradient.
+    ValueError
+        If a nested list is ragged.
+
+    Examples
+    --------
+    >>> tensor([1.0, 2.0]) * 3
+    tensor([3., 6.])
+    """
+    values = as_array(data, dtype)
+    if values is data or (isinstance(data, Tensor) and values is data.data) or not values.flags.owndata:
+        values = values.copy()
+    if requires_grad and values.dtype not in FLOATS:
+        raise TypeError(explain("floating-point data to require a gradient", values.dtype, "Pass dtype='float32'."))
+    return Tensor(values, requires_grad)
+
+
+_KINDS = {np.dtype(t) for t in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
+
+
+def as_array(data: Any, dtype: Any = None) -> Array:
+    """`data` as an array of a tensor's types, in native byte order; a copy only where it must be."""
+    if isinstance(data, Tensor):
+        data = data.data
+    try:
+        values = np.asarray(data)
+    except ValueError:
+        raise ValueError(explain("rows of one length", "a ragged nested list", "Pad the shorter rows.")) from None
+    if values.dtype.kind not in "fiub":
+        remedy = "Convert it to numbers first."
+        raise TypeError(explain("numbers: floats, integers or booleans", f"{type(data).__name__} of {values.dtype}", remedy))
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+    elif isinstance(data, np.ndarray | np.generic):
+        wanted = values.dtype.newbyteorder("=")
+    else:
+        wanted = door.FLOAT32 if values.dtype.kind == "f" else values.dtype
+    if wanted not in _KINDS:
+        if wanted.kind not in "fiu":
+            raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", wanted, "Choose one of these."))
+        wanted = door.INT64 if wanted.kind in "iu" else door.FLOAT32 if wanted.itemsize < 4 else door.FLOAT64
+    return values.astype(wanted, copy=False)
+
+
+_constants: dict[tuple[Any, np.dtype[Any]], Tensor] = {}
+
+
+def constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
+    """A Python number as a tensor of a given type. The few that a program uses are made once."""
+    key = (value, dtype) if value else (repr(value), dtype)  # 0.0 and -0.0 are equal, but not the same
+    found = _constants.get(key)
+    if found is None:
+        if len(_constants) >= 1024:
+            _constants.clear()
+        found = _constants[key] = Tensor(np.array(value, dtype))
+        found.data.flags.writeable = False
+    return found
+
+
+def real(x: Operand) -> Tensor:
+    """`x` as a tensor of floats: integers and booleans become float32."""
+    t = x if type(x) is Tensor else Tensor(as_array(x))
+    return t if t.data.dtype in FLOATS else ops.astype(t, door.FLOAT32)
+
+
+def operands(x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
+    """Two operands as tensors of one floating-point type.
+
+    Python numbers take the type of the other side; integer and boolean tensors count as float32; float32 with float64 is
+    float64.
+    """
+    if type(x) is not Tensor:
+        x = constant(x, _float_type(y)) if isinstance(x, (int, float)) else real(x)
+    if type(y) is not Tensor:
+        y = constant(y, _float_type(x)) if isinstance(y, (int, float)) else real(y)
+    a, b = x.data.dtype, y.data.dtype
+    if a is b and a in FLOATS:
+        return x, y
+    x, y = real(x), real(y)
+    if x.data.dtype == y.data.dtype:
+        return x, y
+    return ops.astype(x, door.FLOAT64), ops.astype(y, door.FLOAT64)
+
+
+def _float_type(x: Operand) -> np.dtype[Any]:
+    return x.data.dtype if isinstance(x, Tensor) and x.data.dtype in FLOATS else door.FLOAT32
+
+
+def is_basic_index(key: Any) -> bool:
+    """Whether an index consists of integers, slices, None and Ellipsis, so that NumPy answers with a view."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(
+        p is None or p is Ellipsis or isinstance(p, (slice, int, np.integer)) and not isinstance(p, (bool, np.bool_))
+        for p in parts
+    )
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array, through the DLPack protocol; no copy."""
+    values = np.from_dlpack(x)
+    if values.dtype not in _KINDS:
+        raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", values.dtype, "Convert it first."))
+    return Tensor(values)
+
+
+from . import ops  # noqa: E402  the operations are written on tensors, so tensors must be there first
