@@ -1,11 +1,37 @@
 """microweights: a deep-learning library small enough to read, with its hot path in C."""
 
-from . import ops
-from .graph import grad, no_grad
+__version__ = "0.1.0"
+
+from . import (
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    regularizers,
+)
 from .gradcheck import gradcheck
+from .graph import grad, no_grad
 from .kernels.machine import set_num_threads, show_config
+from .layers import Input
+from .models import Model, Sequential
 from .ops import concatenate, maximum, minimum, pad, stack, where
+from .random import seed
 from .scalar import Value, weighted_sum
 from .tensor import Tensor, from_dlpack, tensor
 
-__version__ = "0.1.0"
+__all__ = [
+    "Input", "Model", "Sequential", "Tensor", "Value", "callbacks", "concatenate", "datasets", "from_dlpack", "grad",
+    "gradcheck", "initializers", "layers", "losses", "maximum", "metrics", "minimum", "no_grad", "ops", "optimizers", "pad",
+    "regularizers", "seed", "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name == "datasets":  # read only by those who ask for data
+        import importlib
+
+        return importlib.import_module(".datasets", __name__)
+    raise AttributeError(f"module 'microweights' has no attribute {name!r}")

@@ -169,7 +169,7 @@ class Tensor:
         """Keep `.grad` at the next backward although this is not a leaf."""
         self.keeps_grad = True
 
-    def overwrite(self, values: Operand) -> None:
+    def assign(self, values: Operand) -> None:
         """Replace the values in place. Operations that saved the old ones will refuse to go backward.
 
         Raises

@@ -381,15 +381,20 @@ def _check_cross_entropy(x: Array, target: Array) -> str:
     if target.dtype == INT64:
         if target.shape != x.shape[:1]:
             raise ValueError(explain(f"labels of shape {x.shape[:1]}", target.shape, "Give one label for each row."))
-        bad = int(call("first_bad_label", (contiguous_labels(target),), target.size, x.shape[1]))
-        if bad >= 0:
-            received = f"label {target[bad]} at index {bad}"
-            raise ValueError(explain(f"labels from 0 to {x.shape[1] - 1}", received, "Check the labels or the number of classes."))
+        check_labels(target, x.shape[1])
         return "sparse_cross_entropy" + real_suffix("cross_entropy", (x.dtype,))
     if target.shape != x.shape:
         remedy = "Give one probability for each class, or integer labels."
         raise ValueError(explain(f"targets of shape {x.shape}", target.shape, remedy))
     return "cross_entropy" + real_suffix("cross_entropy", (x.dtype, target.dtype))
+
+
+def check_labels(label: Array, classes: int) -> None:
+    """Raise ValueError if one of the int64 labels is not from 0 to classes - 1."""
+    bad = int(call("first_bad_label", (contiguous_labels(label),), label.size, classes))
+    if bad >= 0:
+        received = f"label {label.flat[bad]} at index {bad}"
+        raise ValueError(explain(f"labels from 0 to {classes - 1}", received, "Check the labels or the number of classes."))
 
 
 def contiguous_labels(label: Array) -> Array:

@@ -1,0 +1,178 @@
+"""What may happen between the epochs of a training; names, arguments and defaults are Keras's."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import explain
+
+if TYPE_CHECKING:
+    from .models import Model
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Override what you need; `self.model` is the model in training."""
+
+    model: Model
+
+    def set_model(self, model: Model) -> None:
+        self.model = model
+
+    def on_train_begin(self, logs: Logs | None = None) -> None: ...
+
+    def on_train_end(self, logs: Logs | None = None) -> None: ...
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None: ...
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None: ...
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+
+
+class History(Callback):
+    """`history.history` maps each name to its values, one for each epoch; every `fit` returns one."""
+
+    def __init__(self) -> None:
+        self.epoch: list[int] = []
+        self.history: dict[str, list[float]] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+
+class _Watch(Callback):
+    """Follows one number of the logs and knows whether a value is better than the best so far."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(explain("`mode` 'auto', 'min' or 'max'", repr(mode), "'auto' goes by the name of the monitor."))
+        rises = any(word in monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1"))
+        self.monitor, self.min_delta = monitor, abs(min_delta)
+        self.sign = 1.0 if mode == "max" or (mode == "auto" and rises) else -1.0
+
+    def value(self, logs: Logs | None) -> float:
+        if not logs or self.monitor not in logs:
+            remedy = "Pass validation data for names with 'val_', and compile the metric."
+            raise ValueError(explain(f"`monitor` out of {sorted(logs or {})}", repr(self.monitor), remedy))
+        return logs[self.monitor]
+
+    def is_better(self, value: float, best: float | None) -> bool:
+        return not math.isnan(value) and (best is None or self.sign * (value - best) > self.min_delta)
+
+
+class EarlyStopping(_Watch):
+    """Stops when `monitor` has not improved by `min_delta` for `patience` epochs.
+
+    With `restore_best_weights`, the weights of the best epoch are put back at the end.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best, self.best_weights = self.baseline, None
+        self.waited, self.stopped_epoch, self.best_epoch = 0, 0, 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value = self.value(logs)
+        if epoch < self.start_from_epoch:
+            return
+        if self.is_better(value, self.best):
+            self.best, self.best_epoch, self.waited = value, epoch, 0
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            return
+        self.waited += 1
+        if self.waited >= max(1, self.patience):
+            self.stopped_epoch, self.model.stop_training = epoch, True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
+        if self.verbose and self.stopped_epoch:
+            print(f"epoch {self.stopped_epoch + 1}: stopped early, best epoch {self.best_epoch + 1}")
+
+
+class ModelCheckpoint(_Watch):
+    """Saves the weights after each epoch, or with `save_best_only` after each that is the best so far.
+
+    `filepath` may contain names in braces, such as "weights-{epoch:02d}-{val_loss:.2f}.safetensors".
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        mode: str = "auto",
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.filepath, self.verbose, self.save_best_only = os.fspath(filepath), verbose, save_best_only
+        self.best: float | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_best_only:
+            value = self.value(logs)
+            if not self.is_better(value, self.best):
+                return
+            self.best = value
+        path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        self.model.save_weights(path)
+        if self.verbose:
+            print(f"epoch {epoch + 1}: saved {path}")
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate at the start of each epoch to `schedule(epoch, learning_rate)`."""
+
+    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        rate = self.schedule(epoch, self.model.optimizer.learning_rate)
+        if not isinstance(rate, (int, float, np.floating)):
+            raise TypeError(explain("`schedule` to return a number", repr(rate), "Return the new learning rate."))
+        self.model.optimizer.learning_rate = float(rate)
+        if self.verbose:
+            print(f"epoch {epoch + 1}: learning rate {rate:g}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = self.model.optimizer.learning_rate
+
+
+def as_list(callbacks: Any) -> list[Callback]:
+    """One callback, several or None as a list.
+
+    Raises
+    ------
+    TypeError
+        If one is none.
+    """
+    given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for c in given:
+        if not isinstance(c, Callback):
+            raise TypeError(explain("callbacks to be Callback objects", type(c).__name__, "Subclass mw.callbacks.Callback."))
+    return given

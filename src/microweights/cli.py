@@ -1,0 +1,165 @@
+"""The command line: `microweights train digits`, `microweights bench`, `microweights info`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models import Sequential
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except BrokenPipeError:  # the reader of our output has gone, as in `microweights info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="microweights", description="A deep-learning library small enough to read.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train a network on real data that comes with the package")
+    train.add_argument("data", choices=["digits", "houses"], help="handwritten digits, or house sales")
+    train.add_argument("--epochs", type=_positive, default=None, help="passes over the data (default: 30)")
+    train.add_argument("--batch-size", type=_positive, default=32, help="samples in each step (default: 32)")
+    train.add_argument("--hidden", type=_sizes, default=None, help="hidden layers, such as 64,32 (the default)")
+    train.add_argument("--optimizer", choices=["sgd", "adam", "adamw", "rmsprop", "adagrad"], default="adam")
+    train.add_argument("--learning-rate", type=_rate, default=None, help="default: the optimizer's")
+    train.add_argument("--seed", type=_seed, default=0, help="for weights and the order of the data (default: 0)")
+    train.add_argument("--backend", choices=["c", "numpy"], default=None, help="where kernels run")
+    train.add_argument("--threads", type=_positive, default=None, help="how many threads a kernel may use")
+    train.set_defaults(run=_train)
+
+    info = commands.add_parser("info", help="version, backend, instruction set, threads, compiler")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    if not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected an integer not below {least}, received {text!r}")
+    return int(text)
+
+
+def _sizes(text: str) -> list[int]:
+    if text in ("", "none"):
+        return []
+    try:
+        return [_positive(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expected positive integers with commas, such as 64,32, received {text!r}") from None
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, received {text!r}")
+    return value
+
+
+def _info(options: argparse.Namespace) -> int:
+    from .kernels.machine import show_config
+
+    show_config()
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    import microweights as mw
+
+    from .kernels import machine
+
+    try:
+        if options.backend:
+            machine.set_backend(options.backend)
+        if options.threads:
+            machine.set_num_threads(options.threads)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    mw.seed(options.seed)
+    task = _digits if options.data == "digits" else _houses
+    x_train, x_test, y_train, y_test, model = task(options)
+    optimizer = mw.optimizers.get(options.optimizer)
+    if options.learning_rate:
+        optimizer.learning_rate = options.learning_rate
+    model.compile(optimizer, model.loss, model.metrics)
+    model.summary()
+    print(f"\n{len(x_train):,} samples to train on, {len(x_test):,} held out, {machine.isa()}, "
+          f"{machine.num_threads()} threads", flush=True)  # fmt: skip
+
+    start = time.perf_counter()
+    try:
+        model.fit(x_train, y_train, batch_size=options.batch_size, epochs=options.epochs or 30)
+    except KeyboardInterrupt:
+        print("\nstopped; this is what it has learned so far", flush=True)
+    except FloatingPointError as error:
+        print(error, file=sys.stderr)
+        return 1
+    seconds, steps = time.perf_counter() - start, optimizer.iterations
+    if steps:
+        rate = min(steps * options.batch_size, len(x_train) * (options.epochs or 30)) / seconds
+        print(f"{seconds:.2f} s, {steps:,} steps, {seconds / steps * 1e6:.1f} µs per step, {rate:,.0f} samples per second")
+    _, score = model.evaluate(x_test, y_test)
+    if options.data == "digits":
+        print(f"test accuracy: {score:.3f}")
+    else:
+        print(f"test R2: {score:.2f}")
+    return 0
+
+
+def _network(inputs: int, hidden: list[int], outputs: int, activation: str | None) -> Sequential:
+    import microweights as mw
+
+    layers: list[mw.layers.Layer] = [mw.Input((inputs,))]
+    layers += [mw.layers.Dense(n, activation="relu", kernel_initializer="he_normal") for n in hidden]
+    return mw.Sequential([*layers, mw.layers.Dense(outputs, activation=activation)])
+
+
+def _digits(options: argparse.Namespace) -> tuple[Any, Any, Any, Any, Sequential]:
+    """Images of 8×8 pixels in, the probabilities of the ten digits out."""
+    from .datasets import holdout, load_digits
+
+    digits = load_digits()
+    model = _network(64, [64, 32] if options.hidden is None else options.hidden, 10, "softmax")
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return *holdout(digits.data / 16, digits.target), model
+
+
+def _houses(options: argparse.Namespace) -> tuple[Any, Any, Any, Any, Sequential]:
+    """Square footage and the rest in, the price in standard deviations out; R² does not mind the unit."""
+    from .datasets import holdout, load_houses
+
+    houses = load_houses()
+    x_train, x_test, y_train, y_test = holdout(houses.data, houses.target)
+    mean, deviation = x_train.mean(0), x_train.std(0)
+    deviation[deviation == 0] = 1
+    # clipped, because a rare kind of house lies a hundred standard deviations from the mean
+    x_train, x_test = (((x - mean) / deviation).clip(-5, 5) for x in (x_train, x_test))
+    unit, base = y_train.std(), y_train.mean()
+    model = _network(x_train.shape[1], [64, 32] if options.hidden is None else options.hidden, 1, None)
+    model.compile(loss="mean_squared_error", metrics=["r2"])
+    return x_train, x_test, (y_train - base) / unit, (y_test - base) / unit, model
+
+
+if __name__ == "__main__":
+    sys.exit(main())

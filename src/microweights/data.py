@@ -1,0 +1,141 @@
+"""Samples, targets and sample weights on their way into a training: checked once, then taken batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from . import random
+from .errors import explain
+from .kernels import door
+from .losses import Loss
+from .tensor import Array, Tensor, as_array
+
+
+class Samples:
+    """Arrays of as many rows: inputs, and maybe targets and weights.
+
+    Parameters
+    ----------
+    x : array (samples, ...)
+        Cast to `dtype`.
+    y : array (samples, ...), optional
+        As the loss wants it.
+    weights : array (samples,), optional
+    loss : Loss, optional
+    dtype : data type
+    """
+
+    def __init__(
+        self, x: Any, y: Any = None, weights: Any = None, loss: Loss | None = None, dtype: np.dtype[Any] = door.FLOAT32
+    ) -> None:
+        self.x = _rows("x", x)
+        if self.x.dtype != dtype:
+            self.x = door.cast(self.x, dtype)
+        self.x = np.ascontiguousarray(self.x)
+        self.y: Array | None = None
+        if y is not None:
+            self.y = np.ascontiguousarray((loss or Loss()).targets(_rows("y", y), dtype))
+        self.weights: Array | None = None
+        if weights is not None:
+            values = _rows("sample_weight", weights)
+            if values.ndim != 1:
+                received = f"shape {values.shape}"
+                raise ValueError(explain("`sample_weight` to have one axis", received, "Give one weight for each sample."))
+            self.weights = np.ascontiguousarray(values.astype(dtype))
+        for name, a in (("y", self.y), ("sample_weight", self.weights)):
+            if a is not None and len(a) != len(self.x):
+                received = f"{len(self.x)} rows of x and {len(a)} of {name}"
+                raise ValueError(explain(f"as many rows of `{name}` as of `x`", received, "Check how the data was split."))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def part(self, start: int, end: int) -> Samples:
+        """The samples from start to end, without a copy."""
+        piece = object.__new__(Samples)
+        piece.x = self.x[start:end]
+        piece.y = None if self.y is None else self.y[start:end]
+        piece.weights = None if self.weights is None else self.weights[start:end]
+        return piece
+
+    def batches(self, batch_size: int | None, shuffle: bool = False) -> Iterator[Batch]:
+        """The samples in batches, the last one maybe smaller; `batch_size` None makes one of all."""
+        n = len(self)
+        size = batch_size or n
+        order = random.permutation(n) if shuffle else None
+        for start in range(0, n, size):
+            if order is None:
+                piece = self.part(start, start + size)
+                yield Batch(piece.x, piece.y, piece.weights)
+            else:
+                rows = order[start : start + size]
+                yield Batch(*(None if a is None else door.gather(a, rows) for a in (self.x, self.y, self.weights)))
+
+
+class Batch:
+    """One batch as tensors."""
+
+    __slots__ = ("weights", "x", "y")
+
+    def __init__(self, x: Array | None, y: Array | None, weights: Array | None) -> None:
+        assert x is not None
+        self.x = Tensor(x)
+        self.y = None if y is None else Tensor(y)
+        self.weights = None if weights is None else Tensor(weights)
+
+
+def _rows(name: str, data: Any) -> Array:
+    """An array of numbers with at least one row."""
+    if data is None:
+        raise ValueError(explain(f"`{name}` to be an array", None, "Pass the data."))
+    values = as_array(data)
+    if values.ndim == 0 or len(values) == 0:
+        raise ValueError(explain(f"`{name}` with at least one sample", f"shape {values.shape}", "Check how the data was made."))
+    return values
+
+
+def checked_batch_size(batch_size: Any) -> int | None:
+    """Raise ValueError unless it is a positive integer or None."""
+    if batch_size is None:
+        return None
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        remedy = "None takes all samples at once, 1 one by one."
+        raise ValueError(explain("`batch_size` to be a positive integer or None", repr(batch_size), remedy))
+    return int(batch_size)
+
+
+def split_off_validation(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
+    """The last `fraction` of the samples apart, before any shuffling.
+
+    Raises
+    ------
+    ValueError
+        If one of the parts would be empty.
+    """
+    cut = len(samples) - int(len(samples) * fraction) if 0 < fraction < 1 else 0
+    if not 0 < cut < len(samples):
+        remedy = "Use a fraction between 0 and 1 that leaves samples on both sides."
+        raise ValueError(explain("`validation_split` to leave samples on both sides", f"{fraction} of {len(samples)}", remedy))
+    return samples.part(0, cut), samples.part(cut, len(samples))
+
+
+def class_weights(y: Array | None, weights: dict[int, float], base: Array | None, dtype: np.dtype[Any]) -> Array:
+    """The weight of each sample's class, times its own weight. Labels may be integers or one-hot.
+
+    Raises
+    ------
+    ValueError
+        If a class has no weight.
+    """
+    if y is None:
+        raise ValueError(explain("targets together with `class_weight`", None, "Pass y."))
+    labels = y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y)).astype(np.int64)
+    classes, place = np.unique(labels, return_inverse=True)
+    missing = [int(c) for c in classes if int(c) not in weights]
+    if missing:
+        raise ValueError(explain(f"a weight for each class {classes.tolist()}", weights, f"Add classes {missing}."))
+    table = np.array([weights[int(c)] for c in classes], dtype)
+    return np.ascontiguousarray(table[place] * (1 if base is None else base), dtype)

@@ -1,0 +1,220 @@
+"""What every layer is: weights, made when the first input shows its shape, and a function of tensors that uses them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import graph, initializers, regularizers
+from ..errors import explain
+from ..kernels import door
+from ..naming import snake_case
+from ..tensor import FLOATS, Array, Tensor, as_array
+
+Shape = tuple[int, ...]
+
+
+class Layer:
+    """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
+
+    Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights.
+
+    Parameters
+    ----------
+    name : str, optional
+    trainable : bool
+        Whether training changes the weights; may be set later, too.
+    dtype : data type
+        Of weights and computation: float32 or float64.
+    input_shape : tuple of int, optional
+        The shape of one sample, if it shall be known before the first.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> class Scale(mw.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(input_shape[-1:], "ones", name="factor")
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> Scale()(mw.tensor([[1.0, 2.0]])).tolist()
+    [[1.0, 2.0]]
+    """
+
+    _takes_training: ClassVar[bool] = False
+    _casts: ClassVar[bool] = True  # inputs to its own type; a model leaves that to its layers
+
+    def __init__(
+        self, *, name: str | None = None, trainable: bool = True, dtype: Any = None, input_shape: Sequence[int] | None = None
+    ) -> None:
+        wanted = door.FLOAT32 if dtype is None else np.dtype(dtype)
+        if wanted not in FLOATS:
+            raise ValueError(explain("`dtype` float32 or float64", dtype, "float32 is the usual choice."))
+        self._parts: dict[str, Layer] = {}
+        self._own_weights: dict[str, Tensor] = {}
+        self._penalties: list[tuple[regularizers.Regularizer, Tensor]] = []
+        self._trainable = trainable
+        self.built = False
+        self.dtype = wanted
+        self.given_name = name
+        self.name = name or snake_case(type(self).__name__)
+        self.input_shape = None if input_shape is None else checked_shape("input_shape", input_shape)
+        self.output_shape: Shape | None = None  # of one sample, known after the first call
+
+    def __init_subclass__(cls) -> None:
+        cls._takes_training = "training" in inspect.signature(cls.call).parameters
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights for inputs of this shape (with the axis of samples)."""
+
+    def build_for(self, input_shape: Shape) -> None:
+        """What the first call does."""
+        self.build(input_shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        """The layer's function."""
+        raise NotImplementedError(explain("a layer with a `call` method", type(self).__name__, "Define call(self, x)."))
+
+    def __call__(self, x: Any, training: bool = False) -> Tensor:
+        t = x if type(x) is Tensor else Tensor(as_array(x))
+        if self._casts and t.data.dtype is not self.dtype:
+            t = t.astype(self.dtype)
+        if not self.built:
+            self.build_for(t.shape)
+            self.built = True
+        z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+        if self.output_shape is None:
+            self.output_shape = z.shape[1:]
+        return z
+
+    # ---- weights -----------------------------------------------------------------------------------------------
+
+    def add_weight(
+        self, shape: Sequence[int], initializer: Any = "glorot_uniform", name: str = "weight", trainable: bool = True,
+        regularizer: Any = None,
+    ) -> Tensor:  # fmt: skip
+        """A new tensor of weights that belongs to the layer."""
+        if name in self._own_weights:
+            raise ValueError(explain("weights of different names in a layer", f"{name!r} twice", "Pass another `name`."))
+        values = initializers.get(initializer)(tuple(shape), self.dtype)
+        w = Tensor(np.ascontiguousarray(values, self.dtype), requires_grad=trainable and self._trainable)
+        self._own_weights[name] = w
+        if regularizer is not None:
+            self._penalties.append((regularizers.get(regularizer), w))
+        return w
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        parts = self.__dict__.get("_parts")
+        if parts is not None:
+            for old in [n for n in parts if n == name or n.startswith(f"{name}.")]:
+                del parts[old]
+            if isinstance(value, Layer):
+                parts[name] = value
+            elif isinstance(value, (list, tuple)):
+                parts.update({f"{name}.{i}": v for i, v in enumerate(value) if isinstance(v, Layer)})
+        super().__setattr__(name, value)
+
+    def sublayers(self) -> dict[str, Layer]:
+        """The layers that belong directly to this one, by name."""
+        return self._parts
+
+    def named_weights(self) -> dict[str, Tensor]:
+        """All weights by path, such as "dense_1.kernel"; a layer used twice counts once."""
+        found: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for path, layer in self._walk(""):
+            for name, w in layer._own_weights.items():
+                if id(w) not in seen:
+                    seen.add(id(w))
+                    found[path + name] = w
+        return found
+
+    def _walk(self, path: str) -> Iterator[tuple[str, Layer]]:
+        yield path, self
+        for name, layer in self.sublayers().items():
+            yield from layer._walk(f"{path}{name}.")
+
+    @property
+    def weights(self) -> list[Tensor]:
+        return list(self.named_weights().values())
+
+    @property
+    def trainable_variables(self) -> list[Tensor]:
+        """The weights that training changes."""
+        return [w for w in self.weights if w.requires_grad]
+
+    @property
+    def non_trainable_variables(self) -> list[Tensor]:
+        return [w for w in self.weights if not w.requires_grad]
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for _, layer in self._walk(""):
+            layer._trainable = bool(value)
+            for w in layer._own_weights.values():
+                w.requires_grad = bool(value)
+
+    def penalty(self) -> Tensor | None:
+        """The sum of all penalties on trainable weights, or None if there are none."""
+        terms = [
+            regularizer(w) for _, layer in self._walk("") for regularizer, w in layer._penalties if w.requires_grad
+        ]
+        return sum(terms[1:], terms[0]) if terms else None
+
+    def count_params(self) -> int:
+        """How many numbers the weights are."""
+        return sum(w.size for w in self.weights)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights."""
+        return [w.numpy().copy() for w in self.weights]
+
+    def set_weights(self, values: Sequence[Any]) -> None:
+        """Overwrite all weights; if one does not fit, none is changed.
+
+        Raises
+        ------
+        ValueError
+            If number or shapes do not fit.
+        """
+        weights = self.named_weights()
+        if len(values) != len(weights):
+            remedy = "Build the layer first by calling it, or pass as many arrays as get_weights() gives."
+            raise ValueError(explain(f"{len(weights)} arrays of weights", len(values), remedy))
+        arrays = [as_array(v) for v in values]
+        for (name, w), a in zip(weights.items(), arrays, strict=True):
+            if a.shape != w.shape:
+                raise ValueError(explain(f"shape {w.shape} for {name!r}", a.shape, "No weight was changed."))
+        with graph.no_grad():
+            for w, a in zip(weights.values(), arrays, strict=True):
+                w.assign(a)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def checked_shape(name: str, shape: Any) -> Shape:
+    """A shape as a tuple of positive integers.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) and not isinstance(shape, bool) else shape
+    try:
+        result = tuple(int(n) for n in sizes)
+        good = all(n > 0 and n == given for n, given in zip(result, sizes, strict=True))
+    except (TypeError, ValueError):
+        good, result = False, ()
+    if not good:
+        remedy = "Give the shape of one sample, without the axis of samples."
+        raise ValueError(explain(f"`{name}` to be a tuple of positive integers", repr(shape), remedy))
+    return result

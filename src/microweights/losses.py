@@ -1,0 +1,231 @@
+"""What training makes small; names, arguments and defaults are Keras's.
+
+A loss turns targets and predictions into one number: the mean over samples, each first multiplied by its sample weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .errors import explain
+from .kernels import door
+from .naming import lookup, snake_case
+from .tensor import FLOATS, Array, Operand, Tensor, as_array, real
+
+
+class Loss:
+    """`loss(y_true, y_pred, sample_weight=None)` returns a scalar tensor.
+
+    A subclass gives in `call` the losses of the single elements, before any mean; their first axis is that of the samples.
+    """
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def targets(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        """The targets as the loss wants them: here as floats of the predictions' type."""
+        values = as_array(y)
+        return values if values.dtype == dtype else door.cast(values, dtype)
+
+    def __call__(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> Tensor:
+        prediction = real(y_pred)
+        if prediction.ndim == 0 or prediction.size == 0:
+            raise ValueError(explain("predictions for at least one sample", f"shape {prediction.shape}", "Check the data."))
+        target = y_true if isinstance(y_true, Tensor) and y_true.dtype in FLOATS else Tensor(self.targets(y_true, prediction.dtype))
+        losses = self.call(target, prediction)
+        if sample_weight is None:
+            return losses.mean()
+        weights = real(sample_weight)
+        if weights.shape != prediction.shape[:1]:
+            received = f"shape {weights.shape}"
+            raise ValueError(explain(f"`sample_weight` of shape {prediction.shape[:1]}", received, "Give one weight for each sample."))
+        rows = losses if losses.ndim == 1 else losses.mean(tuple(range(1, losses.ndim)))
+        return (rows * weights).mean()
+
+
+def aligned(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """The targets in the shape of the predictions; (n,) and (n, 1) are the same.
+
+    Raises
+    ------
+    ValueError
+        For any other difference: broadcasting n targets against n predictions would silently make n² losses.
+    """
+    if y_true.shape == y_pred.shape:
+        return y_true
+    if y_true.size == y_pred.size and _without_ones(y_true) == _without_ones(y_pred):
+        return y_true.reshape(y_pred.shape)
+    remedy = "Make the last layer as wide as the targets."
+    raise ValueError(explain(f"targets of the predictions' shape {y_pred.shape}", y_true.shape, remedy))
+
+
+def _without_ones(t: Tensor) -> tuple[int, ...]:
+    return tuple(n for n in t.shape[1:] if n != 1)
+
+
+class MeanSquaredError(Loss):
+    """(y_true - y_pred)²"""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return ops.SquaredError()(y_pred, aligned(y_true, y_pred))
+
+
+class MeanAbsoluteError(Loss):
+    """|y_true - y_pred|"""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return (y_pred - aligned(y_true, y_pred)).abs()
+
+
+class Huber(Loss):
+    """e²/2 where |e| <= delta, else delta |e| - delta²/2, for the error e = y_true - y_pred  (Huber 1964)."""
+
+    def __init__(self, delta: float = 1.0) -> None:
+        if not delta > 0:
+            raise ValueError(explain("`delta` to be positive", delta, "1 is the usual choice."))
+        self.delta = float(delta)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        size = (y_pred - aligned(y_true, y_pred)).abs()
+        small = ops.minimum(size, self.delta)
+        return small * (size - 0.5 * small)
+
+
+class Hinge(Loss):
+    """max(0, 1 - y_true y_pred); targets are -1 or 1, and 0 and 1 are taken as such."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        target = aligned(y_true, y_pred)
+        values = target.numpy()
+        if np.isin(values, (0, 1)).all():
+            target = 2 * target - 1
+        return (1 - target * y_pred).relu()
+
+
+EPSILON = 1e-7
+
+
+class BinaryCrossentropy(Loss):
+    """-y_true ln p - (1 - y_true) ln (1 - p), where p is the prediction, or with `from_logits` its sigmoid.
+
+    Predictions that come straight out of a sigmoid are taken back to their logits, where nothing underflows; other
+    probabilities are clipped to [1e-7, 1 - 1e-7].
+    """
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        target = aligned(y_true, y_pred)
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        logits = y_pred if self.from_logits else logits_of(y_pred, ops.Sigmoid)
+        if logits is not None:
+            return ops.BinaryCrossEntropy()(logits, target)
+        p = y_pred.clip(EPSILON, 1 - EPSILON)
+        return -(target * p.log() + (1 - target) * (1 - p).log())
+
+
+class CategoricalCrossentropy(Loss):
+    """-Σ y_true ln p over the last axis, for one-hot or other distributions; p as in SparseCategoricalCrossentropy."""
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        target = aligned(y_true, y_pred)
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[-1]
+        logits = y_pred if self.from_logits else logits_of(y_pred, ops.Softmax)
+        if logits is not None and not target.requires_grad:
+            return _rows_of(logits, target.data)
+        p = y_pred.softmax() if self.from_logits else y_pred / y_pred.sum(-1, keepdims=True)
+        return -(target * p.clip(EPSILON, 1 - EPSILON).log()).sum(-1)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """-ln p[label], where p is the prediction, or with `from_logits` its softmax.
+
+    Predictions that come straight out of a softmax are taken back to their logits, where nothing underflows; other
+    probabilities are clipped to [1e-7, 1 - 1e-7].
+    """
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = from_logits
+
+    def targets(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        """Labels as int64; whole numbers in floats are labels, too."""
+        values = as_array(y)
+        labels = values.astype(np.int64)
+        if values.dtype.kind == "f" and not np.array_equal(labels, values):
+            raise ValueError(explain("labels that are whole numbers", "fractions or NaN", "Use a loss for continuous targets."))
+        return labels
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        labels = y_true.data if y_true.data.dtype == door.INT64 else self.targets(y_true, y_pred.dtype)
+        if labels.shape == (*y_pred.shape[:-1], 1):
+            labels = labels.reshape(labels.shape[:-1])
+        if labels.shape != y_pred.shape[:-1]:
+            remedy = "One-hot targets go with 'categorical_crossentropy'."
+            raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", labels.shape, remedy))
+        logits = y_pred if self.from_logits else logits_of(y_pred, ops.Softmax)
+        if logits is None:
+            p = y_pred / y_pred.sum(-1, keepdims=True)
+            logits = p.clip(EPSILON, 1 - EPSILON).log()
+            rows = logits.reshape(-1, logits.shape[-1])
+            door.check_labels(labels.reshape(-1), rows.shape[1])
+            return -rows[np.arange(len(rows)), labels.reshape(-1)].reshape(labels.shape)
+        return _rows_of(logits, labels)
+
+
+def _rows_of(logits: Tensor, target: Array) -> Tensor:
+    """The cross-entropy of each row, for logits of two or more axes."""
+    if logits.ndim == 2:
+        return ops.CrossEntropy(target)(logits)
+    classes = logits.shape[-1]
+    flat = target.reshape(-1) if target.ndim < logits.ndim else target.reshape(-1, classes)
+    return ops.CrossEntropy(flat)(logits.reshape(-1, classes)).reshape(logits.shape[:-1])
+
+
+def logits_of(probabilities: Tensor, activation: type[ops.Op]) -> Tensor | None:
+    """What went into the softmax or sigmoid that made these probabilities, if one did."""
+    op = probabilities.op
+    if isinstance(op, activation):
+        return op.inputs[0]
+    return None
+
+
+def _checked_smoothing(value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError(explain("`label_smoothing` from 0 to below 1", value, "0 switches it off."))
+    return float(value)
+
+
+_TABLE: dict[str, type[Loss]] = {
+    snake_case(c.__name__): c
+    for c in (
+        MeanSquaredError, MeanAbsoluteError, Huber, Hinge, BinaryCrossentropy, CategoricalCrossentropy,
+        SparseCategoricalCrossentropy,
+    )
+} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}  # fmt: skip
+
+
+class FunctionLoss(Loss):
+    """A loss made of any function `fn(y_true, y_pred)` of tensors."""
+
+    def __init__(self, fn: Any) -> None:
+        self.fn = fn
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        losses = self.fn(y_true, y_pred)
+        return losses if losses.ndim else losses.reshape(1)
+
+
+def get(identifier: Any) -> Loss:
+    """The loss for a name ("mse"), a Loss, or a function of targets and predictions."""
+    if callable(identifier) and not isinstance(identifier, (Loss, type)):
+        return FunctionLoss(identifier)
+    return lookup("a loss", identifier, Loss, _TABLE)

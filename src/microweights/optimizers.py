@@ -1,0 +1,207 @@
+"""How weights follow their gradients; names, arguments and defaults are Keras's, with `l1` and `l2` besides.
+
+`l1` and `l2` are coupled: they add l1 sign(w) + l2 w to the gradient before the rule sees it. `weight_decay` is decoupled:
+it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import graph
+from .errors import explain
+from .kernels import door
+from .naming import lookup
+from .tensor import Array, Tensor
+
+
+class Optimizer:
+    """`optimizer.apply(gradients, variables)` moves every variable one step, all in one call into C.
+
+    A subclass names the kernel of its rule and how many arrays of state it keeps for each variable.
+    """
+
+    rule = ""
+    slots = 0
+    initial_slot_value = 0.0
+
+    def __init__(
+        self, learning_rate: float, *, l1: float = 0.0, l2: float = 0.0, weight_decay: float | None = None, **rates: float
+    ) -> None:
+        numbers = {"learning_rate": learning_rate, "l1": l1, "l2": l2, "weight_decay": weight_decay or 0.0, **rates}
+        for name, number in numbers.items():
+            _check_not_negative(name, number)
+        for name in ("beta_1", "beta_2", "rho", "momentum"):
+            if numbers.get(name, 0.0) > 1 or (name.startswith("beta") and numbers.get(name) == 1):
+                raise ValueError(explain(f"`{name}` from 0 to below 1", numbers[name], "0.9 is a usual choice."))
+        everything = dict.fromkeys(
+            ("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "step"), 0.0
+        )
+        self.hyper = door.struct("mw_hyper", **{**everything, **{n: float(x) for n, x in numbers.items()}})
+        self._state: dict[int, tuple[Tensor, list[Array]]] = {}  # by id of the variable, which is kept alive
+        self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.hyper.learning_rate)
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        _check_not_negative("learning_rate", value)
+        self.hyper.learning_rate = float(value)
+
+    @property
+    def iterations(self) -> int:
+        """How many updates were done."""
+        return int(self.hyper.step)
+
+    def apply(self, gradients: Sequence[Tensor], variables: Sequence[Tensor]) -> None:
+        """Update every variable in place by its gradient.
+
+        Raises
+        ------
+        ValueError
+            If gradients and variables do not match in number or shape.
+        TypeError
+            If a gradient is no tensor of the variable's type.
+        """
+        key = tuple([id(v) for v in variables])
+        table = self._tables.get(key)
+        if table is None or any([v.data is not w for v, w in zip(variables, table.weights, strict=True)]):
+            table = self._tables[key] = self._make_table(variables)
+        arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
+        if arrays:
+            table.update(self.rule, arrays, self.hyper)
+        now = graph.tick()
+        for v in variables:
+            v.changed = now
+
+    def _make_table(self, variables: Sequence[Tensor]) -> door.Parameters:
+        for v in variables:
+            known = self._state.get(id(v))
+            if known is None or any(s.shape != v.shape or s.dtype != v.dtype for s in known[1]):
+                slots = [np.full(v.shape, self.initial_slot_value, v.dtype) for _ in range(self.slots)]
+                self._state[id(v)] = (v, slots)
+        return door.Parameters([v.data for v in variables], [self._state[id(v)][1] for v in variables])
+
+
+def _not_a_tensor(g: Any) -> Array:
+    raise TypeError(explain("a tensor as gradient of each variable", type(g).__name__, "Use mw.grad(loss, variables)."))
+
+
+def _check_not_negative(name: str, value: Any) -> None:
+    if isinstance(value, str) or not np.isscalar(value) or not 0 <= float(value) < np.inf:  # type: ignore[arg-type]
+        raise ValueError(explain(f"`{name}` to be a finite number not below 0", repr(value), "Choose a small number."))
+
+
+class SGD(Optimizer):
+    """w -= lr g; with momentum v = momentum v - lr g, w += v; with Nesterov's w += momentum v - lr g.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> w = mw.tensor([1.0, -2.0], requires_grad=True)
+    >>> mw.optimizers.SGD(learning_rate=0.5).apply([w.detach() * 1], [w])
+    >>> w.tolist()
+    [0.5, -1.0]
+    """
+
+    rule = "sgd"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        weight_decay: float | None = None,
+    ) -> None:
+        rates = {"momentum": momentum, "nesterov": float(nesterov)}
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
+        self.slots = int(momentum > 0)
+
+
+class Adam(Optimizer):
+    """Steps of the size of the learning rate along the averaged gradient  (Kingma & Ba 2015)."""
+
+    rule, slots = "adam", 2
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        weight_decay: float | None = None,
+    ) -> None:
+        rates = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay  (Loshchilov & Hutter 2019)."""
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay)
+
+
+class RMSprop(Optimizer):
+    """Steps divided by a running root mean square of the gradient  (Hinton 2012); `centered` by its deviation (Graves 2013)."""
+
+    rule = "rmsprop"
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        weight_decay: float | None = None,
+    ) -> None:
+        rates = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": float(centered)}
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
+        self.slots = 3 if centered else 2 if momentum else 1
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squared gradients so far  (Duchi et al. 2011)."""
+
+    rule, slots = "adagrad", 1
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        weight_decay: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, epsilon=epsilon)
+        _check_not_negative("initial_accumulator_value", initial_accumulator_value)
+        self.initial_slot_value = initial_accumulator_value
+
+
+_TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop, Adagrad)}
+
+
+def get(identifier: Any) -> Optimizer:
+    """The optimizer for a name ("adam") or an Optimizer."""
+    identifier = identifier.lower() if isinstance(identifier, str) else identifier
+    return lookup("an optimizer", identifier, Optimizer, _TABLE)

@@ -1,0 +1,66 @@
+"""Weights in files, in the safetensors format: names, shapes and numbers, nothing that is executed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import explain
+
+if TYPE_CHECKING:
+    from .tensor import Array
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+    """Write a file whole or not at all: it is written beside the old one and then put in its place.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, for instance because the disk is full; what stood there before is untouched.
+    """
+    from safetensors.numpy import save
+
+    target = Path(path)
+    content = save({name: a.copy(order="C") for name, a in arrays.items()})
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read a file of arrays.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is not a whole safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = Path(path).read_bytes()
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        remedy = "It may be cut off, or of another format. Save the weights again."
+        raise ValueError(explain(f"a whole safetensors file at {os.fspath(path)!r}", str(error), remedy)) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,348 @@
+"""The loop: forward, loss, backward, update, for each batch of each epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from . import graph, losses, optimizers
+from .callbacks import Callback, History, as_list
+from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
+from .errors import explain
+from .kernels import door
+from .layers import Layer
+from .metrics import Metric
+from .metrics import get as get_metric
+from .tensor import Array, Tensor
+
+if TYPE_CHECKING:
+    from .models import Model
+
+
+class Trainer(Layer):
+    """What makes a layer trainable: compile, fit, evaluate, predict."""
+
+    _casts = False
+    optimizer: optimizers.Optimizer
+    loss: losses.Loss | None = None
+    metrics: Sequence[Metric] = ()
+    history: History | None = None
+    stop_training = False
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str, Loss or function of (y_true, y_pred)
+        metrics : list of str or Metric
+        """
+        chosen = optimizers.get(optimizer)
+        chosen_loss = None if loss is None else losses.get(loss)
+        chosen_metrics = [get_metric(m) for m in metrics or ()]
+        self.optimizer, self.loss, self.metrics = chosen, chosen_loss, chosen_metrics
+
+    # ---- one batch ---------------------------------------------------------------------------------------------
+
+    def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Forward, loss, backward, update: the loss before the update, and the predictions."""
+        y_pred = self(batch.x, training=True)
+        loss = self._loss_of(batch, y_pred)
+        value = loss.data.item()
+        if value - value != 0:  # infinite or NaN: say so before the weights are touched
+            self._explain_nonfinite(batch)
+        variables = self.trainable_variables
+        if variables:
+            self.optimizer.apply(graph.grad(loss, variables), variables)
+        return loss, y_pred
+
+    def _loss_of(self, batch: Batch, y_pred: Tensor) -> Tensor:
+        assert self.loss is not None
+        loss = self.loss(batch.y, y_pred, batch.weights)
+        penalty = self.penalty()
+        return loss if penalty is None else loss + penalty
+
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
+        """One training step on one batch; returns its loss."""
+        samples = self._samples(x, y, sample_weight)
+        loss, _ = self.train_step(next(samples.batches(None)))
+        return float(loss.item())
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """The predictions for one batch, as an array."""
+        with graph.no_grad():
+            return self(x).numpy()
+
+    # ---- many batches ------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = 32,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Callback | Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, ...] | None = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        validation_freq: int = 1,
+    ) -> History:
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        x, y : arrays (samples, ...)
+        batch_size : int or None
+            Samples in each step: 1 is stochastic, n mini-batch, None full-batch gradient descent.
+        epochs : int
+            The epoch to end with.
+        verbose : "auto", 0, 1 or 2
+            0 is silent, 1 a progress bar, 2 a line for each epoch; "auto" is 1 in a terminal, else 2.
+        callbacks : Callback or list of Callbacks
+        validation_split : float
+            This part of the samples, from the end, is only evaluated.
+        validation_data : (x, y) or (x, y, sample_weight)
+        shuffle : bool
+            A new order in each epoch.
+        class_weight : dict of class to weight
+        sample_weight : array (samples,)
+        initial_epoch : int
+            Where to go on counting.
+        validation_freq : int
+            Validate every so many epochs.
+
+        Returns
+        -------
+        History
+            `history.history["loss"]` and so on, a value for each epoch.
+
+        Raises
+        ------
+        ValueError
+            If shapes or numbers do not fit.
+        FloatingPointError
+            If the loss becomes infinite or NaN; the message names the first layer where that happens.
+        """
+        samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
+        size = checked_batch_size(batch_size)
+        _check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
+        self.history = history = History()
+        every = [*as_list(callbacks), history]
+        batch_hooks = [c for c in every if type(c).on_train_batch_end is not Callback.on_train_batch_end]
+        for c in every:
+            c.set_model(self)  # type: ignore[arg-type]
+            c.on_train_begin()
+        self.stop_training = False
+        steps = -(-len(samples) // (size or len(samples)))
+        progress = _Progress(verbose, epochs, initial_epoch, steps)
+        try:
+            for epoch in range(initial_epoch, epochs):
+                for c in every:
+                    c.on_epoch_begin(epoch)
+                logs = self._run_epoch(samples, size, shuffle, batch_hooks, progress)
+                if validation is not None and (epoch + 1) % validation_freq == 0:
+                    logs.update({f"val_{name}": value for name, value in self._evaluate(validation, size).items()})
+                for c in every:
+                    c.on_epoch_end(epoch, logs)
+                progress.end_epoch(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            progress.close()
+        for c in every:
+            c.on_train_end()
+        return history
+
+    def _run_epoch(
+        self, samples: Samples, size: int | None, shuffle: bool, hooks: list[Callback], progress: _Progress
+    ) -> dict[str, float]:
+        total, seen = 0.0, 0
+        for metric in self.metrics:
+            metric.reset_state()
+        for number, batch in enumerate(samples.batches(size, shuffle)):
+            loss, y_pred = self.train_step(batch)
+            n = len(batch.x)
+            total, seen = total + float(loss.data.item()) * n, seen + n
+            for metric in self.metrics:
+                metric.update_state(batch.y, y_pred)
+            if hooks:
+                logs = self._logs(total / seen)
+                for c in hooks:
+                    c.on_train_batch_end(number, logs)
+            if progress.is_due():
+                progress.step(number, self._logs(total / seen))
+            if self.stop_training:
+                break
+        return self._logs(total / seen)
+
+    def _logs(self, loss: float) -> dict[str, float]:
+        return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
+
+    def evaluate(
+        self, x: Any, y: Any, batch_size: int | None = 32, verbose: str | int = "auto", sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:  # fmt: skip
+        """Loss and metrics on data that is not trained on.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss; with metrics a list of loss and metrics; with `return_dict` a dict by name.
+        """
+        results = self._evaluate(self._samples(x, y, sample_weight), checked_batch_size(batch_size))
+        if return_dict:
+            return results
+        values = list(results.values())
+        return values[0] if len(values) == 1 else values
+
+    def _evaluate(self, samples: Samples, size: int | None) -> dict[str, float]:
+        total = 0.0
+        for metric in self.metrics:
+            metric.reset_state()
+        with graph.no_grad():
+            for batch in samples.batches(size):
+                y_pred = self(batch.x)
+                total += float(self._loss_of(batch, y_pred).item()) * len(batch.x)
+                for metric in self.metrics:
+                    metric.update_state(batch.y, y_pred)
+        return self._logs(total / len(samples))
+
+    def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:
+        """The predictions for all samples, as an array."""
+        samples, size = Samples(x, dtype=self.compute_dtype), checked_batch_size(batch_size)
+        with graph.no_grad():
+            return np.concatenate([self(batch.x).numpy() for batch in samples.batches(size)])
+
+    # ---- what goes before --------------------------------------------------------------------------------------
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """The type of the first layer that has weights."""
+        for w in self.weights:
+            return w.dtype
+        for _, layer in self._walk(""):
+            if layer is not self:
+                return layer.dtype
+        return self.dtype
+
+    def _samples(self, x: Any, y: Any, weights: Any) -> Samples:
+        if self.loss is None:
+            raise RuntimeError(explain("a compiled model with a loss", "none", "Call compile(optimizer, loss) first."))
+        if y is None:
+            raise ValueError(explain("targets `y`", None, "Pass the targets."))
+        return Samples(x, y, weights, self.loss, self.compute_dtype)
+
+    def _prepare(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, split: float, validation_data: Any
+    ) -> tuple[Samples, Samples | None]:
+        samples = self._samples(x, y, sample_weight)
+        if class_weight is not None:
+            samples.weights = class_weights(samples.y, class_weight, samples.weights, samples.x.dtype)
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                remedy = "Pass a tuple of arrays."
+                raise ValueError(explain("`validation_data` as (x, y) or (x, y, weights)", type(validation_data).__name__, remedy))
+            return samples, self._samples(*validation_data, *[None] * (3 - len(validation_data)))
+        if split:
+            return split_off_validation(samples, split)
+        return samples, None
+
+    def _explain_nonfinite(self, batch: Batch) -> None:
+        """Run the batch once more, looking for the first number that is infinite or NaN."""
+        raise FloatingPointError(
+            explain("a finite loss", f"infinity or NaN, first in {self._first_nonfinite(batch)}",
+                    "Check the data for NaN, scale the inputs, or lower the learning rate. The weights were not updated.")
+        )  # fmt: skip
+
+    def _first_nonfinite(self, batch: Batch) -> str:
+        if not door.all_finite(batch.x.data):
+            return "the input data"
+        if batch.y is not None and batch.y.dtype != door.INT64 and not door.all_finite(batch.y.data):
+            return "the targets"
+        for name, w in self.named_weights().items():
+            if not door.all_finite(w.data):
+                return f"the weights {name!r}"
+        found: list[str] = []
+
+        def watch(layer: Layer, call: Any) -> Any:
+            def watched(x: Tensor, **options: Any) -> Tensor:
+                z: Tensor = call(x, **options)
+                if not found and not door.all_finite(z.data):
+                    found.append(f"the output of layer {layer.name!r}")
+                return z
+
+            return watched
+
+        inner = [layer for _, layer in self._walk("") if layer is not self]
+        try:
+            for layer in inner:
+                layer.__dict__["call"] = watch(layer, layer.call)
+            with graph.no_grad():
+                self(batch.x, training=True)
+        finally:
+            for layer in inner:
+                layer.__dict__.pop("call", None)
+        return found[0] if found else "the loss"
+
+
+class _Progress:
+    """The progress of a fit: a bar, a line for each epoch, or nothing."""
+
+    INTERVAL = 0.1  # seconds between two looks at the bar
+
+    def __init__(self, verbose: str | int, epochs: int, initial_epoch: int, steps: int) -> None:
+        if verbose not in ("auto", 0, 1, 2):
+            raise ValueError(explain("`verbose` to be 'auto', 0, 1 or 2", repr(verbose), "0 is silent."))
+        mode = (1 if sys.stderr.isatty() else 2) if verbose == "auto" else int(verbose)
+        self.epochs, self.epoch, self.steps, self.lines = epochs, initial_epoch, steps, mode == 2
+        self.bar: Any = None
+        if mode == 1:
+            self.bar = tqdm(total=(epochs - initial_epoch) * steps, unit="step", dynamic_ncols=True)
+        self.first, self.started = initial_epoch, time.perf_counter()
+        self.next_look = self.started if mode == 1 else float("inf")
+
+    def is_due(self) -> bool:
+        return time.perf_counter() >= self.next_look
+
+    def step(self, number: int, logs: dict[str, float]) -> None:
+        self.next_look = time.perf_counter() + self.INTERVAL
+        self._show(self.epoch - self.first, number + 1, logs)
+
+    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        if self.bar is not None and (self.is_due() or epoch + 1 == self.epochs):
+            self._show(epoch - self.first, self.steps, logs)
+        if self.lines:
+            seconds = time.perf_counter() - self.started
+            print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.2f} s  " + _as_text(logs), flush=True)
+            self.started = time.perf_counter()
+        self.epoch = epoch + 1
+
+    def _show(self, epochs_done: int, steps_done: int, logs: dict[str, float]) -> None:
+        self.bar.set_description(f"epoch {self.first + epochs_done + 1}/{self.epochs}", refresh=False)
+        self.bar.set_postfix_str(_as_text(logs), refresh=False)
+        self.bar.update(epochs_done * self.steps + steps_done - self.bar.n)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _as_text(logs: dict[str, float]) -> str:
+    return "  ".join(f"{name}: {value:.4g}" for name, value in logs.items())
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, n in counts.items():
+        least = 0 if name == "initial_epoch" else 1
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least:
+            raise ValueError(explain(f"`{name}` to be an integer not below {least}", repr(n), "Give such a number."))

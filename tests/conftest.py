@@ -1,0 +1,68 @@
+"""What every test may ask for: a setting to run under, restored afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from microweights.kernels import machine
+
+# The same examples on every run. `pytest --hypothesis-profile=fuzz` looks further, at other ones each time.
+fixtures_are_fine = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+hypothesis_settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=fixtures_are_fine
+)
+hypothesis_settings.register_profile(
+    "fuzz", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=fixtures_are_fine
+)
+hypothesis_settings.load_profile("repeatable")
+
+
+def available_settings() -> tuple[str, ...]:
+    """Each instruction set and the NumPy twins; only the one in use where the environment asks for one."""
+    if os.environ.get("MICROWEIGHTS_BACKEND") or os.environ.get("MICROWEIGHTS_ISA"):
+        return (machine.isa(),)
+    return (*machine.available_isas(), "numpy")
+
+
+SETTINGS = available_settings()
+
+
+@contextmanager
+def running_on(setting: str) -> Iterator[str]:
+    """Kernels run on an instruction set, or on `"numpy"`; afterwards all is as it was, threads too."""
+    backend, isa, threads = machine.backend(), machine.lib and machine.lib.mw_isa(), machine.num_threads()
+    try:
+        machine.set_backend("numpy" if setting == "numpy" else "c")
+        if setting != "numpy":
+            machine.set_isa(setting)
+        yield setting
+    finally:
+        machine.set_backend(backend)
+        if machine.lib is not None:
+            machine.set_isa(machine.ISAS[isa])
+            machine.set_num_threads(threads)
+
+
+@pytest.fixture(params=SETTINGS)
+def setting(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once on each instruction set and once on the NumPy twins."""
+    with running_on(request.param) as name:
+        yield name
+
+
+@pytest.fixture(params=[name for name in SETTINGS if name != "numpy"])
+def c_only(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once on each instruction set; skipped where there is none."""
+    with running_on(request.param) as name:
+        yield name
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

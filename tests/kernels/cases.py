@@ -1,0 +1,348 @@
+"""The table of kernel cases: for every prototype of csrc/kernels.h, calls of it on awkward sizes and strides.
+
+`cases(kernel, dtype)` builds them, the same ones every time, so that one list can run in C and another on the twins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from microweights.kernels import door
+from microweights.kernels.machine import struct
+
+SIZES = (0, 1, 2, 15, 16, 17, 31, 33, 64, 127, 1023, 1024, 1025, 2053)
+NOT_TYPED = {"gather", "first_bad_label", "weighted_sum"}
+RULES = {"sgd": 1, "adam": 2, "rmsprop": 3, "adagrad": 1}
+
+
+@dataclass
+class Case:
+    """One call of a kernel: its arrays, inputs and outputs in the order of the prototype, and what follows them."""
+
+    kernel: str
+    arrays: list[Any]
+    arguments: tuple[Any, ...]
+
+    def run(self) -> list[Any]:
+        """Every array after the call, and the answer if the kernel gives one."""
+        kernel = self.kernel
+        if kernel not in NOT_TYPED:
+            kernel += "_f32" if self.dtype == np.float32 else "_f64"
+        return [*self.arrays, door.call(kernel, self.arrays, *self.arguments)]
+
+    @property
+    def dtype(self) -> Any:
+        """The type a kernel is built for: that of its last array of floats, an output or its like."""
+        return next(a.dtype for a in reversed(self.arrays) if a is not None and a.dtype.kind == "f")
+
+    def widened(self) -> Case:
+        """The same call in float64."""
+        wide = {id(a): a.astype("f8") if a is not None and a.dtype == np.float32 else a for a in self.arrays}
+        return Case(self.kernel, [wide[id(a)] for a in self.arrays], self.arguments)
+
+
+@dataclass
+class RuleCase(Case):
+    """One call of an update rule; `arrays` holds weights, gradient and slots of each parameter in turn."""
+
+    slots: int = field(default=0)
+
+    def run(self) -> list[Any]:
+        each = [self.arrays[i : i + 2 + self.slots] for i in range(0, len(self.arrays), 2 + self.slots)]
+        parameters = door.Parameters([e[0] for e in each], [e[2:] for e in each])
+        (hyper,) = self.arguments
+        hyper.step = 2
+        parameters.update(self.kernel, [e[1] for e in each], hyper)
+        return [*self.arrays, hyper.step]
+
+    def widened(self) -> RuleCase:
+        return RuleCase(self.kernel, [a.astype("f8") for a in self.arrays], self.arguments, self.slots)
+
+
+class Maker:
+    """Makes the arrays of a case; `place` decides where in memory."""
+
+    def __init__(self, seed: int, dtype: str, place: Callable[[Any], Any]) -> None:
+        self.rng, self.dtype, self.place = np.random.default_rng(seed), np.dtype(dtype), place
+
+    def of(self, values: Any, dtype: Any = None) -> Any:
+        return self.place(np.ascontiguousarray(values, dtype or self.dtype))
+
+    def real(self, *shape: int) -> Any:
+        """Numbers of both signs and many sizes."""
+        return self.of(self.rng.normal(size=shape) * 2.0 ** self.rng.integers(-4, 4, shape))
+
+    def odd(self, *shape: int) -> Any:
+        """The same with what breaks formulas in between."""
+        values = self.rng.normal(size=shape) * 2.0 ** self.rng.integers(-4, 4, shape)
+        special = self.rng.choice([0.0, -0.0, 1, -1, 30, -30, 1e-40, 200, -200, np.inf, -np.inf, np.nan], shape)
+        return self.of(np.where(self.rng.random(shape) < 0.1, special, values))
+
+    def unit(self, *shape: int) -> Any:
+        return self.of(self.rng.random(shape))
+
+    def bools(self, *shape: int) -> Any:
+        return self.of(self.rng.random(shape) < 0.5, np.uint8)
+
+    def labels(self, n: int, classes: int) -> Any:
+        return self.of(self.rng.integers(0, classes, n) if classes else np.zeros(n), np.int64)
+
+    def garbage(self, *shape: int, dtype: Any = None) -> Any:
+        """An output before the call: no kernel writes 77 by accident."""
+        return self.of(np.full(shape, 77), dtype)
+
+
+# ---- one generator per kind of signature ---------------------------------------------------------------------------
+
+
+def elementwise(kernel: str, m: Maker, inputs: list[Callable[..., Any]], out: Any = None) -> Iterator[Case]:
+    def case(z: Any, *x: Any) -> Case:
+        return Case(kernel, [*x, z], (door.make_walk(kernel, z.shape, z, x),))
+
+    for n in SIZES:
+        yield case(m.garbage(n, dtype=out), *[make(n) for make in inputs])
+    # every operand its own strides: reversed, transposed, every other, repeated; and an output with gaps
+    views = [
+        lambda make: make(3, 5, 7)[::-1, :, ::-1],
+        lambda make: make(7, 5, 3).T,
+        lambda make: make(5, 14)[:, ::2],
+        lambda make: make(3, 1, 1),
+        lambda make: make(1),
+    ]
+    for k in range(len(views)):
+        x = [views[(k + i) % len(views)](make) for i, make in enumerate(inputs)]
+        yield case(m.garbage(3, 5, 10, dtype=out)[:, :, 1:8], *x)
+        yield case(m.garbage(7, 5, 3, dtype=out).T, *x)
+    yield case(m.garbage(43, 51, dtype=out), *[make(51, 43).T for make in inputs])  # staged over several blocks
+    if out is None and inputs[0] != m.bools:
+        x = [make(1030) for make in inputs]
+        yield case(x[-1], *x)  # in place
+
+
+def ints(kind: str) -> Callable[[Maker], Callable[..., Any]]:
+    def make(m: Maker) -> Callable[..., Any]:
+        limit = 1 if kind == "uint8" else np.iinfo(kind).max
+        low = 0 if kind == "uint8" else -limit
+        return lambda *shape: m.of(m.rng.integers(low, limit, shape, endpoint=True), kind)
+
+    return make
+
+
+def reduction(kernel: str, m: Maker, rows_only: bool = False) -> Iterator[Case]:
+    index = np.int64 if kernel.startswith("arg") else None
+    shapes = [(1, n, 1) for n in SIZES[1:]] + [(5, n, 1) for n in (1, 7, 33, 1025)] + [(1, 5000, 1), (0, 3, 1)]
+    if not rows_only:
+        shapes += [(1, 3, n) for n in SIZES] + [(4, n, 7) for n in (1, 127, 128, 129, 300)] + [(2, 257, 65)]
+    if kernel == "sum":
+        shapes += [(1, 0, 1), (3, 0, 1), (2, 0, 5)]
+    for outer, count, inner in shapes:
+        scale = 1 / count if kernel == "sum" and count % 2 else 1.0
+        plan = struct("mw_reduction", outer=outer, count=count, inner=inner, scale=scale)
+        yield Case(kernel, [m.real(outer, count, inner), m.garbage(outer, inner, dtype=index)], (plan,))
+
+
+def gemm(kernel: str, m: Maker) -> Iterator[Case]:
+    def case(a: Any, b: Any, bias: Any, c: Any, accumulate: int = 0, activation: int = 0) -> Case:
+        def step(x: Any) -> list[int]:
+            return [s // x.itemsize for s in x.strides]
+
+        (a_batch, a_row, a_col), (b_batch, b_row, b_col), (c_batch, c_row, _) = step(a), step(b), step(c)
+        plan = struct(
+            "mw_gemm_plan", m=a.shape[1], n=b.shape[2], k=a.shape[2], a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col,
+            c_row=c_row, batch=c.shape[0], a_batch=a_batch, b_batch=b_batch, c_batch=c_batch,
+            accumulate=accumulate, activation=activation,
+        )  # fmt: skip
+        return Case(kernel, [a, b, bias, c], (plan,))
+
+    sizes = [
+        (1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 9, 300), (1, 300, 9), (5, 1, 7), (6, 16, 16), (7, 17, 3), (13, 31, 33),
+        (14, 32, 64), (15, 33, 65), (29, 47, 257), (33, 10, 513), (64, 130, 40), (130, 129, 31),
+    ]  # fmt: skip
+    for i, (rows, n, k) in enumerate(sizes):
+        for layout in range(4):  # each of A and B as it is, or transposed
+            a = m.real(1, k, rows).swapaxes(1, 2) if layout & 1 else m.real(1, rows, k)
+            b = m.real(1, n, k).swapaxes(1, 2) if layout & 2 else m.real(1, k, n)
+            bias = m.real(n) if (i + layout) % 2 else None
+            yield case(a, b, bias, m.garbage(1, rows, n), activation=(i + layout) % 4)
+        yield case(m.real(1, rows, k), m.real(1, k, n), None, m.real(1, rows, n), accumulate=1)
+    yield case(m.real(3, 5, 7), m.real(3, 7, 19), m.real(19), m.garbage(3, 5, 19), activation=1)
+    yield case(m.real(3, 5, 7), np.broadcast_to(m.real(7, 19), (3, 7, 19)), None, m.garbage(3, 5, 19))
+    yield case(m.real(2, 10, 14)[:, ::2, ::-2], m.real(2, 7, 40)[::-1, ::-1, ::2], None, m.garbage(2, 5, 26)[:, :, 3:23])
+    yield case(m.real(1, 20, 1024)[:, :, :300], m.real(1, 300, 140), None, m.garbage(1, 20, 140))  # rows a page apart
+    big = (131, 530, 290)  # more of B than fits the cache
+    yield case(m.real(1, 131, 290), m.real(1, 290, 530), m.real(530), m.garbage(1, big[0], big[1]), activation=2)
+    yield case(m.real(1, 131, 290), m.real(1, 530, 290).swapaxes(1, 2), None, m.garbage(1, big[0], big[1]))
+
+
+ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
+
+
+def rows(kernel: str, m: Maker, inputs: int) -> Iterator[Case]:
+    """Softmax and its like; a second input is an output of the first, so kept within reason by taking logarithms of units."""
+    for n, columns in ROWS:
+        plan = struct("mw_rows", rows=n, columns=columns, dz_stride=0)
+        x = [m.real(n, columns) for _ in range(inputs)]
+        if inputs == 2:
+            x[1][...] = m.unit(n, columns) if kernel == "softmax_grad" else np.log(m.unit(n, columns))
+        yield Case(kernel, [*x, m.garbage(n, columns)], (plan,))
+        if inputs == 1:
+            x = m.real(n, columns)
+            yield Case(kernel, [x, x], (plan,))  # in place
+
+
+def loss_rows(kernel: str, m: Maker, sparse: bool, grad: bool) -> Iterator[Case]:
+    for n, columns in ROWS:
+        if columns == 0:
+            continue
+        for stride in (0, 1):
+            plan = struct("mw_rows", rows=n, columns=columns, dz_stride=stride)
+            target = m.labels(n, columns) if sparse else m.unit(n, columns)
+            if sparse and n > 3:
+                target[1], target[2] = -1, columns
+            dz = [m.real(n if stride else 1)] if grad else []
+            out = m.garbage(n, columns) if grad else m.garbage(n)
+            yield Case(kernel, [*dz, m.real(n, columns), target, out], (plan,))
+
+
+def gather(kernel: str, m: Maker) -> Iterator[Case]:
+    for n, size, source in [(0, 4, 3), (1, 4, 1), (7, 1, 3), (33, 17, 5), (5, 4096, 9), (3, 0, 2)]:
+        table, index = ints("uint8")(m)(source, size), m.labels(n, source)
+        plan = struct("mw_indexing", rows=n, row_size=size, source_rows=source)
+        yield Case(kernel, [table, index, m.garbage(n, size, dtype=np.uint8)], (plan,))
+
+
+def scatter_add(kernel: str, m: Maker) -> Iterator[Case]:
+    for n, size, source in [(0, 4, 3), (1, 4, 1), (7, 1, 3), (40, 17, 5), (5, 300, 9), (3, 0, 2)]:
+        plan = struct("mw_indexing", rows=n, row_size=size, source_rows=source)
+        yield Case(kernel, [m.real(n, size), m.labels(n, source), m.real(source, size)], (plan,))
+
+
+HYPER = dict(
+    learning_rate=0.01, momentum=0.0, nesterov=0.0, beta_1=0.9, beta_2=0.999, rho=0.9, epsilon=1e-7, centered=0.0,
+    l1=0.0, l2=0.0, weight_decay=0.0, step=0.0,
+)  # fmt: skip
+
+
+def hyper(**changes: float) -> Any:
+    return struct("mw_hyper", **{**HYPER, **changes})
+
+
+def rule(kernel: str, m: Maker) -> Iterator[Case]:
+    kinds = [{}, {"momentum": 0.9}, {"l1": 0.03, "l2": 0.02}, {"weight_decay": 0.1}]
+    kinds += {"sgd": [{"momentum": 0.9, "nesterov": 1}], "rmsprop": [{"centered": 1}, {"centered": 1, "momentum": 0.9}]}.get(kernel, [])
+    for kind in kinds:
+        arrays = []
+        for n in (1, 0, 15, 16, 17, 33, 1025):
+            second = [m.unit(n) for _ in range(RULES[kernel])]
+            if kind.get("centered"):
+                second[0][...] += 1  # a mean of squares is more than a square of the mean
+            arrays += [m.real(n), m.real(n), *second]
+        yield RuleCase(kernel, arrays, (hyper(**kind),), RULES[kernel])
+
+
+def random(kernel: str, m: Maker, a: float, b: float) -> Iterator[Case]:
+    for n in SIZES:
+        for counter in (0, 5, 2**32 - 3, 2**64 - 2):
+            state = m.of(np.array([0x0123456789ABCDEF, counter], np.uint64), np.uint64)
+            yield Case(kernel, [state, m.garbage(n)], (n, a, b))
+
+
+def first_nonfinite(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in SIZES:
+        for i, bad in [(None, 0), (0, np.nan), (n // 2, np.inf), (n - 1, -np.inf)]:
+            x = m.real(n)
+            if n and i is not None:
+                x[i] = bad
+            yield Case(kernel, [x], (n,))
+
+
+def first_bad_label(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in SIZES:
+        for i, bad in [(None, 0), (0, -1), (n // 2, 10), (n - 1, -(2**63))]:
+            label = m.labels(n, 10)
+            if n and i is not None:
+                label[i] = bad
+            yield Case(kernel, [label], (n, 10))
+
+
+def weighted_sum(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in SIZES:
+        yield Case(kernel, [m.of(m.real(n), "f8"), m.of(m.real(n), "f8")], (n, 0.5))
+
+
+# ---- the table -----------------------------------------------------------------------------------------------------
+
+Cases = Callable[[str, Maker], Iterator[Case]]
+CASES: dict[str, Cases] = {"gemm": gemm}
+for _name in "copy negative absolute sign square sqrt exp log relu sigmoid tanh erf gelu softplus".split():
+    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.odd])
+for _name in "add subtract multiply divide power maximum minimum squared_error".split():
+    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd])
+for _name in "less less_equal equal not_equal".split():
+    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd], np.uint8)
+for _name in "relu_grad sigmoid_grad tanh_grad gelu_grad".split():
+    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.real, m.odd])
+CASES |= {
+    "binary_cross_entropy": lambda kernel, m: elementwise(kernel, m, [m.real, m.unit]),
+    "squared_error_grad": lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd, m.odd]),
+    "binary_cross_entropy_grad": lambda kernel, m: elementwise(kernel, m, [m.real, m.odd, m.unit]),
+    "where": lambda kernel, m: elementwise(kernel, m, [m.bools, m.odd, m.odd]),
+    "sum": reduction,
+    "max": reduction,
+    "min": reduction,
+    "argmax": lambda kernel, m: reduction(kernel, m, rows_only=True),
+    "argmin": lambda kernel, m: reduction(kernel, m, rows_only=True),
+    "softmax": lambda kernel, m: rows(kernel, m, 1),
+    "log_softmax": lambda kernel, m: rows(kernel, m, 1),
+    "softmax_grad": lambda kernel, m: rows(kernel, m, 2),
+    "log_softmax_grad": lambda kernel, m: rows(kernel, m, 2),
+    "sparse_cross_entropy": lambda kernel, m: loss_rows(kernel, m, sparse=True, grad=False),
+    "sparse_cross_entropy_grad": lambda kernel, m: loss_rows(kernel, m, sparse=True, grad=True),
+    "cross_entropy": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=False),
+    "cross_entropy_grad": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=True),
+    "gather": gather,
+    "scatter_add": scatter_add,
+    "sgd": rule,
+    "adam": rule,
+    "rmsprop": rule,
+    "adagrad": rule,
+    "uniform": lambda kernel, m: random(kernel, m, 0.0, 1.0),
+    "normal": lambda kernel, m: random(kernel, m, -1.0, 2.0),
+    "bernoulli": lambda kernel, m: random(kernel, m, 0.3, 2.5),
+    "first_nonfinite": first_nonfinite,
+    "first_bad_label": first_bad_label,
+    "weighted_sum": weighted_sum,
+}
+
+
+def cast(kernel: str, m: Maker) -> Iterator[Case]:
+    kind = {"bool": "uint8"}.get(kernel.removeprefix("cast_"), kernel.removeprefix("cast_"))
+    make = ints(kind)(m) if kind[0] in "ui" else lambda *shape: m.of(m.odd(*shape), kind)
+    for n in SIZES:
+        yield Case(kernel, [make(n), z := m.garbage(n)], (door.make_walk(kernel, z.shape, z, [z]),))
+    x, z = make(7, 5, 3).T, m.garbage(3, 5, 10)[:, :, 1:8]
+    yield Case(kernel, [x, z], (door.make_walk(kernel, z.shape, z, [x]),))
+
+
+for _name in "bool int32 int64 float32 float64".split():
+    CASES["cast_" + _name] = cast
+
+
+def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> list[Case]:
+    """All cases of a kernel in one type, the same at every call."""
+    return list(CASES[kernel](kernel, Maker(zlib.crc32(kernel.encode()), dtype, place)))
+
+
+# ---- how near to its twin a kernel comes ---------------------------------------------------------------------------
+
+# Bit for bit, in the same type.
+EXACT = set(
+    "copy negative absolute sign square sqrt relu add subtract multiply divide maximum minimum less less_equal equal not_equal "
+    "where cast_bool cast_int32 cast_int64 cast_float32 cast_float64 relu_grad max min argmax argmin gather scatter_add "
+    "uniform bernoulli first_nonfinite first_bad_label".split()
+)

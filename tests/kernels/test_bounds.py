@@ -1,0 +1,80 @@
+"""No kernel reads or writes beyond its arrays: each case runs with every array against a page that nobody may touch.
+
+A kernel that steps over ends its process, so the cases run in a child.
+"""
+
+import ctypes
+import faulthandler
+import mmap
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microweights.kernels import door
+from microweights.kernels.machine import struct
+
+from .cases import CASES, Case, cases
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork and mprotect are of POSIX")
+
+
+def guarded(values: Any, at_end: bool) -> Any:
+    """A copy between two forbidden pages, right before the second or right after the first."""
+    values, page = np.asarray(values), mmap.PAGESIZE
+    inside = (values.nbytes // page + 1) * page
+    area = mmap.mmap(-1, inside + 2 * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    assert protect(start, page, 0) == 0 and protect(start + page + inside, page, 0) == 0
+    offset = page + (inside - values.nbytes if at_end else 0)
+    copy = np.frombuffer(area, values.dtype, values.size, offset).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+def survivor(work: Callable[[Callable[[str], None]], None]) -> tuple[int, str]:
+    """The exit status of a child that did the work, and the last word it reported."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        faulthandler.disable()
+        try:
+            work(lambda word: os.write(write, (word + "\n").encode()) and None)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(write)
+    with os.fdopen(read) as words:
+        said = words.read().splitlines()
+    return os.waitpid(child, 0)[1], said[-1] if said else ""
+
+
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+def test_kernels_stay_within_their_arrays(dtype: str, at_end: bool, c_only: str) -> None:
+    def run_all(say: Callable[[str], None]) -> None:
+        for kernel in sorted(CASES):
+            for i, case in enumerate(cases(kernel, dtype, lambda values: guarded(values, at_end))):
+                say(f"{kernel}, case {i}, shapes {[np.shape(a) for a in case.arrays]}")
+                case.run()
+        say("done")
+
+    assert survivor(run_all) == (0, "done")
+
+
+@pytest.mark.parametrize(("at_end", "offset"), [(True, 1), (False, -1)])
+@pytest.mark.parametrize("output", [False, True])
+def test_a_step_over_the_edge_is_noticed(at_end: bool, offset: int, output: bool, c_only: str) -> None:
+    def step_over(say: Callable[[str], None]) -> None:
+        safe, edge = np.zeros(24, "f4"), guarded(np.zeros(8, "f4"), at_end)
+        over = np.lib.stride_tricks.as_strided(edge[offset:] if offset > 0 else edge[:0], (8,), (4,))
+        over = over if offset > 0 else np.frombuffer((ctypes.c_char * 32).from_address(edge.ctypes.data - 4), "f4")
+        walk = struct("mw_walk", size=8, ndim=1, shape=[8], stride=[[1], [1]])
+        Case("negative", [safe[8:16], over] if output else [over, safe[8:16]], (walk,)).run()
+
+    assert survivor(step_over)[0] != 0
+    assert door.unary("negative", np.ones(3, "f4")).tolist() == [-1, -1, -1]
