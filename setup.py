@@ -92,8 +92,8 @@ class BuildKernels(build_ext):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             compiled = list(pool.map(lambda job: self.compiler.compile([job[0]], str(job[1]), extra_postargs=job[2]), jobs))
-        ext.sources = [str(work / "module.c")]
-        ext.extra_objects = [obj for objects in compiled for obj in objects]
+        ext.sources, ext.depends = [str(work / "module.c")], [obj for objects in compiled for obj in objects]
+        ext.extra_objects = ext.depends
         ext.extra_compile_args = ["-w", "-fvisibility=hidden"]
         ext.extra_link_args = [*openmp, *os.environ.get("MICROWEIGHTS_LDFLAGS", "").split()]
         super().build_extension(ext)

@@ -33,6 +33,7 @@ typedef struct {
 typedef struct {
     int64_t rows, columns;
     int64_t dz_stride;         /* from one row's dz to the next; 0: all rows share one */
+    double scale;              /* dz is multiplied by it: 1 / rows makes it the gradient of a mean */
 } mw_rows;
 
 /* Rows taken by index: row i of the result is row index[i] of a source of source_rows rows. */
@@ -183,13 +184,13 @@ void mw_log_softmax_real(const real *x, real *z, const mw_rows *plan);
 void mw_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan);
 /* dx of z = log_softmax(x):  dx = dz - exp(z) Σ dz */
 void mw_log_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan);
-/* loss[i] = ln Σ exp(x[i]) - x[i, label[i]]; NaN where the label is none of the columns */
-void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, const mw_rows *plan);
-/* dx = dz[i] (softmax(x[i]) - onehot(label[i])) */
+/* loss[i] = ln Σ exp(x[i]) - x[i, label[i]]; NaN where the label is none of the columns. Unless it is NULL, mean = Σ loss / rows */
+void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, real *mean, const mw_rows *plan);
+/* dx = scale dz[i] (softmax(x[i]) - onehot(label[i])) */
 void mw_sparse_cross_entropy_grad_real(const real *dz, const real *x, const int64_t *label, real *dx, const mw_rows *plan);
-/* loss[i] = Σ target[i, j] (ln Σ exp(x[i]) - x[i, j]) */
-void mw_cross_entropy_real(const real *x, const real *target, real *loss, const mw_rows *plan);
-/* dx = dz[i] (softmax(x[i]) Σ target[i] - target[i]) */
+/* loss[i] = Σ target[i, j] (ln Σ exp(x[i]) - x[i, j]); unless it is NULL, mean = Σ loss / rows */
+void mw_cross_entropy_real(const real *x, const real *target, real *loss, real *mean, const mw_rows *plan);
+/* dx = scale dz[i] (softmax(x[i]) Σ target[i] - target[i]) */
 void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *target, real *dx, const mw_rows *plan);
 
 /* ---- rows by index ----------------------------------------------------------------------------------------------- */

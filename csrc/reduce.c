@@ -76,7 +76,7 @@ INLINE real reduce_long(const real *x, int64_t n, int64_t threads, real (*pairwi
 INLINE void reduce_strip(const real *x, int64_t count, int64_t inner, int64_t left, vec *total, int64_t strips, join_function *f) {
     for (int64_t row = 0; row < count;) {
         int64_t first = row, end = row + ROWS_AT_ONCE < count ? row + ROWS_AT_ONCE : count;
-        vec part[STRIP];
+        vec part[STRIP] = {{0}};
         for (; row < end; row++)
             for (int64_t s = 0; s < strips; s++) {
                 const real *here = x + row * inner + s * LANES;
@@ -90,7 +90,7 @@ INLINE void reduce_strip(const real *x, int64_t count, int64_t inner, int64_t le
 
 /* Columns [begin, end) of one matrix of count rows. */
 INLINE void reduce_columns(const real *x, real *z, const mw_reduction *plan, int64_t begin, int64_t end, join_function *f) {
-    vec total[STRIP], scale = splat((real)plan->scale);
+    vec total[STRIP] = {{0}}, scale = splat((real)plan->scale);
     int64_t j = begin, count = plan->count, inner = plan->inner;
     for (; j + STRIP * LANES <= end; j += STRIP * LANES) {
         reduce_strip(x + j, count, inner, inner - j, total, STRIP, f);

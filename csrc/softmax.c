@@ -124,30 +124,38 @@ void mw_log_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_
     FOR_ROWS log_softmax_grad_row(dz + i * columns, z + i * columns, dx + i * columns, columns);
 }
 
-void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, const mw_rows *plan) {
+static void mean_of(const real *loss, real *mean, int64_t rows) {
+    double sum = 0;
+    for (int64_t i = 0; i < rows; i++) sum += loss[i];
+    if (mean) *mean = (real)(sum / (double)rows);
+}
+
+void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, real *mean, const mw_rows *plan) {
     ROW_THREADS;
     FOR_ROWS {
         const real *row = x + i * columns;
         loss[i] = label[i] < 0 || label[i] >= columns ? NAN : row_log_sum_exp(row, columns) - row[label[i]];
     }
+    mean_of(loss, mean, plan->rows);
 }
 
 void mw_sparse_cross_entropy_grad_real(const real *dz, const real *x, const int64_t *label, real *dx, const mw_rows *plan) {
     ROW_THREADS;
     FOR_ROWS {
-        real *out = dx + i * columns, scale = dz[i * plan->dz_stride];
+        real *out = dx + i * columns, scale = dz[i * plan->dz_stride] * (real)plan->scale;
         softmax_row(x + i * columns, out, columns, scale);
         if (label[i] >= 0 && label[i] < columns) out[label[i]] -= scale;
         else row_affine(out, out, columns, 0, NAN);
     }
 }
 
-void mw_cross_entropy_real(const real *x, const real *target, real *loss, const mw_rows *plan) {
+void mw_cross_entropy_real(const real *x, const real *target, real *loss, real *mean, const mw_rows *plan) {
     ROW_THREADS;
     FOR_ROWS loss[i] = cross_entropy_row(x + i * columns, target + i * columns, columns);
+    mean_of(loss, mean, plan->rows);
 }
 
 void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *target, real *dx, const mw_rows *plan) {
     ROW_THREADS;
-    FOR_ROWS cross_entropy_grad_row(dz[i * plan->dz_stride], x + i * columns, target + i * columns, dx + i * columns, columns);
+    FOR_ROWS cross_entropy_grad_row(dz[i * plan->dz_stride] * (real)plan->scale, x + i * columns, target + i * columns, dx + i * columns, columns);
 }

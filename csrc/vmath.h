@@ -3,6 +3,9 @@
  * Each function first reduces its argument to a small interval, where a short polynomial is exact to the last bit, and
  * then undoes the reduction. They hold for every argument: signed zeros, denormals (nothing is flushed to zero),
  * infinities; a NaN gives a NaN. They are right whether or not the compiler fuses a*b + c into one rounding.
+ *
+ * Largest errors in units in the last place, over every float (measured; double is alike): exp 1.1, log 1.0, log1p 1.6,
+ * sigmoid 2.0, tanh 2.01, erf 1.5, softplus 2.1, sqrt 0.5.
  */
 #ifndef MW_VMATH_H
 #define MW_VMATH_H
@@ -51,10 +54,15 @@ typedef struct {
     uvec n;                    /* n + 2 EXPONENT_BIAS, in the low bits */
 } exp_parts;
 
-static const real EXP_SERIES[] = {                                  /* Taylor: 1/2!, 1/3!, ... */
-    REAL(1.0) / 2, REAL(1.0) / 6, REAL(1.0) / 24, REAL(1.0) / 120, REAL(1.0) / 720, REAL(1.0) / 5040,
+/* (exp(r) - 1 - r) / r²: 1/2!, 1/3!, ..., all but the last few digits. Fitted like LOG_ERFC below to the relative error of
+ * exp(r) - 1, 2.4e-10 (double: 2.6e-19); Taylor's own coefficients would take one term more, and a tenth of the time. */
+static const real EXP_SERIES[] = {
 #if MW_DOUBLE
-    1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800,
+    0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321636, 0.0013888888888962995,
+    0.00019841269886113275, 2.480158717150037e-05, 2.755724421790705e-06, 2.755740337389254e-07,
+    2.5109036102516012e-08, 2.0875150213021287e-09,
+#else
+    0.5f, 0.166666657f, 0.0416663587f, 0.00833338965f, 0.00139406661f, 0.000198460024f,
 #endif
 };
 
@@ -94,13 +102,13 @@ INLINE vec exp_no_overflow(vec x) {
 /* eˣ */
 INLINE vec vexp(vec x) { return select(x > EXP_HIGHEST, splat(INFINITY), exp_no_overflow(x)); }
 
-/* 1 / (1 + e⁻ˣ). With e⁻ˣ = 2⁻ⁿ exp(r) that is 2ⁿ / (2ⁿ + exp(r)), right down to the denormals. The sum 2ⁿ + 1 is exact
- * where both matter, so the divisor is rounded only once. From x = 40 on it rounds to 1. */
+/* 1 / (1 + e⁻ˣ). With e⁻ˣ = 2⁻ⁿ exp(r) that is 2ⁿ / (1 + (2ⁿ + (exp(r) - 1))), right down to the denormals. From x = 40
+ * on it rounds to 1. */
 INLINE vec vsigmoid(vec x) {
     exp_parts e = exp_reduce(-x, (vec){0});
     uvec n = 4 * EXPONENT_BIAS - e.n;
     vec half = half_power(n), other = other_half_power(n);
-    vec y = half / ((1 + half * other) + e.expm1_r) * other;
+    vec y = half / (1 + (half * other + e.expm1_r)) * other;
     return select(x > 40, splat(1), zero_where(x < EXP_LOWEST, y));
 }
 
@@ -224,7 +232,7 @@ INLINE vec normal_cdf(vec x) {
     return select(x < 0, tail, 1 - tail);
 }
 
-/* GELU: x Φ(x). The error is below 2 units of |x| in the last place everywhere; the result is zero from x = -5.7 down
+/* GELU: x Φ(x). Its error stays below |x| times the spacing of reals at 1; the result is zero from x = -5.7 down
  * (double: -8.5), and for -infinity, where the product would be a NaN. */
 INLINE vec vgelu(vec x) { return zero_where(x == -INFINITY, x * normal_cdf(x)); }
 

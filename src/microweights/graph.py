@@ -32,14 +32,8 @@ def no_grad() -> Iterator[None]:
     ...     print((w * 3).requires_grad)
     False
     """
-    with recording_set_to(False):
-        yield
-
-
-@contextmanager
-def recording_set_to(value: bool) -> Iterator[None]:
     global recording
-    before, recording = recording, value
+    before, recording = recording, False
     try:
         yield
     finally:
@@ -58,10 +52,14 @@ def backward(root: Tensor, gradient: Any = None) -> None:
         shared.add(id(dz.data))
         t.grad = dz
 
-    with recording_set_to(False):
+    global recording
+    before, recording = recording, False
+    try:
         for t, dz in walk(root, gradient):
             if t.op is None or t.keeps_grad:
                 deposit(t, dz)
+    finally:
+        recording = before
 
 
 def grad(
@@ -95,12 +93,16 @@ def grad(
     """
     wanted = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     found: dict[int, Tensor] = {}
-    ids = {id(t) for t in wanted}
-    with recording_set_to(create_graph):
+    ids = set(map(id, wanted))
+    global recording
+    before, recording = recording, create_graph
+    try:
         for t, dz in walk(outputs, gradient):
             if id(t) in ids:
                 found[id(t)] = dz
         result = [found[id(t)] if id(t) in found else t.detach() * 0 for t in wanted]
+    finally:
+        recording = before
     return result if isinstance(inputs, (list, tuple)) else result[0]
 
 
@@ -121,26 +123,28 @@ def walk(root: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Tensor]]:
     It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
     """
     pending = {id(root): _first_gradient(root, gradient)}
-    heap = [(-root.op.recorded_at if root.op else 0, 0, root)]
-    ties = count(1).__next__  # leaves share the number 0: no two entries may be compared by their tensors
+    heap = [(-root.op.recorded_at, root)] if root.op else []
+    leaves = [] if root.op else [root]
     while heap:
-        _, _, t = heapq.heappop(heap)
+        _, t = heapq.heappop(heap)
         dz = pending.pop(id(t))
         yield t, dz
-        op = t.op
-        if op is None:
-            continue
-        for x, dx in zip(op._inputs, op.gradients(t, dz), strict=True):
+        for x, dx in zip(t.op._inputs, t.op.gradients(t, dz)):
             if dx is None or not x.requires_grad:
                 continue
             if dx.data.shape != x.data.shape:
                 dx = unbroadcast(dx, x.data.shape)
-            before = pending.get(id(x))
-            if before is None:
-                pending[id(x)] = dx
-                heapq.heappush(heap, (-x.op.recorded_at if x.op else 0, ties(), x))
+            key = id(x)
+            if key in pending:
+                pending[key] = pending[key] + dx
             else:
-                pending[id(x)] = before + dx
+                pending[key] = dx
+                if x.op is None:
+                    leaves.append(x)
+                else:
+                    heapq.heappush(heap, (-x.op.recorded_at, x))
+    for t in leaves:
+        yield t, pending[id(t)]
 
 
 def _first_gradient(root: Tensor, gradient: Any) -> Tensor:
@@ -153,7 +157,8 @@ def _first_gradient(root: Tensor, gradient: Any) -> Tensor:
         if root.size != 1:
             remedy = "Sum it first, or pass `gradient`."
             raise RuntimeError(explain("a result of one element to start from", f"shape {root.shape}", remedy))
-        return constant(1.0, root.dtype).broadcast_to(root.shape)
+        one = constant(1.0, root.dtype)
+        return one if root.ndim == 0 else one.broadcast_to(root.shape)
     start = gradient if type(gradient) is type(root) else tensor(np.asarray(gradient), root.dtype)
     if start.shape != root.shape or start.dtype != root.dtype:
         received = f"shape {start.shape} of {start.dtype}"

@@ -13,7 +13,7 @@ from . import ops
 from .errors import explain
 from .kernels import door
 from .naming import lookup, snake_case
-from .tensor import FLOATS, Array, Operand, Tensor, as_array, real
+from .tensor import Array, Operand, Tensor, as_array, real
 
 
 class Loss:
@@ -25,6 +25,10 @@ class Loss:
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The mean of what `call` gives; losses that have a kernel for both override it."""
+        return self.call(y_true, y_pred).mean()
+
     def targets(self, y: Any, dtype: np.dtype[Any]) -> Array:
         """The targets as the loss wants them: here as floats of the predictions' type."""
         values = as_array(y)
@@ -34,10 +38,10 @@ class Loss:
         prediction = real(y_pred)
         if prediction.ndim == 0 or prediction.size == 0:
             raise ValueError(explain("predictions for at least one sample", f"shape {prediction.shape}", "Check the data."))
-        target = y_true if isinstance(y_true, Tensor) and y_true.dtype in FLOATS else Tensor(self.targets(y_true, prediction.dtype))
-        losses = self.call(target, prediction)
+        target = y_true if type(y_true) is Tensor else Tensor(self.targets(y_true, prediction.dtype))
         if sample_weight is None:
-            return losses.mean()
+            return self.mean(target, prediction)
+        losses = self.call(target, prediction)
         weights = real(sample_weight)
         if weights.shape != prediction.shape[:1]:
             received = f"shape {weights.shape}"
@@ -54,6 +58,9 @@ def aligned(y_true: Tensor, y_pred: Tensor) -> Tensor:
     ValueError
         For any other difference: broadcasting n targets against n predictions would silently make n² losses.
     """
+    y_true = real(y_true)
+    if y_true.dtype != y_pred.dtype:
+        y_true = y_true.astype(y_pred.dtype)
     if y_true.shape == y_pred.shape:
         return y_true
     if y_true.size == y_pred.size and _without_ones(y_true) == _without_ones(y_pred):
@@ -129,29 +136,58 @@ class BinaryCrossentropy(Loss):
         return -(target * p.log() + (1 - target) * (1 - p).log())
 
 
-class CategoricalCrossentropy(Loss):
-    """-Σ y_true ln p over the last axis, for one-hot or other distributions; p as in SparseCategoricalCrossentropy."""
+class RowCrossentropy(Loss):
+    """What the two categorical cross-entropies share: they are computed from logits, whatever the predictions are.
+
+    Predictions that come straight out of a softmax are taken back to their logits, where nothing underflows; other
+    probabilities are scaled to a sum of 1, clipped to [1e-7, 1 - 1e-7], and their logarithms are the logits.
+    """
+
+    from_logits = False
+
+    def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
+        """The targets as the kernel takes them, in the shape that belongs to the predictions."""
+        raise NotImplementedError
+
+    def logits(self, y_pred: Tensor) -> Tensor:
+        known = y_pred if self.from_logits else logits_of(y_pred, ops.Softmax)
+        if known is not None:
+            return known
+        return (y_pred / y_pred.sum(-1, keepdims=True)).clip(EPSILON, 1 - EPSILON).log()
+
+    def rows(self, y_true: Tensor, y_pred: Tensor, mean: bool) -> Tensor:
+        logits, target = self.logits(y_pred), self.constants(y_true, y_pred)
+        if logits.ndim != 2:
+            classes = logits.shape[-1]
+            logits = logits.reshape(-1, classes)
+            target = target.reshape(-1) if target.dtype == door.INT64 else target.reshape(-1, classes)
+        return ops.CrossEntropy(target, mean)(logits)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return self.rows(y_true, y_pred, mean=False).reshape(y_pred.shape[:-1])
+
+    def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return self.rows(y_true, y_pred, mean=True)
+
+
+class CategoricalCrossentropy(RowCrossentropy):
+    """-Σ y_true ln p over the last axis, for one-hot or other distributions, which count as constants.
+
+    p is the prediction, or with `from_logits` its softmax.
+    """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
         self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        target = aligned(y_true, y_pred)
+    def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
+        target = aligned(y_true, y_pred).detach()
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[-1]
-        logits = y_pred if self.from_logits else logits_of(y_pred, ops.Softmax)
-        if logits is not None and not target.requires_grad:
-            return _rows_of(logits, target.data)
-        p = y_pred.softmax() if self.from_logits else y_pred / y_pred.sum(-1, keepdims=True)
-        return -(target * p.clip(EPSILON, 1 - EPSILON).log()).sum(-1)
+        return target.data
 
 
-class SparseCategoricalCrossentropy(Loss):
-    """-ln p[label], where p is the prediction, or with `from_logits` its softmax.
-
-    Predictions that come straight out of a softmax are taken back to their logits, where nothing underflows; other
-    probabilities are clipped to [1e-7, 1 - 1e-7].
-    """
+class SparseCategoricalCrossentropy(RowCrossentropy):
+    """-ln p[label], where p is the prediction, or with `from_logits` its softmax."""
 
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = from_logits
@@ -159,35 +195,22 @@ class SparseCategoricalCrossentropy(Loss):
     def targets(self, y: Any, dtype: np.dtype[Any]) -> Array:
         """Labels as int64; whole numbers in floats are labels, too."""
         values = as_array(y)
-        labels = values.astype(np.int64)
+        if values.dtype == door.INT64:
+            return values
+        with np.errstate(invalid="ignore"):
+            labels = values.astype(np.int64)
         if values.dtype.kind == "f" and not np.array_equal(labels, values):
             raise ValueError(explain("labels that are whole numbers", "fractions or NaN", "Use a loss for continuous targets."))
         return labels
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        labels = y_true.data if y_true.data.dtype == door.INT64 else self.targets(y_true, y_pred.dtype)
+    def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
+        labels = self.targets(y_true, y_pred.dtype)
         if labels.shape == (*y_pred.shape[:-1], 1):
             labels = labels.reshape(labels.shape[:-1])
         if labels.shape != y_pred.shape[:-1]:
             remedy = "One-hot targets go with 'categorical_crossentropy'."
             raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", labels.shape, remedy))
-        logits = y_pred if self.from_logits else logits_of(y_pred, ops.Softmax)
-        if logits is None:
-            p = y_pred / y_pred.sum(-1, keepdims=True)
-            logits = p.clip(EPSILON, 1 - EPSILON).log()
-            rows = logits.reshape(-1, logits.shape[-1])
-            door.check_labels(labels.reshape(-1), rows.shape[1])
-            return -rows[np.arange(len(rows)), labels.reshape(-1)].reshape(labels.shape)
-        return _rows_of(logits, labels)
-
-
-def _rows_of(logits: Tensor, target: Array) -> Tensor:
-    """The cross-entropy of each row, for logits of two or more axes."""
-    if logits.ndim == 2:
-        return ops.CrossEntropy(target)(logits)
-    classes = logits.shape[-1]
-    flat = target.reshape(-1) if target.ndim < logits.ndim else target.reshape(-1, classes)
-    return ops.CrossEntropy(flat)(logits.reshape(-1, classes)).reshape(logits.shape[:-1])
+        return labels
 
 
 def logits_of(probabilities: Tensor, activation: type[ops.Op]) -> Tensor | None:

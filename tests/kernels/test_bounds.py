@@ -4,9 +4,7 @@ A kernel that steps over ends its process, so the cases run in a child.
 """
 
 import ctypes
-import faulthandler
 import mmap
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microweights.kernels import door
 from microweights.kernels.machine import struct
 
 from .cases import CASES, Case, cases
+from .child import PYTHON_ERROR, survivor
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork and mprotect are of POSIX")
 
@@ -37,23 +35,6 @@ def guarded(values: Any, at_end: bool) -> Any:
     return copy
 
 
-def survivor(work: Callable[[Callable[[str], None]], None]) -> tuple[int, str]:
-    """The exit status of a child that did the work, and the last word it reported."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        faulthandler.disable()
-        try:
-            work(lambda word: os.write(write, (word + "\n").encode()) and None)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(write)
-    with os.fdopen(read) as words:
-        said = words.read().splitlines()
-    return os.waitpid(child, 0)[1], said[-1] if said else ""
-
-
 @pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
 def test_kernels_stay_within_their_arrays(dtype: str, at_end: bool, c_only: str) -> None:
     def run_all(say: Callable[[str], None]) -> None:
@@ -70,11 +51,9 @@ def test_kernels_stay_within_their_arrays(dtype: str, at_end: bool, c_only: str)
 @pytest.mark.parametrize("output", [False, True])
 def test_a_step_over_the_edge_is_noticed(at_end: bool, offset: int, output: bool, c_only: str) -> None:
     def step_over(say: Callable[[str], None]) -> None:
-        safe, edge = np.zeros(24, "f4"), guarded(np.zeros(8, "f4"), at_end)
-        over = np.lib.stride_tricks.as_strided(edge[offset:] if offset > 0 else edge[:0], (8,), (4,))
-        over = over if offset > 0 else np.frombuffer((ctypes.c_char * 32).from_address(edge.ctypes.data - 4), "f4")
+        safe, edge = np.zeros(8, "f4"), guarded(np.zeros(8, "f4"), at_end)
+        over = np.frombuffer((ctypes.c_char * 32).from_address(edge.ctypes.data + 4 * offset), "f4")
         walk = struct("mw_walk", size=8, ndim=1, shape=[8], stride=[[1], [1]])
-        Case("negative", [safe[8:16], over] if output else [over, safe[8:16]], (walk,)).run()
+        Case("negative", [safe, over] if output else [over, safe], (walk,)).run()
 
-    assert survivor(step_over)[0] != 0
-    assert door.unary("negative", np.ones(3, "f4")).tolist() == [-1, -1, -1]
+    assert survivor(step_over)[0] not in (0, PYTHON_ERROR)

@@ -1,8 +1,11 @@
-"""The door: every number that microweights computes is computed by a kernel, and every kernel is called through `call`.
+"""The door: every number that microweights computes is computed by a kernel, and every kernel is reached from here.
 
-The functions here take and return NumPy arrays. Each first looks up its *plan*: what must be known about shapes, strides and
-types before C is entered. A plan is checked and made once and then found in a dictionary, so that a training step pays for
-its checks only the first time.
+The functions here take and return NumPy arrays. Each first looks up its *plan*: the kernel, and what must be known about
+shapes, strides and types before C is entered. A plan is checked and made once and then found in a dictionary, so that a
+training step pays for its checks only the first time.
+
+The active backend (machine.py) gives the kernel for a name and turns an array into what the kernel takes: a pointer for C,
+the array itself for a NumPy twin.
 """
 
 from __future__ import annotations
@@ -23,11 +26,11 @@ Shape = tuple[int, ...]
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
-UINT64 = np.dtype(np.uint64)
+UINT8, UINT64 = np.dtype(np.uint8), np.dtype(np.uint64)
 SUFFIX = {FLOAT32: "_f32", FLOAT64: "_f64"}
 empty = np.empty
 
-# ---- the one call --------------------------------------------------------------------------------------------------
+# ---- calling a kernel ----------------------------------------------------------------------------------------------
 
 if ffi is not None:
     NULL = ffi.NULL
@@ -37,43 +40,45 @@ if ffi is not None:
         INT32: ffi.typeof("int32_t[]"),
         INT64: ffi.typeof("int64_t[]"),
         BOOL: ffi.typeof("uint8_t[]"),
-        np.dtype(np.uint8): ffi.typeof("uint8_t[]"),
+        UINT8: ffi.typeof("uint8_t[]"),
         UINT64: ffi.typeof("uint64_t[]"),
     }
-    from_buffer = ffi.from_buffer
+else:
+    NULL = None
+    POINTER_TYPE = dict.fromkeys((FLOAT32, FLOAT64, INT32, INT64, BOOL, UINT8, UINT64))
 
 _FIRST = [(slice(0, 1),) * ndim for ndim in range(65)]
 
 
-def pointer(a: Array) -> Any:
-    """The address of an array's first element, whatever its strides."""
-    try:
-        return from_buffer(POINTER_TYPE[a.dtype], a)
-    except ValueError:  # not contiguous: the array of its first element alone is
-        return from_buffer(POINTER_TYPE[a.dtype], a[_FIRST[a.ndim]])
+def window(a: Array) -> Any:
+    """An index that makes of an array something whose address cffi can take: of a strided array, its first element alone.
+
+    None where no index is needed.
+    """
+    return None if a.flags.c_contiguous or machine.active.name == "numpy" else _FIRST[a.ndim]
 
 
 def call(kernel: str, arrays: Sequence[Array | None], *arguments: Any) -> Any:
-    """Run one kernel: `mw_<kernel>` of csrc/kernels.h, or its twin in reference.py."""
-    if machine._backend == "c":
-        try:
-            pointers = [NULL if a is None else from_buffer(POINTER_TYPE[a.dtype], a) for a in arrays]
-        except ValueError:
-            pointers = [NULL if a is None else pointer(a) for a in arrays]
-        return getattr(lib, "mw_" + kernel)(*pointers, *arguments)
-    with np.errstate(all="ignore"):
-        return getattr(reference, kernel.removesuffix("_f32").removesuffix("_f64"))(*arrays, *arguments)
+    """Run a kernel by its name. The busiest functions below do the same with the kernel out of their plan."""
+    backend = machine.active
+    given = []
+    for a in arrays:
+        if a is None:
+            given.append(NULL if backend.name == "c" else None)
+        else:
+            key = window(a)
+            given.append(backend.pointer(POINTER_TYPE[a.dtype], a if key is None else a[key]))
+    return backend.kernel(kernel)(*given, *arguments)
 
 
 # ---- plans ---------------------------------------------------------------------------------------------------------
 
-_plans: dict[Any, Any] = {}
-
 
 def _remember(key: Any, plan: Any) -> Any:
-    if len(_plans) >= 4096:  # shapes that never come back must not fill the memory
-        _plans.clear()
-    _plans[key] = plan
+    plans = machine.active.plans
+    if len(plans) >= 4096:  # shapes that never come back must not fill the memory
+        plans.clear()
+    plans[key] = plan
     return plan
 
 
@@ -152,69 +157,82 @@ def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) ->
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 
-def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None) -> Any:
+def _plan_elementwise(
+    key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None = None
+) -> Any:
+    """The kernel, shape and type of the result, the walk, the type of pointers to the real operands, a window for each input."""
     name = key[0]
     suffix = real_suffix(name, [a.dtype for a in reals])
     shape = broadcast_shape(name, [a.shape for a in inputs])
     dtype = out_dtype or reals[0].dtype
     walk = make_walk(name, shape, empty(shape, dtype), inputs)
-    return _remember(key, (name + suffix, shape, dtype, walk))
+    kernel = machine.active.kernel(name + suffix)
+    return _remember(key, (kernel, shape, dtype, walk, POINTER_TYPE[reals[0].dtype], *map(window, inputs)))
 
 
 def unary(name: str, x: Array) -> Array:
     """`z = name(x)`, element by element, for a kernel of one input; `x` is float32 or float64 of any strides."""
     key = (name, x.shape, x.strides, x.dtype)
-    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (x,), (x,), None)
+    backend = machine.active
+    kernel, shape, dtype, walk, kind, wx = backend.plans.get(key) or _plan_elementwise(key, (x,), (x,))
     z = empty(shape, dtype)
-    call(kernel, (x, z), walk)
+    pointer = backend.pointer
+    kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, z), walk)
     return z
 
 
 def binary(name: str, x: Array, y: Array) -> Array:
     """`z = name(x, y)` with broadcasting; both of one type, float32 or float64."""
     key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
-    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (x, y), (x, y), None)
+    backend = machine.active
+    kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y))
     z = empty(shape, dtype)
-    call(kernel, (x, y, z), walk)
+    pointer = backend.pointer
+    kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, y if wy is None else y[wy]), pointer(kind, z), walk)
     return z
 
 
 def ternary(name: str, w: Array, x: Array, y: Array) -> Array:
     """`z = name(w, x, y)` with broadcasting; all of one type, float32 or float64."""
     key = (name, w.shape, w.strides, w.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
-    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (w, x, y), (w, x, y), None)
+    backend = machine.active
+    kernel, shape, dtype, walk, kind, *windows = backend.plans.get(key) or _plan_elementwise(key, (w, x, y), (w, x, y))
     z = empty(shape, dtype)
-    call(kernel, (w, x, y, z), walk)
+    pointer = backend.pointer
+    inputs = [pointer(kind, a if key is None else a[key]) for a, key in zip((w, x, y), windows, strict=True)]
+    kernel(*inputs, pointer(kind, z), walk)
     return z
 
 
 def compare(name: str, x: Array, y: Array) -> Array:
     """`less`, `less_equal`, `equal` or `not_equal`, with broadcasting: an array of bool."""
     key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
-    kernel, shape, dtype, walk = _plans.get(key) or _plan_elementwise(key, (x, y), (x, y), BOOL)
+    backend = machine.active
+    kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y), BOOL)
     z = empty(shape, dtype)
-    call(kernel, (x, y, z), walk)
+    pointer = backend.pointer
+    inputs = pointer(kind, x if wx is None else x[wx]), pointer(kind, y if wy is None else y[wy])
+    kernel(*inputs, pointer(POINTER_TYPE[BOOL], z), walk)
     return z
 
 
 def where(condition: Array, x: Array, y: Array) -> Array:
     """`x` where the bool `condition` holds, else `y`, with broadcasting."""
     key = ("where", condition.shape, condition.strides, condition.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
-    plan = _plans.get(key)
+    plan = machine.active.plans.get(key)
     if plan is None:
         if condition.dtype != BOOL:
             raise TypeError(explain("`where` to get a condition of bool", condition.dtype, "Compare first, as in `x > 0`."))
-        plan = _plan_elementwise(key, (condition, x, y), (x, y), None)
-    kernel, shape, dtype, walk = plan
-    z = empty(shape, dtype)
-    call(kernel, (condition, x, y, z), walk)
+        plan = _plan_elementwise(key, (condition, x, y), (x, y))
+    z = empty(plan[1], plan[2])
+    call("where" + SUFFIX[x.dtype], (condition, x, y, z), plan[3])
     return z
 
 
 def cast(x: Array, dtype: np.dtype[Any]) -> Array:
     """`x` (bool, int32, int64, float32 or float64) as float32 or float64."""
     key = ("cast", x.shape, x.strides, x.dtype, dtype)
-    plan = _plans.get(key)
+    plan = machine.active.plans.get(key)
     if plan is None:
         if x.dtype not in (BOOL, INT32, INT64, FLOAT32, FLOAT64):
             remedy = "Convert with NumPy first."
@@ -231,7 +249,7 @@ def cast(x: Array, dtype: np.dtype[Any]) -> Array:
 def copy_to(x: Array, out: Array) -> None:
     """`out[...] = x`, with broadcasting; `out` may have any strides."""
     key = ("copy_to", x.shape, x.strides, x.dtype, out.shape, out.strides, out.dtype)
-    plan = _plans.get(key)
+    plan = machine.active.plans.get(key)
     if plan is None:
         suffix = real_suffix("copy", (x.dtype, out.dtype))
         if broadcast_shape("copy", (x.shape, out.shape)) != out.shape:
@@ -274,17 +292,18 @@ def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: 
     outer, inner = math.prod(sizes[:first]), math.prod(sizes[last + 1 :])
     scale = 1 / count if mean and count else math.nan if mean else 1.0
     plan = struct("mw_reduction", outer=outer, count=count, inner=inner, scale=scale)
-    return _remember(key, (name + suffix, order, shape, plan))
+    return _remember(key, (machine.active.kernel(name + suffix), order, shape, plan, POINTER_TYPE[x.dtype]))
 
 
 def reduce(name: str, x: Array, axes: tuple[int, ...], mean: bool = False) -> Array:
     """`sum`, `max` or `min` over `axes` (sorted, not negative), which are dropped; with `mean`, a sum is divided by its count."""
     key = (name, x.shape, x.dtype, axes, mean)
-    kernel, order, shape, plan = _plans.get(key) or _plan_reduction(key, name, x, axes, mean)
+    backend = machine.active
+    kernel, order, shape, plan, kind = backend.plans.get(key) or _plan_reduction(key, name, x, axes, mean)
     if order is not None:
         x = x.transpose(order)
     z = empty(shape, x.dtype)
-    call(kernel, (contiguous(x), z), plan)
+    kernel(backend.pointer(kind, contiguous(x)), backend.pointer(kind, z), plan)
     return z
 
 
@@ -328,7 +347,8 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
         batch=math.prod(batch), a_batch=a_batch, b_batch=b_batch, c_batch=m * n,
         accumulate=0, activation=ACTIVATIONS[activation],
     )  # fmt: skip
-    return _remember(key, ("gemm" + suffix, (*batch, m, n), plan))
+    kernel = machine.active.kernel("gemm" + suffix)
+    return _remember(key, (kernel, (*batch, m, n), plan, POINTER_TYPE[a.dtype], window(a), window(b)))
 
 
 def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "linear") -> Array:
@@ -341,27 +361,37 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     TypeError
         If the types are not all float32 or all float64.
     """
-    key = ("matmul", a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype, None if bias is None else (bias.shape, bias.strides, bias.dtype), activation)
-    plan = _plans.get(key) or _plan_matmul(key, a, b, bias, activation)
+    key = (activation, a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype)
+    if bias is not None:
+        key = (*key, bias.shape, bias.strides, bias.dtype)
+    backend = machine.active
+    plan = backend.plans.get(key) or _plan_matmul(key, a, b, bias, activation)
     if plan is None:  # a batch that no single stride walks through: broadcast it in memory
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         whole = [unary("copy", np.broadcast_to(x, (*batch, *x.shape[-2:]))) for x in (a, b)]
         return matmul(whole[0], whole[1], bias, activation)
-    kernel, shape, geometry = plan
+    kernel, shape, geometry, kind, wa, wb = plan
     c = empty(shape, a.dtype)
-    call(kernel, (a, b, bias, c), geometry)
+    pointer = backend.pointer
+    kernel(
+        pointer(kind, a if wa is None else a[wa]), pointer(kind, b if wb is None else b[wb]),
+        (NULL if backend.name == "c" else None) if bias is None else pointer(kind, bias), pointer(kind, c), geometry,
+    )  # fmt: skip
     return c
 
 
 # ---- rows of probabilities -----------------------------------------------------------------------------------------
 
 
-def _rows(x: Array, dz: Array | None = None) -> Any:
+def _rows(x: Array, dz: Array | None = None, mean: bool = False) -> Any:
     stride = dz.strides[0] // dz.itemsize if dz is not None and dz.ndim == 1 and dz.size > 1 else 0
-    key = ("rows", x.shape, stride)
-    return _plans.get(key) or _remember(
-        key, struct("mw_rows", rows=math.prod(x.shape[:-1]), columns=x.shape[-1], dz_stride=stride)
-    )
+    key = ("rows", x.shape, stride, mean)
+    plans = machine.active.plans
+    if key not in plans:
+        rows = math.prod(x.shape[:-1])
+        scale = 1 / max(rows, 1) if mean else 1.0
+        _remember(key, struct("mw_rows", rows=rows, columns=x.shape[-1], dz_stride=stride, scale=scale))
+    return plans[key]
 
 
 def rowwise(name: str, *arrays: Array) -> Array:
@@ -401,8 +431,10 @@ def contiguous_labels(label: Array) -> Array:
     return np.ascontiguousarray(label)
 
 
-def cross_entropy(x: Array, target: Array) -> Array:
-    """The loss of each row of logits `x` (rows, classes); `target` holds int64 labels (rows,) or probabilities like `x`.
+def cross_entropy(x: Array, target: Array, mean: bool = False) -> Array:
+    """The loss of each row of logits `x` (rows, classes), or their mean, a scalar.
+
+    `target` holds int64 labels (rows,), or probabilities like `x`.
 
     Raises
     ------
@@ -410,21 +442,22 @@ def cross_entropy(x: Array, target: Array) -> Array:
         If shapes do not fit or a label is not one of the classes.
     """
     kernel = _check_cross_entropy(x, target)
-    loss = empty(x.shape[:1], x.dtype)
+    loss, average = empty(x.shape[:1], x.dtype), empty((), x.dtype) if mean else None
     target = contiguous_labels(target) if target.dtype == INT64 else contiguous(target)
-    call(kernel, (contiguous(x), target, loss), _rows(x))
-    return loss
+    call(kernel, (contiguous(x), target, loss, average), _rows(x))
+    return loss if average is None else average
 
 
-def cross_entropy_grad(dz: Array, x: Array, target: Array) -> Array:
-    """The gradient of :func:`cross_entropy` for `x`, given `dz` (rows,)."""
+def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -> Array:
+    """The gradient of :func:`cross_entropy` for `x`, given `dz` (rows,), or a scalar for the mean."""
     sparse = target.dtype == INT64
-    kernel = ("sparse_cross_entropy_grad" if sparse else "cross_entropy_grad") + real_suffix("cross_entropy_grad", (dz.dtype, x.dtype))
-    if dz.shape != x.shape[:1]:
-        raise ValueError(explain(f"`dz` of shape {x.shape[:1]}", dz.shape, "Give one number for each row."))
+    name = "sparse_cross_entropy_grad" if sparse else "cross_entropy_grad"
+    expected = () if mean else x.shape[:1]
+    if dz.shape != expected:
+        raise ValueError(explain(f"`dz` of shape {expected}", dz.shape, "Give one number for each loss."))
     dx = empty(x.shape, x.dtype)
     target = contiguous_labels(target) if sparse else contiguous(target)
-    call(kernel, (dz, contiguous(x), target, dx), _rows(x, dz))
+    call(name + real_suffix(name, (dz.dtype, x.dtype)), (dz, contiguous(x), target, dx), _rows(x, dz, mean))
     return dx
 
 
@@ -452,11 +485,10 @@ def gather(source: Array, index: Array) -> Array:
     out = empty((*index.shape, *source.shape[1:]), source.dtype)
     row_bytes = math.prod(source.shape[1:]) * source.itemsize
     plan = struct("mw_indexing", rows=index.size, row_size=row_bytes, source_rows=source.shape[0])
-    if out.size and machine._backend == "c":
-        as_bytes = ffi.typeof("uint8_t[]")
-        lib.mw_gather(from_buffer(as_bytes, source), pointer(index), from_buffer(as_bytes, out), plan)
-    elif out.size:
-        reference.gather(source, index, out, plan)
+    if out.size:
+        backend, as_bytes = machine.active, POINTER_TYPE[UINT8]
+        arrays = backend.pointer(as_bytes, source), backend.pointer(POINTER_TYPE[INT64], index), backend.pointer(as_bytes, out)
+        backend.kernel("gather")(*arrays, plan)
     return out
 
 
@@ -486,14 +518,15 @@ class Parameters:
     def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
-        self.shapes = [w.shape for w in weights]
+        self.shapes, self.dtypes = [w.shape for w in weights], [w.dtype for w in weights]
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *sum(self.slots, [])]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
         if ffi is not None:
+            kind = POINTER_TYPE[self.weights[0].dtype] if weights else None
             self._table = ffi.new("mw_parameter[]", len(self.weights))
             self._keep: list[Any] = []
             for row, w, state in zip(self._table, self.weights, self.slots, strict=True):
-                pointers = [pointer(a) for a in (w, *state)]
+                pointers = [ffi.from_buffer(kind, a) for a in (w, *state)]
                 self._keep += pointers
                 row.weights, row.n = pointers[0], w.size
                 for k, p in enumerate(pointers[1:]):
@@ -511,21 +544,21 @@ class Parameters:
         """
         if len(gradients) != len(self.weights):
             raise ValueError(explain(f"{len(self.weights)} gradients", len(gradients), "Give one for each array of weights."))
-        for g, w in zip(gradients, self.weights, strict=True):
-            if g.shape != w.shape:
-                raise ValueError(explain(f"a gradient of shape {w.shape}", g.shape, "Give each array of weights its own."))
-            if g.dtype != w.dtype:
-                raise TypeError(explain(f"a gradient of {w.dtype}", g.dtype, "Compute it in the type of the weights."))
-        gradients = [contiguous(g) for g in gradients]
-        if machine._backend == "c":
-            pointers = [pointer(g) for g in gradients]
-            for i, p in enumerate(pointers):
-                self._table[i].gradient = p
-            getattr(lib, f"mw_{rule}{self.suffix}")(self._table, len(pointers), hyper)
+        for g, shape, dtype in zip(gradients, self.shapes, self.dtypes, strict=True):
+            if g.shape != shape:
+                raise ValueError(explain(f"a gradient of shape {shape}", g.shape, "Give each array of weights its own."))
+            if g.dtype != dtype:
+                raise TypeError(explain(f"a gradient of {dtype}", g.dtype, "Compute it in the type of the weights."))
+        kernel = machine.active.kernel(rule + self.suffix)
+        if machine.active.name == "c":
+            kind = POINTER_TYPE[self.weights[0].dtype]
+            pointers = [ffi.from_buffer(kind, contiguous(g)) for g in gradients]
+            for row, p in zip(self._table, pointers, strict=True):
+                row.gradient = p
+            kernel(self._table, len(pointers), hyper)
         else:
             rows = [_Row(w, g, s) for w, g, s in zip(self.weights, gradients, self.slots, strict=True)]
-            with np.errstate(all="ignore"):
-                getattr(reference, rule)(rows, len(rows), hyper)
+            kernel(rows, len(rows), hyper)
 
 
 class _Row:

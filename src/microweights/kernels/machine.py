@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import explain
+from . import reference
 
 try:
     from ._c import ffi, lib
@@ -21,7 +22,30 @@ except ImportError:
 ISAS = ("baseline", "avx2", "avx512")
 BACKENDS = ("c", "numpy")
 
-_backend = "c"
+class Backend:
+    """Where kernels run: how to find one by name, and how to hand an array to it.
+
+    `plans` belongs to the door: what it has found out about shapes, with the kernels of this backend.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.plans: dict[Any, Any] = {}
+        self.pointer = _array_itself if name == "numpy" else ffi.from_buffer
+
+    def kernel(self, name: str) -> Any:
+        """The C function `mw_<name>`, or the twin of that name without the type."""
+        if self.name == "c":
+            return getattr(lib, f"mw_{name}")
+        return np.errstate(all="ignore")(getattr(reference, name.removesuffix("_f32").removesuffix("_f64")))
+
+
+def _array_itself(kind: Any, a: Any) -> Any:
+    return a
+
+
+backends = {name: Backend(name) for name in BACKENDS if name == "numpy" or lib is not None}
+active = backends["numpy"]
 
 
 def struct(kind: str, **fields: Any) -> Any:
@@ -31,7 +55,7 @@ def struct(kind: str, **fields: Any) -> Any:
 
 def backend() -> str:
     """`"c"` or `"numpy"`: where kernels run."""
-    return _backend
+    return active.name
 
 
 def set_backend(name: str) -> None:
@@ -42,18 +66,18 @@ def set_backend(name: str) -> None:
     ValueError
         If there is no such backend, or no compiled library for `"c"`.
     """
-    global _backend
+    global active
     if name not in BACKENDS:
         raise ValueError(explain(f"a backend out of {BACKENDS}", repr(name), "Set MICROWEIGHTS_BACKEND to one of them."))
     if name == "c" and lib is None:
         remedy = "Install a C compiler and reinstall microweights, or use the backend 'numpy'."
         raise ValueError(explain("the compiled library for backend 'c'", "no compiled library", remedy))
-    _backend = name
+    active = backends[name]
 
 
 def isa() -> str:
     """The instruction set in use: `"baseline"`, `"avx2"` or `"avx512"`; `"numpy"` on the NumPy backend."""
-    return "numpy" if _backend == "numpy" else ISAS[lib.mw_isa()]
+    return "numpy" if active.name == "numpy" else ISAS[lib.mw_isa()]
 
 
 def available_isas() -> tuple[str, ...]:
@@ -102,7 +126,7 @@ def config() -> dict[str, str]:
     openmp = "no" if lib is None or not lib.mw_has_openmp() else "yes"
     return {
         "microweights": __version__,
-        "backend": _backend,
+        "backend": active.name,
         "instruction set": f"{isa()} (available: {', '.join(available_isas()) or 'none'})",
         "threads": str(num_threads()),
         "compiler": f"{compiler}, OpenMP: {openmp}",

@@ -248,25 +248,29 @@ def _valid(label: Array, columns: int) -> Array:
     return np.asarray((label >= 0) & (label < columns))
 
 
-def sparse_cross_entropy(x: Array, label: Array, loss: Array, plan: Any) -> None:
+def sparse_cross_entropy(x: Array, label: Array, loss: Array, mean: Array | None, plan: Any) -> None:
     valid = _valid(label, plan.columns)
     chosen = _log_softmax(x)[np.arange(plan.rows), np.where(valid, label, 0)]
     loss[...] = np.where(valid, -chosen, np.nan)
+    if mean is not None:
+        mean[...] = loss.mean(dtype=np.float64)
 
 
 def sparse_cross_entropy_grad(dz: Array, x: Array, label: Array, dx: Array, plan: Any) -> None:
     valid = _valid(label, plan.columns)
     p = _softmax(x)
     p[np.arange(plan.rows), np.where(valid, label, 0)] -= 1
-    dx[...] = np.where(valid[:, None], dz[:, None] * p, np.nan)
+    dx[...] = np.where(valid[:, None], plan.scale * dz.reshape(-1, 1) * p, np.nan)
 
 
-def cross_entropy(x: Array, target: Array, loss: Array, plan: Any) -> None:
+def cross_entropy(x: Array, target: Array, loss: Array, mean: Array | None, plan: Any) -> None:
     loss[...] = np.where(target == 0, 0, -target * _log_softmax(x)).sum(axis=1)
+    if mean is not None:
+        mean[...] = loss.mean(dtype=np.float64)
 
 
 def cross_entropy_grad(dz: Array, x: Array, target: Array, dx: Array, plan: Any) -> None:
-    dx[...] = dz[:, None] * (_softmax(x) * target.sum(axis=1, keepdims=True) - target)
+    dx[...] = plan.scale * dz.reshape(-1, 1) * (_softmax(x) * target.sum(axis=1, keepdims=True) - target)
 
 
 # ---- rows by index -------------------------------------------------------------------------------------------------

@@ -56,10 +56,10 @@ class Dense(Layer):
         self.activation_name, self.activation = activations.get(activation)
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
         self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
-        # what the matrix product's kernel can apply itself, and what comes as an operation of its own
-        self._inside = self.activation_name if activations.NAMED.get(self.activation_name) is self.activation else ""
-        if self._inside not in door.ACTIVATIONS:
-            self._inside = "linear"
+        # The matrix product's kernel applies relu and tanh itself. Other activations come as operations of their own:
+        # sigmoid, too, because a loss goes from it back to the logits.
+        is_named = activations.NAMED.get(self.activation_name) is self.activation
+        self._inside = self.activation_name if is_named and self.activation_name in ("relu", "tanh") else "linear"
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from .. import graph
@@ -11,6 +12,8 @@ from ..errors import explain
 from ..tensor import Array, Tensor
 
 OPS: dict[str, type[Op]] = {}
+
+_data, _requires_grad = attrgetter("data"), attrgetter("requires_grad")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Op:
 
     cases: ClassVar[Sequence[Case]] = ()
     is_view: ClassVar[bool] = False  # the result shares the memory of the first input
+    is_remembered: ClassVar[bool] = False  # the result knows its operation even where no gradient is wanted
 
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
@@ -54,14 +58,13 @@ class Op:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Compute the result and, if a gradient may be asked of it, remember how it came about."""
-        z = Tensor(self.forward(*[x.data for x in inputs]))
+        z = Tensor(self.forward(*map(_data, inputs)))
         if self.is_view:
             z._base = inputs[0].memory
-        if graph.recording:
-            needs = tuple([x.requires_grad for x in inputs])
-            if True in needs:
-                self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
-                z.requires_grad, z.op = True, self
+        needs = tuple(map(_requires_grad, inputs)) if graph.recording else ()
+        if True in needs or self.is_remembered:
+            self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
+            z.requires_grad, z.op = True in needs, self
         return z
 
     def forward(self, *inputs: Any) -> Array:

@@ -267,6 +267,7 @@ class ReluGrad(Op):
 class Sigmoid(Op):
     """z = 1 / (1 + e⁻ˣ)        dx = dz z (1 - z)"""
 
+    is_remembered = True  # losses go back to the logits
     cases = [case((3, 4))]
 
     def forward(self, x: Array) -> Array:

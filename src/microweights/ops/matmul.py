@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import graph
 from ..kernels import door
 from ..tensor import Array, Tensor
 from .base import Op, case
 from .elementwise import ReluGrad, SigmoidGrad, TanhGrad
+from .reduction import Sum
+from .shape import Transpose
 
 
 class MatMul(Op):
@@ -26,7 +29,10 @@ class MatMul(Op):
 
 def flip(x: Tensor) -> Tensor:
     """The last two axes exchanged; no copy."""
-    return x.transpose(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+    if not graph.recording:
+        return Tensor(x.data.swapaxes(-1, -2))
+    n = x.data.ndim
+    return Transpose((*range(n - 2), n - 1, n - 2))(x)
 
 
 class Dense(Op):
@@ -51,7 +57,7 @@ class Dense(Op):
         da = dz if self.activation == "linear" else GRADIENTS[self.activation]()(dz, self.output)
         dx = MatMul()(da, flip(w)) if self.needs[0] else None
         dw = MatMul()(flip(x), da) if self.needs[1] else None
-        return (dx, dw) if len(self.needs) == 2 else (dx, dw, da.sum(0) if self.needs[2] else None)
+        return (dx, dw) if len(self.needs) == 2 else (dx, dw, Sum((0,))(da) if self.needs[2] else None)
 
 
 GRADIENTS: dict[str, type[Op]] = {"relu": ReluGrad, "sigmoid": SigmoidGrad, "tanh": TanhGrad}

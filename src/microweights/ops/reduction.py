@@ -98,6 +98,7 @@ class Min(Extreme):
 class Softmax(Op):
     """z = exp(x) / Σ exp(x)        dx = z (dz - Σ dz z)"""
 
+    is_remembered = True  # losses go back to the logits
     cases = [case((3, 4)), case((2, 3, 17))]
 
     def forward(self, x: Array) -> Array:
@@ -150,49 +151,55 @@ class LogSoftmaxGrad(Op):
 
 
 class CrossEntropy(Op):
-    """z = Σ t (ln Σ exp(x) - x) for each row of logits        dx = dz (softmax(x) Σ t - t)
+    """z = Σ t (ln Σ exp(x) - x) for each row of logits, or the mean z̄        dx = dz (softmax(x) Σ t - t), for z̄ / rows
 
     The targets t are probabilities, one for each class, or integer labels, which stand for a 1 at their place.
     """
 
-    __slots__ = ("target",)
+    __slots__ = ("mean", "target")
     cases = [
         case((3, 4), target=np.array([0, 3, 1])),
+        case((3, 4), target=np.array([0, 3, 1]), mean=True),
         case((2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])),
+        case((2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]]), mean=True),
     ]
 
-    def __init__(self, target: Array) -> None:
-        self.target = target
+    def __init__(self, target: Array, mean: bool = False) -> None:
+        self.target, self.mean = target, mean
 
     def forward(self, x: Array) -> Array:
-        return door.cross_entropy(x, _like(self.target, x))
+        return door.cross_entropy(x, _like(self.target, x), self.mean)
 
     def backward(self, dz: Tensor) -> Any:
-        return CrossEntropyGrad(self.target)(dz, self.inputs[0])
+        return CrossEntropyGrad(self.target, self.mean)(dz, self.inputs[0])
 
 
 class CrossEntropyGrad(Op):
-    """g = dz (softmax(x) Σ t - t)        d(dz) = Σ dg (softmax(x) Σ t - t)        d(x) = softmax_grad(dg dz Σ t)"""
+    """g = dz (softmax(x) Σ t - t), for the mean / rows        d(dz) = Σ dg g / dz        d(x) = softmax_grad(dg dz Σ t)"""
 
-    __slots__ = ("target",)
+    __slots__ = ("mean", "target")
     cases = [
         case((3,), (3, 4), target=np.array([0, 3, 1])),
+        case((), (3, 4), target=np.array([0, 3, 1]), mean=True),
         case((2,), (2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])),
     ]
 
-    def __init__(self, target: Array) -> None:
-        self.target = target
+    def __init__(self, target: Array, mean: bool = False) -> None:
+        self.target, self.mean = target, mean
 
     def forward(self, dz: Array, x: Array) -> Array:
-        return door.cross_entropy_grad(dz, x, _like(self.target, x))
+        return door.cross_entropy_grad(dz, x, _like(self.target, x), self.mean)
 
     def backward(self, dg: Tensor) -> Any:
         dz, x = self.inputs
-        probabilities, target = x.softmax(), _like(self.target, x.data)
-        ones = door.cast(np.ones(len(x), np.bool_), x.dtype)
-        total = Tensor(ones if target.dtype == door.INT64 else door.reduce("sum", target, (1,))).reshape(-1, 1)
-        d_dz = (dg * CrossEntropyGrad(self.target)(Tensor(ones), x)).sum(1)
-        return d_dz, SoftmaxGrad()(dg * dz.reshape(-1, 1) * total, probabilities)
+        target, rows = _like(self.target, x.data), x.shape[0]
+        ones = Tensor(door.cast(np.ones(rows, np.bool_), x.dtype))
+        for_one = (dg * CrossEntropyGrad(self.target)(ones, x)).sum(1)  # what dz = 1 would give, row by row
+        total = ones if target.dtype == door.INT64 else Tensor(door.reduce("sum", target, (1,)))
+        if self.mean:
+            dz, for_one, total = dz / rows, for_one.mean(), total.reshape(-1, 1)
+            return for_one, SoftmaxGrad()(dg * dz * total, x.softmax())
+        return for_one, SoftmaxGrad()(dg * (dz * total).reshape(-1, 1), x.softmax())
 
 
 def _like(target: Array, x: Array) -> Array:

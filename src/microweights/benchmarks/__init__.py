@@ -1,0 +1,27 @@
+"""Floor 6: races of the kernels and of whole training steps against NumPy and PyTorch; `microweights bench` prints them.
+
+`race.py` says what a case is; `products.py`, `arrays.py` and `training.py` define the cases, each once; `measure.py` takes
+the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+THREAD_VARIABLES = (
+    "MICROWEIGHTS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+
+
+def launch(options: argparse.Namespace) -> int:
+    """Run the benchmarks in a process of their own, because NumPy's BLAS reads its number of threads only at import."""
+    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(options.threads))
+    chosen = {name: getattr(options, name) for name in ("only", "quick", "json")}
+    try:
+        return subprocess.run([sys.executable, "-m", __name__, json.dumps(chosen)], env=environment).returncode
+    except KeyboardInterrupt:
+        return 130

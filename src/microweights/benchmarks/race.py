@@ -1,0 +1,133 @@
+"""What a case is, and what the contenders of all cases share."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from ..kernels import machine, reference
+from ..tensor import Array
+
+OURS = "microweights"
+CONTENDERS = (OURS, "numpy", "openblas", "torch")
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Race:
+    """A case set up and ready to run.
+
+    Parameters
+    ----------
+    exact : function
+        The result in float64: an array, a number, or a tuple of them.
+    calls : dict
+        By contender what is timed: a function without arguments that returns the result. A second word in the name tells
+        variants apart, as in "numpy blocked"; the fastest of them counts.
+    repeat : int
+        Results are compared after so many calls, for calls that change what they work on.
+    every : int
+        Only every so-manieth element is in `exact`.
+    tolerance : float
+        The largest error that is not called wrong.
+    """
+
+    exact: Callable[[], Any]
+    calls: dict[str, Call]
+    repeat: int = 1
+    every: int = 1
+    tolerance: float = 1e-5
+
+    def errors(self) -> dict[str, float]:
+        """How far each contender is from the exact result; before any other call."""
+        exact = self.exact()
+        return {name: self._error(call, exact) for name, call in self.calls.items()}
+
+    def _error(self, call: Call, exact: Any) -> float:
+        for _ in range(self.repeat):
+            result = call()
+        parts, exact_parts = (x if isinstance(x, tuple) else (x,) for x in (result, exact))
+        return max(
+            distance(np.asarray(part).reshape(-1)[:: self.every], np.asarray(truth).reshape(-1))
+            for part, truth in zip(parts, exact_parts, strict=True)
+        )
+
+
+def distance(result: Array, exact: Array) -> float:
+    """The largest difference, relative to the largest exact element; infinite for NaN and for another shape."""
+    if result.shape != exact.shape:
+        return float("inf")
+    error = float(np.abs(result - exact).max() / np.abs(exact).max())
+    return error if error == error else float("inf")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A race by name, not set up yet; `work` is what one call does, in floating point operations or in bytes moved."""
+
+    name: str
+    work: float
+    unit: str
+    build: Callable[[], Race]
+    blas: bool = False  # NumPy's part is done by its BLAS, which then also runs at its best, as "openblas"
+
+
+def random(*shape: int, low: float = -2.0, high: float = 2.0) -> Array:
+    """The same float32 numbers each time."""
+    return np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
+
+
+def twin(kernel: str, *inputs: Array) -> Array:
+    """The result of an element-wise or row-wise kernel's twin in float64."""
+    wide = [x.astype(np.float64) for x in inputs]
+    z = np.empty_like(wide[0])
+    getattr(reference, kernel)(*wide, z, None)
+    return z
+
+
+def import_torch(records_gradients: bool = False) -> Any:
+    """PyTorch with as many threads as we have, or None where it is not installed."""
+    try:
+        torch: Any = importlib.import_module("torch")
+    except ImportError:
+        return None
+    torch.set_num_threads(machine.num_threads())
+    torch.set_grad_enabled(records_gradients)
+    return torch
+
+
+BLOCK = 16384  # elements: four arrays of so many float32 are 256 KB and stay in the second cache
+
+
+def blocks(arrays: Sequence[Array], size: int | None = None) -> list[list[Array]]:
+    """Views of equal rows of all arrays, about `size` elements each, and scratch for one element more each."""
+    rows = len(arrays[0])
+    step = rows if size is None else max(1, size // arrays[0][0].size)
+    scratch = np.empty_like(arrays[0][:step])
+    return [[*(a[i : i + step] for a in arrays), scratch[: min(step, rows - i)]] for i in range(0, rows, step)]
+
+
+def by_numpy(step: Callable[..., None], fresh: Callable[[], Sequence[Array]], counted: bool = False) -> dict[str, Call]:
+    """The contenders of a calculation in several passes: over the whole arrays, and block by block within the cache.
+
+    `step(*arrays, scratch)` overwrites the first of the `fresh()` arrays; if `counted` it gets the number of the call first.
+    """
+
+    def variant(size: int | None) -> Call:
+        arrays = fresh()
+        parts, number = blocks(arrays, size), count(1)
+
+        def run() -> Array:
+            first = (next(number),) if counted else ()
+            for part in parts:
+                step(*first, *part)
+            return arrays[0]
+
+        return run
+
+    return {"numpy": variant(None), "numpy blocked": variant(BLOCK)}

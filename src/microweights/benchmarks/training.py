@@ -1,0 +1,304 @@
+"""Cases: the update rules over many weights, and whole training steps of three networks.
+
+In NumPy by hand, w are weights, g gradients, s scratch, and t is the number of the step.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import microweights as mw
+
+from ..kernels import reference
+from ..tensor import Array
+from .race import BLOCK, OURS, Call, Case, Race, blocks, by_numpy, import_torch, random
+
+# ---- the rules in NumPy by hand --------------------------------------------------------------------------------------
+
+
+def sgd(t: int, w: Array, g: Array, s: Array, *, lr: float) -> None:
+    np.multiply(g, lr, out=s)
+    w -= s
+
+
+def momentum(t: int, w: Array, g: Array, v: Array, s: Array, *, lr: float, momentum: float, l2: float) -> None:
+    np.multiply(w, l2, out=s)
+    s += g
+    s *= lr
+    v *= momentum
+    v -= s
+    w += v
+
+
+def nesterov(t: int, w: Array, g: Array, v: Array, s: Array, *, lr: float, momentum: float) -> None:
+    np.multiply(g, lr, out=s)
+    v *= momentum
+    v -= s
+    w -= s
+    np.multiply(v, momentum, out=s)
+    w += s
+
+
+def adam(t: int, w: Array, g: Array, m: Array, v: Array, s: Array, *, lr: float, eps: float, decay: float = 0) -> None:
+    """Holds m / (1 - β₁) and v / (1 - β₂): two passes fewer."""
+    b1, b2 = 0.9, 0.999
+    if decay:
+        w *= 1 - lr * decay
+    m *= b1
+    m += g
+    np.square(g, out=s)
+    v *= b2
+    v += s
+    np.sqrt(v, out=s)
+    s += eps / math.sqrt(1 - b2)
+    np.divide(m, s, out=s)
+    s *= lr * (1 - b1) / (1 - b1**t) * math.sqrt((1 - b2**t) / (1 - b2))
+    w -= s
+
+
+def rmsprop(t: int, w: Array, g: Array, v: Array, s: Array, *, lr: float, eps: float) -> None:
+    """Holds v / (1 - ρ)."""
+    rho = 0.9
+    np.square(g, out=s)
+    v *= rho
+    v += s
+    np.add(v, eps / (1 - rho), out=s)
+    np.sqrt(s, out=s)
+    np.divide(g, s, out=s)
+    s *= lr / math.sqrt(1 - rho)
+    w -= s
+
+
+def adagrad(t: int, w: Array, g: Array, a: Array, s: Array, *, lr: float, eps: float) -> None:
+    np.square(g, out=s)
+    a += s
+    np.add(a, eps, out=s)
+    np.sqrt(s, out=s)
+    np.divide(g, s, out=s)
+    s *= lr
+    w -= s
+
+
+class Rule(NamedTuple):
+    ours: Callable[[], mw.optimizers.Optimizer]
+    by_hand: Callable[..., None]
+    slots: tuple[float, ...]  # what each array of state starts with
+    torch: tuple[str, dict[str, Any]]
+    weights: int = 1_000_000
+
+
+TINY = 1e-10  # with so small an epsilon it does not matter whether it stands inside or outside of the root
+OPTIMIZERS = mw.optimizers
+RULES = {
+    "SGD": Rule(partial(OPTIMIZERS.SGD, 0.01), partial(sgd, lr=0.01), (), ("SGD", {"lr": 0.01})),
+    "SGD momentum+L2": Rule(
+        partial(OPTIMIZERS.SGD, 0.01, momentum=0.9, l2=1e-4), partial(momentum, lr=0.01, momentum=0.9, l2=1e-4), (0.0,),
+        ("SGD", {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}), 10_000_000,
+    ),
+    "SGD Nesterov": Rule(
+        partial(OPTIMIZERS.SGD, 0.01, momentum=0.9, nesterov=True), partial(nesterov, lr=0.01, momentum=0.9), (0.0,),
+        ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True}),
+    ),
+    "Adam": Rule(
+        partial(OPTIMIZERS.Adam, 0.001, epsilon=TINY), partial(adam, lr=0.001, eps=TINY), (0.0, 0.0),
+        ("Adam", {"lr": 0.001, "eps": TINY}), 10_000_000,
+    ),
+    "AdamW": Rule(
+        partial(OPTIMIZERS.AdamW, 0.001, weight_decay=0.01, epsilon=TINY), partial(adam, lr=0.001, eps=TINY, decay=0.01),
+        (0.0, 0.0), ("AdamW", {"lr": 0.001, "eps": TINY, "weight_decay": 0.01}),
+    ),
+    "RMSprop": Rule(
+        partial(OPTIMIZERS.RMSprop, 0.001, rho=0.9, epsilon=TINY), partial(rmsprop, lr=0.001, eps=TINY), (0.0,),
+        ("RMSprop", {"lr": 0.001, "alpha": 0.9, "eps": TINY}),
+    ),
+    "Adagrad": Rule(
+        partial(OPTIMIZERS.Adagrad, 0.01, epsilon=TINY), partial(adagrad, lr=0.01, eps=TINY), (0.1,),
+        ("Adagrad", {"lr": 0.01, "eps": TINY, "initial_accumulator_value": 0.1}),
+    ),
+}  # fmt: skip
+
+
+def torch_optimizers(torch: Any, rule: str, parameters: Callable[[], list[Any]]) -> dict[str, tuple[Any, list[Any]]]:
+    """Each implementation that torch has of a rule, with parameters of its own."""
+    name, options = RULES[rule].torch
+    kind = getattr(torch.optim, name)
+    found = {}
+    for variant in ("torch", "torch foreach", "torch fused"):
+        way = variant.removeprefix("torch").strip()
+        if not way or way in inspect.signature(kind).parameters:
+            own = parameters()
+            found[variant] = (kind(own, **options, **({way: True} if way else {})), own)
+    return found
+
+
+# ---- one update over many weights ------------------------------------------------------------------------------------
+
+
+def update(name: str) -> Race:
+    rule = RULES[name]
+    n = rule.weights
+    w, g = random(n, low=-0.1, high=0.1), random(n, low=-0.03, high=0.01)
+    g[::7] *= 1e-3
+    optimizer, variable, gradient = rule.ours(), mw.tensor(w.copy(), requires_grad=True), mw.tensor(g)
+
+    def ours() -> Array:
+        optimizer.apply([gradient], [variable])
+        return variable.data
+
+    calls: dict[str, Call] = {OURS: ours}
+    calls |= by_numpy(rule.by_hand, lambda: [w.copy(), g, *(np.full_like(w, s) for s in rule.slots)], counted=True)
+    if torch := import_torch():
+        made = torch_optimizers(torch, name, lambda: [torch.from_numpy(w.copy()).requires_grad_()])
+        for variant, (torch_optimizer, (parameter,)) in made.items():
+            parameter.grad = torch.from_numpy(g)
+            calls[variant] = partial(_torch_update, torch_optimizer, parameter.detach())
+
+    def exact() -> Array:
+        wide = [a[::101].astype(np.float64) for a in (w, g)]
+        row = SimpleNamespace(weights=wide[0], gradient=wide[1], slot=[np.full_like(wide[0], s) for s in rule.slots])
+        hyper = rule.ours().hyper
+        for _ in range(3):
+            getattr(reference, optimizer.rule)([row], 1, hyper)
+        return wide[0]
+
+    return Race(exact, calls, repeat=3, every=101)
+
+
+def _torch_update(optimizer: Any, weights: Any) -> Any:
+    optimizer.step()
+    return weights
+
+
+# ---- one training step of a network ----------------------------------------------------------------------------------
+
+
+def step_by_hand(x: Array, labels: Array, weights: list[Array], rule: Rule) -> Callable[[], float]:
+    """A step of a ReLU network in NumPy: all weights in one array, all gradients in another, nothing allocated twice."""
+    flat = np.concatenate([w.reshape(-1) for w in weights])
+    gradient = np.empty_like(flat)
+    ends = np.cumsum([w.size for w in weights])
+    places = [slice(end - w.size, end) for end, w in zip(ends, weights, strict=True)]
+    ws, bs = ([flat[p].reshape(w.shape) for p, w in zip(places[i::2], weights[i::2], strict=True)] for i in (0, 1))
+    dws, dbs = ([gradient[p].reshape(w.shape) for p, w in zip(places[i::2], weights[i::2], strict=True)] for i in (0, 1))
+    outputs = [np.empty((len(x), w.shape[1]), x.dtype) for w in ws]
+    deltas, masks = [np.empty_like(z) for z in outputs], [np.empty(z.shape, bool) for z in outputs]
+    rows, last = np.arange(len(x)), len(ws) - 1
+    parts = blocks([flat, gradient, *(np.full_like(flat, s) for s in rule.slots)], BLOCK)
+    t = 0
+
+    def run() -> float:
+        nonlocal t
+        a = x
+        for i, z in enumerate(outputs):
+            np.matmul(a, ws[i], out=z)
+            z += bs[i]
+            if i < last:
+                np.maximum(z, 0, out=z)
+            a = z
+        dz = deltas[last]
+        np.subtract(a, a.max(axis=1, keepdims=True), out=dz)
+        chosen = dz[rows, labels]
+        np.exp(dz, out=dz)
+        total = dz.sum(axis=1, keepdims=True)
+        loss = float((np.log(total[:, 0]) - chosen).mean())
+        dz *= 1 / (len(x) * total)
+        dz[rows, labels] -= 1 / len(x)
+        for i in range(last, -1, -1):
+            np.matmul((outputs[i - 1] if i else x).T, deltas[i], out=dws[i])
+            deltas[i].sum(axis=0, out=dbs[i])
+            if i:
+                np.matmul(deltas[i], ws[i].T, out=deltas[i - 1])
+                np.greater(outputs[i - 1], 0, out=masks[i - 1])
+                deltas[i - 1] *= masks[i - 1]
+        t += 1
+        for part in parts:
+            rule.by_hand(t, *part)
+        return loss
+
+    return run
+
+
+def our_step(x: Array, labels: Array, weights: list[Array], rule: Rule) -> Callable[[], float]:
+    *hidden, outputs = [w.shape[1] for w in weights[::2]]
+    layers = [mw.layers.Dense(n, activation="relu") for n in hidden]
+    model = mw.Sequential([mw.Input(x.shape[1:]), *layers, mw.layers.Dense(outputs)])
+    model.set_weights(weights)
+    loss_of = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer, variables = rule.ours(), model.trainable_variables
+    inputs, targets = mw.tensor(x), mw.tensor(labels)
+
+    def run() -> float:
+        loss = loss_of(targets, model(inputs, training=True))
+        optimizer.apply(mw.grad(loss, variables), variables)
+        return float(loss.item())
+
+    return run
+
+
+def torch_steps(x: Array, labels: Array, weights: list[Array], rule: str) -> dict[str, Call]:
+    torch = import_torch(records_gradients=True)
+    if torch is None:
+        return {}
+    inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
+
+    def parameters() -> list[Any]:  # as torch holds them: (outputs, inputs)
+        return [torch.from_numpy(np.ascontiguousarray(w.T)).clone().requires_grad_() for w in weights]
+
+    def run(optimizer: Any, own: list[Any]) -> float:
+        a = inputs
+        for i in range(0, len(own), 2):
+            a = torch.nn.functional.linear(a, own[i], own[i + 1])
+            if i < len(own) - 2:
+                a = torch.relu(a)
+        loss = torch.nn.functional.cross_entropy(a, targets)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return {variant: partial(run, *made) for variant, made in torch_optimizers(torch, rule, parameters).items()}
+
+
+def training_step(sizes: tuple[int, ...], batch: int, rule: str) -> Race:
+    generator = np.random.default_rng(0)
+    x = generator.normal(0, 1, (batch, sizes[0])).astype(np.float32)
+    labels = generator.integers(0, sizes[-1], batch)
+    weights: list[Array] = []
+    for inputs, outputs in pairwise(sizes):
+        weights += [generator.normal(0, math.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32)]
+        weights += [np.zeros(outputs, np.float32)]
+    arguments = (x, labels, weights)
+    calls: dict[str, Call] = {OURS: our_step(*arguments, RULES[rule]), "numpy": step_by_hand(*arguments, RULES[rule])}
+    calls |= torch_steps(*arguments, rule)
+
+    def exact() -> float:
+        run = step_by_hand(x.astype(np.float64), labels, [w.astype(np.float64) for w in weights], RULES[rule])
+        return [run() for _ in range(5)][-1]
+
+    return Race(exact, calls, repeat=5, tolerance=1e-3)
+
+
+def _step_case(sizes: tuple[int, ...], batch: int, rule: str) -> Case:
+    products = [i * o for i, o in pairwise(sizes)]
+    work = 2 * batch * (3 * sum(products) - products[0])  # no gradient for the inputs
+    build = partial(training_step, sizes, batch, rule)
+    return Case(f"step {'-'.join(map(str, sizes))} batch {batch} {rule}", work, "GFLOP/s", build, blas=True)
+
+
+CASES = [
+    *(
+        Case(f"update {name} {rule.weights // 1_000_000}M", 4 * rule.weights * (3 + 2 * len(rule.slots)), "GB/s", partial(update, name))
+        for name, rule in RULES.items()
+    ),
+    _step_case((64, 32, 32, 10), 32, "SGD"),
+    _step_case((784, 128, 64, 10), 64, "Adam"),
+    _step_case((784, 1024, 1024, 10), 256, "SGD momentum+L2"),
+]
