@@ -46,6 +46,13 @@ INLINE vec splat(real x) { return x - (vec){0}; }                   /* x - 0 kee
 INLINE vec load_first(const real *p, int64_t n) { vec v = {0}; memcpy(&v, p, (size_t)n * sizeof *p); return v; }
 INLINE void store_first(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof *p); }
 
+/* A mask of the first n lanes. */
+INLINE ivec first_lanes(int64_t n) {
+    ivec lane;
+    for (int64_t i = 0; i < LANES; i++) lane[i] = (bits)i;
+    return lane < ((ivec){0} + (bits)n);
+}
+
 INLINE ivec as_bits(vec v) { ivec i; memcpy(&i, &v, sizeof i); return i; }
 INLINE vec as_real(ivec i) { vec v; memcpy(&v, &i, sizeof v); return v; }
 

@@ -7,155 +7,171 @@
 
 enum { SOFTMAX_GRAIN = 16384 };
 
-/* The vector at column j of a row, with `fill` in the lanes beyond its end. */
-INLINE vec row_load(const real *row, int64_t j, int64_t columns, real fill) {
-    if (j + LANES <= columns) return load(row + j);
-    real padded[LANES];
-    for (int64_t i = 0; i < LANES; i++) padded[i] = j + i < columns ? row[j + i] : fill;
-    return load(padded);
+/* One row of a matrix: `readable` elements from its start on belong to the matrix. */
+typedef struct {
+    const real *at;
+    int64_t columns, readable;
+} row;
+
+INLINE row row_of(const real *x, int64_t i, const mw_rows *plan) {
+    return (row){x + i * plan->columns, plan->columns, (plan->rows - i) * plan->columns};
 }
 
-INLINE void row_store(real *row, int64_t j, int64_t columns, vec v) {
-    if (j + LANES <= columns) store(row + j, v);
-    else store_first(row + j, v, columns - j);
+/* The vector at column j, with `fill` in the lanes beyond the end of the row. */
+INLINE vec row_load(row r, int64_t j, real fill) {
+    int64_t n = r.columns - j;
+    if (n >= LANES) return load(r.at + j);
+    vec v = r.readable - j >= LANES ? load(r.at + j) : load_first(r.at + j, n);
+    return select(first_lanes(n), v, splat(fill));
 }
 
-INLINE real row_max(const real *row, int64_t columns) {
+INLINE void row_store(real *out, int64_t j, int64_t columns, vec v) {
+    if (j + LANES <= columns) store(out + j, v);
+    else store_first(out + j, v, columns - j);
+}
+
+INLINE real row_max(row x) {
     vec most = splat(-INFINITY);
-    for (int64_t j = 0; j < columns; j += LANES) most = vmax(most, row_load(row, j, columns, -INFINITY));
+    for (int64_t j = 0; j < x.columns; j += LANES) most = vmax(most, row_load(x, j, -INFINITY));
     return join_lanes(most, vmax);
 }
 
 /* Σ exp(x - max), stored as well where `out` is given */
-INLINE real row_exp(const real *row, real *out, int64_t columns, real max) {
+INLINE real row_exp(row x, real *out, real max) {
     vec sum = {0}, m = splat(max);
-    for (int64_t j = 0; j < columns; j += LANES) {
-        vec e = vexp(row_load(row, j, columns, -INFINITY) - m);
+    for (int64_t j = 0; j < x.columns; j += LANES) {
+        vec e = vexp(row_load(x, j, -INFINITY) - m);
         sum += e;
-        if (out) row_store(out, j, columns, e);
+        if (out) row_store(out, j, x.columns, e);
     }
     return join_lanes(sum, vadd);
 }
 
-INLINE real row_log_sum_exp(const real *row, int64_t columns) {
-    real max = row_max(row, columns);
-    return max + vlog(splat(row_exp(row, NULL, columns, max)))[0];
-}
-
-INLINE real row_dot(const real *x, const real *y, int64_t columns) {
+INLINE real row_dot(row x, row y) {
     vec sum = {0};
-    for (int64_t j = 0; j < columns; j += LANES) sum += row_load(x, j, columns, 0) * row_load(y, j, columns, 0);
+    for (int64_t j = 0; j < x.columns; j += LANES) sum += row_load(x, j, 0) * row_load(y, j, 0);
     return join_lanes(sum, vadd);
 }
 
-INLINE real row_sum(const real *x, int64_t columns) {
+INLINE real row_sum(row x) {
     vec sum = {0};
-    for (int64_t j = 0; j < columns; j += LANES) sum += row_load(x, j, columns, 0);
+    for (int64_t j = 0; j < x.columns; j += LANES) sum += row_load(x, j, 0);
     return join_lanes(sum, vadd);
 }
 
-/* out = x * a + b */
-INLINE void row_affine(const real *x, real *out, int64_t columns, real a, real b) {
-    for (int64_t j = 0; j < columns; j += LANES) row_store(out, j, columns, row_load(x, j, columns, 0) * splat(a) + splat(b));
+/* ln Σ exp(x) in two parts: the maximum, and the rest */
+typedef struct {
+    real max, rest;
+} log_sum_exp;
+
+INLINE log_sum_exp row_log_sum_exp(row x) {
+    real max = row_max(x);
+    return (log_sum_exp){max, vlog(splat(row_exp(x, NULL, max)))[0]};
 }
 
 /* ---- one row of each kernel ------------------------------------------------------------------------------------------ */
 
-INLINE void softmax_row(const real *x, real *z, int64_t columns, real scale) {
-    real sum = row_exp(x, z, columns, row_max(x, columns));
-    row_affine(z, z, columns, scale / sum, 0);
+/* out = scale softmax(x) */
+INLINE void softmax_row(row x, real *out, real scale) {
+    vec factor = splat(scale / row_exp(x, out, row_max(x)));
+    row e = {out, x.columns, x.columns};
+    for (int64_t j = 0; j < x.columns; j += LANES) row_store(out, j, x.columns, row_load(e, j, 0) * factor);
 }
 
-INLINE void softmax_grad_row(const real *dz, const real *z, real *dx, int64_t columns) {
-    vec mean = splat(row_dot(dz, z, columns));
-    for (int64_t j = 0; j < columns; j += LANES)
-        row_store(dx, j, columns, row_load(z, j, columns, 0) * (row_load(dz, j, columns, 0) - mean));
+INLINE void log_softmax_row(row x, real *out) {
+    log_sum_exp l = row_log_sum_exp(x);
+    for (int64_t j = 0; j < x.columns; j += LANES) row_store(out, j, x.columns, row_load(x, j, 0) - splat(l.max) - splat(l.rest));
 }
 
-INLINE void log_softmax_grad_row(const real *dz, const real *z, real *dx, int64_t columns) {
-    vec sum = splat(row_sum(dz, columns));
-    for (int64_t j = 0; j < columns; j += LANES)
-        row_store(dx, j, columns, row_load(dz, j, columns, 0) - vexp(row_load(z, j, columns, 0)) * sum);
+INLINE void softmax_grad_row(row dz, row z, real *dx) {
+    vec mean = splat(row_dot(dz, z));
+    for (int64_t j = 0; j < z.columns; j += LANES) row_store(dx, j, z.columns, row_load(z, j, 0) * (row_load(dz, j, 0) - mean));
 }
 
-INLINE real cross_entropy_row(const real *x, const real *target, int64_t columns) {
-    vec sum = {0}, lse = splat(row_log_sum_exp(x, columns));
-    for (int64_t j = 0; j < columns; j += LANES) {
-        vec t = row_load(target, j, columns, 0);
-        sum += select(t == 0, splat(0), t * (lse - row_load(x, j, columns, 0)));     /* 0 * inf is no loss */
+INLINE void log_softmax_grad_row(row dz, row z, real *dx) {
+    vec sum = splat(row_sum(dz));
+    for (int64_t j = 0; j < z.columns; j += LANES) row_store(dx, j, z.columns, row_load(dz, j, 0) - vexp(row_load(z, j, 0)) * sum);
+}
+
+INLINE real cross_entropy_row(row x, row target) {
+    log_sum_exp l = row_log_sum_exp(x);
+    vec sum = {0};
+    for (int64_t j = 0; j < x.columns; j += LANES) {
+        vec t = row_load(target, j, 0);
+        sum += select(t == 0, splat(0), t * (splat(l.max) - row_load(x, j, 0) + splat(l.rest)));     /* 0 * inf is no loss */
     }
     return join_lanes(sum, vadd);
 }
 
-INLINE void cross_entropy_grad_row(real dz, const real *x, const real *target, real *dx, int64_t columns) {
-    softmax_row(x, dx, columns, dz * row_sum(target, columns));
-    for (int64_t j = 0; j < columns; j += LANES)
-        row_store(dx, j, columns, row_load(dx, j, columns, 0) - splat(dz) * row_load(target, j, columns, 0));
+INLINE void cross_entropy_grad_row(real dz, row x, row target, real *dx) {
+    softmax_row(x, dx, dz * row_sum(target));
+    row p = {dx, x.columns, x.columns};
+    for (int64_t j = 0; j < x.columns; j += LANES) row_store(dx, j, x.columns, row_load(p, j, 0) - splat(dz) * row_load(target, j, 0));
 }
 
-/* ---- the kernels ----------------------------------------------------------------------------------------------------- */
-
-#define ROW_THREADS int64_t columns = plan->columns, threads = mw_threads_for(plan->rows * columns, SOFTMAX_GRAIN)
-#define FOR_ROWS _Pragma("omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)") for (int64_t i = 0; i < plan->rows; i++)
-
-void mw_softmax_real(const real *x, real *z, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS softmax_row(x + i * columns, z + i * columns, columns, 1);
+INLINE real sparse_cross_entropy_row(row x, int64_t label) {
+    if (label < 0 || label >= x.columns) return NAN;
+    log_sum_exp l = row_log_sum_exp(x);
+    return l.max - x.at[label] + l.rest;
 }
 
-void mw_log_softmax_real(const real *x, real *z, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS {
-        const real *row = x + i * columns;
-        real max = row_max(row, columns), log_sum = vlog(splat(row_exp(row, NULL, columns, max)))[0];
-        vec m = splat(max), l = splat(log_sum);
-        for (int64_t j = 0; j < columns; j += LANES)
-            row_store(z + i * columns, j, columns, row_load(row, j, columns, 0) - m - l);
-    }
+INLINE void sparse_cross_entropy_grad_row(real dz, row x, int64_t label, real *dx) {
+    softmax_row(x, dx, label < 0 || label >= x.columns ? NAN : dz);
+    if (label >= 0 && label < x.columns) dx[label] -= dz;
 }
 
-void mw_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS softmax_grad_row(dz + i * columns, z + i * columns, dx + i * columns, columns);
-}
-
-void mw_log_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS log_softmax_grad_row(dz + i * columns, z + i * columns, dx + i * columns, columns);
-}
-
+/* In double, from first to last. */
 static void mean_of(const real *loss, real *mean, int64_t rows) {
     double sum = 0;
     for (int64_t i = 0; i < rows; i++) sum += loss[i];
     if (mean) *mean = (real)(sum / (double)rows);
 }
 
+/* ---- the kernels: a loop over the rows --------------------------------------------------------------------------------- */
+
+#define THREADS (int)mw_threads_for(plan->rows * plan->columns, SOFTMAX_GRAIN)
+#define FOR_ROWS _Pragma("omp parallel for num_threads(threads) if (threads > 1) schedule(static)") for (int64_t i = 0; i < plan->rows; i++)
+#define ROW(x) row_of(x, i, plan)
+#define OUT(z) (z + i * plan->columns)
+
+void mw_softmax_real(const real *x, real *z, const mw_rows *plan) {
+    int threads = THREADS;
+    FOR_ROWS softmax_row(ROW(x), OUT(z), 1);
+}
+
+void mw_log_softmax_real(const real *x, real *z, const mw_rows *plan) {
+    int threads = THREADS;
+    FOR_ROWS log_softmax_row(ROW(x), OUT(z));
+}
+
+void mw_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan) {
+    int threads = THREADS;
+    FOR_ROWS softmax_grad_row(ROW(dz), ROW(z), OUT(dx));
+}
+
+void mw_log_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan) {
+    int threads = THREADS;
+    FOR_ROWS log_softmax_grad_row(ROW(dz), ROW(z), OUT(dx));
+}
+
 void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, real *mean, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS {
-        const real *row = x + i * columns;
-        loss[i] = label[i] < 0 || label[i] >= columns ? NAN : row_log_sum_exp(row, columns) - row[label[i]];
-    }
+    int threads = THREADS;
+    FOR_ROWS loss[i] = sparse_cross_entropy_row(ROW(x), label[i]);
     mean_of(loss, mean, plan->rows);
 }
 
 void mw_sparse_cross_entropy_grad_real(const real *dz, const real *x, const int64_t *label, real *dx, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS {
-        real *out = dx + i * columns, scale = dz[i * plan->dz_stride] * (real)plan->scale;
-        softmax_row(x + i * columns, out, columns, scale);
-        if (label[i] >= 0 && label[i] < columns) out[label[i]] -= scale;
-        else row_affine(out, out, columns, 0, NAN);
-    }
+    int threads = THREADS;
+    FOR_ROWS sparse_cross_entropy_grad_row(dz[i * plan->dz_stride] * (real)plan->scale, ROW(x), label[i], OUT(dx));
 }
 
 void mw_cross_entropy_real(const real *x, const real *target, real *loss, real *mean, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS loss[i] = cross_entropy_row(x + i * columns, target + i * columns, columns);
+    int threads = THREADS;
+    FOR_ROWS loss[i] = cross_entropy_row(ROW(x), ROW(target));
     mean_of(loss, mean, plan->rows);
 }
 
 void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *target, real *dx, const mw_rows *plan) {
-    ROW_THREADS;
-    FOR_ROWS cross_entropy_grad_row(dz[i * plan->dz_stride] * (real)plan->scale, x + i * columns, target + i * columns, dx + i * columns, columns);
+    int threads = THREADS;
+    FOR_ROWS cross_entropy_grad_row(dz[i * plan->dz_stride] * (real)plan->scale, ROW(x), ROW(target), OUT(dx));
 }

@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=_positive, default=None, help="how many threads a kernel may use")
     train.set_defaults(run=_train)
 
+    bench = commands.add_parser("bench", help="races against NumPy and PyTorch: times, errors, winners and losers")
+    bench.add_argument("--only", metavar="PATTERN", default=None, help="cases with this in their names, such as 'gemm 64'")
+    bench.add_argument("--quick", action="store_true", help="a look instead of a measurement")
+    bench.add_argument("--threads", type=_positive, default=1, help="for every contender (default: 1)")
+    bench.add_argument("--json", metavar="FILE", default=None, help="write the results there, too")
+    bench.set_defaults(run=_bench)
+
     info = commands.add_parser("info", help="version, backend, instruction set, threads, compiler")
     info.set_defaults(run=_info)
     return parser
@@ -81,6 +88,12 @@ def _info(options: argparse.Namespace) -> int:
 
     show_config()
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .benchmarks import launch
+
+    return launch(options)
 
 
 def _train(options: argparse.Namespace) -> int:

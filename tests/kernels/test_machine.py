@@ -108,13 +108,12 @@ def test_threads_were_really_used() -> None:
     assert out.stdout.split() == ["2"]
 
 
-def test_several_python_threads_may_call_at_once(setting: str) -> None:
+def test_several_python_threads_may_call_at_once(c_only: str) -> None:
     machine.set_num_threads(2)
-    work = [(name, dtype) for dtype in ("float32", "float64") for name in FAMILIES if "deep" not in name]
-    alone = {w: FAMILIES[w[0]](w[1]).tobytes() for w in work}
+    alone = {name: FAMILIES[name]("float32").tobytes() for name in FAMILIES}
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda w: (w, FAMILIES[w[0]](w[1]).tobytes()), work * 2))
-    assert all(result == alone[w] for w, result in together)
+        together = list(pool.map(lambda name: (name, FAMILIES[name]("float32").tobytes()), [*FAMILIES, *FAMILIES]))
+    assert [name for name, result in together if result != alone[name]] == []
 
 
 @posix
@@ -133,7 +132,8 @@ def test_a_child_after_fork_computes_alone(c_only: str) -> None:
 
 
 @posix
-def test_a_child_that_asks_for_threads_does_not_hang(c_only: str) -> None:
+@compiled
+def test_a_child_that_asks_for_threads_does_not_hang() -> None:
     machine.set_num_threads(2)
     alone = FAMILIES["unary"]("float32").tobytes()
 
@@ -141,7 +141,7 @@ def test_a_child_that_asks_for_threads_does_not_hang(c_only: str) -> None:
         machine.set_num_threads(2)
         assert FAMILIES["unary"]("float32").tobytes() == alone
 
-    assert survivor(compute, seconds=10)[0] == 0
+    assert survivor(compute, seconds=3)[0] == 0
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", True, None, 1025])
@@ -190,6 +190,7 @@ def test_switching_back_and_forth_keeps_plans_right() -> None:
 @compiled
 def test_the_neuron_of_the_scalar_engine_runs_on_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     """MICROWEIGHTS_BACKEND=numpy runs the whole library on the twins."""
+
     def twin(*arguments: Any) -> float:
         return 123.0
 

@@ -1,0 +1,65 @@
+"""The process in which `microweights bench` measures; :func:`microweights.benchmarks.launch` starts it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from .cases import select
+from .measure import BestOpenBLAS, Timer, take_turns, timer
+from .race import Case
+from .table import COLUMNS, Result, setting, summary
+
+SECONDS, QUICK_SECONDS = 2.0, 0.2  # per case
+
+
+def main(only: str | None, quick: bool, json: str | None) -> int:
+    """Run the cases that fit `only`; 0 if every result is right, 1 if one is wrong, 2 if it could not start."""
+    with ExitStack() as stack:
+        try:
+            cases = select(only)
+            file = stack.enter_context(open(json, "w", encoding="utf-8")) if json else None
+        except (ValueError, OSError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        where = setting()
+        print("\n".join(f"{name:16s} {value}" for name, value in where.items()))
+        print(f"\n{COLUMNS}\n{'-' * len(COLUMNS)}", flush=True)
+        results: list[Result] = []
+        try:
+            peer = None
+            if BestOpenBLAS.exists() and any(case.blas for case in cases):
+                peer = BestOpenBLAS()
+                stack.callback(peer.close)
+            for case in cases:
+                results.append(run(case, peer, quick))
+                print(results[-1].row(), flush=True)
+                gc.collect()
+        except KeyboardInterrupt:
+            print("stopped; this is what was measured so far")
+        print(f"{'-' * len(COLUMNS)}\n{summary(results)}", flush=True)
+        if file is not None:
+            write(file, where, results)
+    return int(any(r.wrong for r in results))
+
+
+def run(case: Case, peer: BestOpenBLAS | None, quick: bool) -> Result:
+    race = case.build()
+    errors = race.errors()
+    timers: dict[str, Timer] = {name: timer(call) for name, call in race.calls.items()}
+    if peer is not None and case.blas:
+        errors["openblas"] = peer.error(case.name)
+        timers["openblas"] = peer.seconds
+    budget, rounds = (QUICK_SECONDS, 3) if quick else (SECONDS, 5)
+    return Result(case, take_turns(timers, budget, rounds), errors, race.tolerance)
+
+
+def write(file: Any, where: dict[str, str], results: list[Result]) -> None:
+    json.dump({"setting": where, "cases": [r.as_data() for r in results]}, file, indent=1, allow_nan=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(**json.loads(sys.argv[1])))
