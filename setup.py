@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 CSRC = Path("csrc")
 KERNELS = ["elementwise.c", "gemm.c", "index.c", "random.c", "reduce.c", "softmax.c", "update.c"]
 TYPES = {"f32": "float", "f64": "double"}
-FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
+FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 

@@ -69,24 +69,33 @@ static layout layout_of(const mw_walk *walk, const int64_t *stride) {
     return flat ? FLAT : repeated ? REPEATED : STRIDED;
 }
 
-/* f over the elements [begin, end) of the walk, in blocks that stay in the first-level cache. */
-static void walk_range(const mw_walk *walk, int operands, const operand *o, const layout *lies, block_function *f,
-                       int64_t begin, int64_t end) {
+typedef struct {
+    const mw_walk *walk;
+    int operands;
+    const operand *o;
+    const layout *lies;
+    block_function *f;
+} walk_job;
+
+/* f over blocks [begin, end) of the walk; a block stays in the first-level cache. */
+static void walk_range(const void *job, int64_t begin, int64_t end) {
+    const walk_job *j = job;
+    const operand *o = j->o;
     uint8_t staged[MAX_OPERANDS][BLOCK * sizeof(double)] __attribute__((aligned(64)));
     uint8_t *p[MAX_OPERANDS];
-    int64_t longest = end - begin < BLOCK ? end - begin : BLOCK;
-    for (int i = 1; i < operands; i++)                       /* one repeated element fills its block once */
-        if (lies[i] == REPEATED) copy_run(p[i] = staged[i], 1, o[i].start, 0, longest, o[i].size);
+    int64_t size = j->walk->size, longest = size < BLOCK ? size : BLOCK;
+    for (int i = 1; i < j->operands; i++)                    /* one repeated element fills its block once */
+        if (j->lies[i] == REPEATED) copy_run(p[i] = staged[i], 1, o[i].start, 0, longest, o[i].size);
 
-    for (int64_t first = begin; first < end; first += BLOCK) {
-        int64_t n = end - first < BLOCK ? end - first : BLOCK;
-        for (int i = 0; i < operands; i++) {
-            if (lies[i] == FLAT) p[i] = o[i].start + first * o[i].size;
-            else if (lies[i] == STRIDED) p[i] = staged[i];
-            if (lies[i] == STRIDED && i > 0) stage(walk, walk->stride[i], o[i], first, n, p[i], 1);
+    for (int64_t block = begin; block < end; block++) {
+        int64_t first = block * BLOCK, n = size - first < BLOCK ? size - first : BLOCK;
+        for (int i = 0; i < j->operands; i++) {
+            if (j->lies[i] == FLAT) p[i] = o[i].start + first * o[i].size;
+            else if (j->lies[i] == STRIDED) p[i] = staged[i];
+            if (j->lies[i] == STRIDED && i > 0) stage(j->walk, j->walk->stride[i], o[i], first, n, p[i], 1);
         }
-        f(p, n);
-        if (lies[0] == STRIDED) stage(walk, walk->stride[0], o[0], first, n, p[0], 0);
+        j->f(p, n);
+        if (j->lies[0] == STRIDED) stage(j->walk, j->walk->stride[0], o[0], first, n, p[0], 0);
     }
 }
 
@@ -98,23 +107,14 @@ static void walk_blocks(const mw_walk *walk, int operands, const operand *o, blo
         if (i == 0 && lies[i] == REPEATED) lies[i] = STRIDED;
         all_flat &= lies[i] == FLAT;
     }
-    int64_t threads = mw_threads_for(walk->size, ELEMENTWISE_GRAIN);
-    if (threads == 1) {
-        if (all_flat && walk->size <= BLOCK) {               /* nothing to stage: spare the set-up */
-            uint8_t *p[MAX_OPERANDS];
-            for (int i = 0; i < operands; i++) p[i] = o[i].start;
-            f(p, walk->size);
-        } else {
-            walk_range(walk, operands, o, lies, f, 0, walk->size);
-        }
+    if (all_flat && walk->size <= BLOCK) {                   /* nothing to stage: spare the set-up */
+        uint8_t *p[MAX_OPERANDS];
+        for (int i = 0; i < operands; i++) p[i] = o[i].start;
+        f(p, walk->size);
         return;
     }
-    int64_t blocks = (walk->size + BLOCK - 1) / BLOCK;
-#pragma omp parallel for num_threads((int)threads) schedule(static)
-    for (int64_t t = 0; t < threads; t++) {
-        int64_t begin = blocks * t / threads * BLOCK, end = blocks * (t + 1) / threads * BLOCK;
-        walk_range(walk, operands, o, lies, f, begin, end < walk->size ? end : walk->size);
-    }
+    walk_job job = {walk, operands, o, lies, f};
+    mw_parallel(mw_threads_for(walk->size, ELEMENTWISE_GRAIN), (walk->size + BLOCK - 1) / BLOCK, walk_range, &job);
 }
 
 /* ---- the loops: one per kind of signature -------------------------------------------------------------------------- */

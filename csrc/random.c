@@ -32,25 +32,32 @@ static void philox(uint64_t key, uint64_t first, uint32_t *out) {
 typedef struct { double a, b; } range;
 typedef void draw_function(const uint32_t *word, real *out, range r);
 
-/* Fills z, `each` numbers from a block. */
-INLINE void draw(uint64_t *state, real *z, int64_t n, int64_t each, draw_function *f, range r) {
-    int64_t blocks = (n + each - 1) / each, groups = (blocks + AT_ONCE - 1) / AT_ONCE;
-    int64_t threads = mw_threads_for(n, RANDOM_GRAIN);
-#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
-    for (int64_t g = 0; g < groups; g++) {
+typedef struct {
+    uint64_t key, first;
+    real *z;
+    int64_t n;
+    range r;
+} draw_job;
+
+/* Groups [begin, end) of AT_ONCE blocks, each block giving `each` numbers. */
+INLINE void draw_groups(const void *job, int64_t begin, int64_t end, int64_t each, draw_function *f) {
+    const draw_job *j = job;
+    for (int64_t group = begin; group < end; group++) {
         uint32_t word[WORDS * AT_ONCE];
-        real number[WORDS];
-        philox(state[0], state[1] + (uint64_t)(g * AT_ONCE), word);
+        philox(j->key, j->first + (uint64_t)(group * AT_ONCE), word);
         for (int64_t b = 0; b < AT_ONCE; b++) {
-            int64_t i = (g * AT_ONCE + b) * each;
-            if (i + each <= n) {
-                f(word + WORDS * b, z + i, r);
-            } else if (i < n) {
-                f(word + WORDS * b, number, r);
-                memcpy(z + i, number, (size_t)(n - i) * sizeof *z);
-            }
+            int64_t i = (group * AT_ONCE + b) * each, left = j->n - i;
+            real number[WORDS];
+            if (left >= each) f(word + WORDS * b, j->z + i, j->r);
+            else if (left > 0) f(word + WORDS * b, number, j->r), memcpy(j->z + i, number, (size_t)left * sizeof(real));
         }
     }
+}
+
+static void draw(uint64_t *state, real *z, int64_t n, int64_t each, mw_range_function *groups_of, range r) {
+    int64_t blocks = (n + each - 1) / each;
+    draw_job job = {state[0], state[1], z, n, r};
+    mw_parallel(mw_threads_for(n, RANDOM_GRAIN), (blocks + AT_ONCE - 1) / AT_ONCE, groups_of, &job);
     state[1] += (uint64_t)blocks;
 }
 
@@ -88,14 +95,20 @@ INLINE void bernoulli_block(const uint32_t *word, real *out, range r) {
     for (int i = 0; i < WORDS; i++) out[i] = word[i] < r.a ? (real)r.b : 0;
 }
 
+#define DRAW(name, each) static void name##_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, each, name##_block); }
+
+DRAW(uniform, UNIFORMS)
+DRAW(normal, UNIFORMS)
+DRAW(bernoulli, WORDS)
+
 void mw_uniform_real(uint64_t *state, real *z, int64_t n, double low, double high) {
-    draw(state, z, n, UNIFORMS, uniform_block, (range){low, high});
+    draw(state, z, n, UNIFORMS, uniform_groups, (range){low, high});
 }
 
 void mw_normal_real(uint64_t *state, real *z, int64_t n, double mean, double deviation) {
-    draw(state, z, n, UNIFORMS, normal_block, (range){mean, deviation});
+    draw(state, z, n, UNIFORMS, normal_groups, (range){mean, deviation});
 }
 
 void mw_bernoulli_real(uint64_t *state, real *z, int64_t n, double p, double value) {
-    draw(state, z, n, WORDS, bernoulli_block, (range){p * 0x1p32, value});
+    draw(state, z, n, WORDS, bernoulli_groups, (range){p * 0x1p32, value});
 }

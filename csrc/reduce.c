@@ -53,16 +53,30 @@ static void leaf_range(int64_t n, int64_t leaf, int64_t *start, int64_t *length)
     *length = n;
 }
 
+typedef real pairwise_function(const real *x, int64_t n);
+
+typedef struct {
+    const real *x;
+    int64_t n;
+    pairwise_function *pairwise;
+    real *partial;
+} leaves_job;
+
+static void reduce_leaves(const void *job, int64_t begin, int64_t end) {
+    const leaves_job *j = job;
+    for (int64_t leaf = begin; leaf < end; leaf++) {
+        int64_t start, length;
+        leaf_range(j->n, leaf, &start, &length);
+        j->partial[leaf] = j->pairwise(j->x + start, length);
+    }
+}
+
 /* One long run on several threads: the top of the same tree of halves, its leaves computed side by side. */
-INLINE real reduce_long(const real *x, int64_t n, int64_t threads, real (*pairwise)(const real *, int64_t), join_function *f) {
+INLINE real reduce_long(const real *x, int64_t n, int64_t threads, pairwise_function *pairwise, join_function *f) {
     if (threads == 1 || n < 2 * LEAVES * RUN) return pairwise(x, n);
     real partial[LEAVES];
-#pragma omp parallel for num_threads((int)threads) schedule(static)
-    for (int64_t leaf = 0; leaf < LEAVES; leaf++) {
-        int64_t start, length;
-        leaf_range(n, leaf, &start, &length);
-        partial[leaf] = pairwise(x + start, length);
-    }
+    leaves_job job = {x, n, pairwise, partial};
+    mw_parallel(threads, LEAVES, reduce_leaves, &job);
     for (int64_t step = 1; step < LEAVES; step *= 2)
         for (int64_t i = 0; i < LEAVES; i += 2 * step) partial[i] = join(partial[i], partial[i + step], f);
     return partial[0];
@@ -105,29 +119,42 @@ INLINE void reduce_columns(const real *x, real *z, const mw_reduction *plan, int
 
 /* ---- both together --------------------------------------------------------------------------------------------------- */
 
-INLINE void reduce(const real *x, real *z, const mw_reduction *plan, real (*pairwise)(const real *, int64_t), join_function *f) {
-    int64_t outer = plan->outer, count = plan->count, inner = plan->inner;
-    int64_t threads = mw_threads_for(outer * count * inner, REDUCE_GRAIN);
-    if (count == 0) {                                        /* only a sum may be empty */
-        memset(z, 0, (size_t)(outer * inner) * sizeof *z);
-    } else if (inner == 1 && outer == 1) {
-        z[0] = reduce_long(x, count, threads, pairwise, f) * (real)plan->scale;
-    } else if (inner == 1) {
-#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
-        for (int64_t o = 0; o < outer; o++) z[o] = pairwise(x + o * count, count) * (real)plan->scale;
-    } else if (outer >= threads) {
-#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
-        for (int64_t o = 0; o < outer; o++)
-            reduce_columns(x + o * count * inner, z + o * inner, plan, 0, inner, f);
-    } else {
-        for (int64_t o = 0; o < outer; o++)
-#pragma omp parallel for num_threads((int)threads) schedule(static)
-            for (int64_t t = 0; t < threads; t++)
-                reduce_columns(x + o * count * inner, z + o * inner, plan, inner * t / threads, inner * (t + 1) / threads, f);
+typedef struct {
+    const real *x;
+    void *z;
+    const mw_reduction *plan;
+} reduce_job;
+
+/* Runs [begin, end) of inner = 1 */
+INLINE void reduce_runs(const void *job, int64_t begin, int64_t end, pairwise_function *pairwise) {
+    const reduce_job *j = job;
+    int64_t count = j->plan->count;
+    for (int64_t i = begin; i < end; i++) ((real *)j->z)[i] = pairwise(j->x + i * count, count) * (real)j->plan->scale;
+}
+
+/* Columns [begin, end), counted through all matrices */
+INLINE void reduce_column_range(const void *job, int64_t begin, int64_t end, join_function *f) {
+    const reduce_job *j = job;
+    int64_t count = j->plan->count, inner = j->plan->inner;
+    for (int64_t i = begin / inner; i * inner < end; i++) {
+        int64_t from = begin > i * inner ? begin - i * inner : 0, to = end - i * inner < inner ? end - i * inner : inner;
+        reduce_columns(j->x + i * count * inner, (real *)j->z + i * inner, j->plan, from, to, f);
     }
 }
 
-#define REDUCTION(name, f) PAIRWISE(name, f) void mw_##name##_real(const real *x, real *z, const mw_reduction *plan) { reduce(x, z, plan, name##_pairwise, f); }
+#define RANGES(name, f) static void name##_runs(const void *job, int64_t begin, int64_t end) { reduce_runs(job, begin, end, name##_pairwise); } static void name##_columns(const void *job, int64_t begin, int64_t end) { reduce_column_range(job, begin, end, f); }
+
+INLINE void reduce(const real *x, real *z, const mw_reduction *plan, pairwise_function *pairwise, join_function *f,
+                   mw_range_function *runs, mw_range_function *columns) {
+    reduce_job job = {x, z, plan};
+    int64_t threads = mw_threads_for(plan->outer * plan->count * plan->inner, REDUCE_GRAIN);
+    if (plan->count == 0) memset(z, 0, (size_t)(plan->outer * plan->inner) * sizeof *z);     /* only a sum may be empty */
+    else if (plan->inner > 1) mw_parallel(threads, plan->outer * plan->inner, columns, &job);
+    else if (plan->outer > 1) mw_parallel(threads, plan->outer, runs, &job);
+    else if (plan->outer == 1) z[0] = reduce_long(x, plan->count, threads, pairwise, f) * (real)plan->scale;
+}
+
+#define REDUCTION(name, f) PAIRWISE(name, f) RANGES(name, f) void mw_##name##_real(const real *x, real *z, const mw_reduction *plan) { reduce(x, z, plan, name##_pairwise, f, name##_runs, name##_columns); }
 
 REDUCTION(sum, vadd)
 REDUCTION(max, vmax)
@@ -143,18 +170,17 @@ static int64_t first_index(const real *x, real value) {
     return i;
 }
 
-INLINE void reduce_index(const real *x, int64_t *z, const mw_reduction *plan, real (*pairwise)(const real *, int64_t)) {
-    int64_t count = plan->count;
-    int64_t threads = mw_threads_for(plan->outer * count, REDUCE_GRAIN);
-#pragma omp parallel for num_threads((int)threads) if (threads > 1 && plan->outer > 1) schedule(static)
-    for (int64_t o = 0; o < plan->outer; o++) {
-        const real *row = x + o * count;
-        z[o] = first_index(row, pairwise(row, count));
-    }
+INLINE void reduce_index(const void *job, int64_t begin, int64_t end, pairwise_function *pairwise) {
+    const reduce_job *j = job;
+    int64_t count = j->plan->count;
+    for (int64_t i = begin; i < end; i++) ((int64_t *)j->z)[i] = first_index(j->x + i * count, pairwise(j->x + i * count, count));
 }
 
-void mw_argmax_real(const real *x, int64_t *z, const mw_reduction *plan) { reduce_index(x, z, plan, max_pairwise); }
-void mw_argmin_real(const real *x, int64_t *z, const mw_reduction *plan) { reduce_index(x, z, plan, min_pairwise); }
+#define INDEX_RANGE(name, pairwise) static void name##_range(const void *job, int64_t begin, int64_t end) { reduce_index(job, begin, end, pairwise); }
+#define INDEX(name, pairwise) INDEX_RANGE(name, pairwise) void mw_##name##_real(const real *x, int64_t *z, const mw_reduction *plan) { reduce_job job = {x, z, plan}; mw_parallel(mw_threads_for(plan->outer * plan->count, REDUCE_GRAIN), plan->outer, name##_range, &job); }
+
+INDEX(argmax, max_pairwise)
+INDEX(argmin, min_pairwise)
 
 /* x - x is 0 for every finite x, and NaN otherwise. */
 int64_t mw_first_nonfinite_real(const real *x, int64_t n) {

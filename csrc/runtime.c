@@ -37,6 +37,16 @@ int64_t mw_threads_for(int64_t operations, int64_t grain) {
     return deserved <= 1 ? 1 : deserved < threads_allowed ? deserved : threads_allowed;
 }
 
+/* With one thread the function is called as it is: entering an OpenMP region costs more than many a kernel. */
+void mw_parallel(int64_t threads, int64_t n, mw_range_function *f, const void *job) {
+    if (threads <= 1) {
+        f(job, 0, n);
+        return;
+    }
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+    for (int64_t t = 0; t < threads; t++) f(job, n * t / threads, n * (t + 1) / threads);
+}
+
 /* ---- scratch ------------------------------------------------------------------------------------------------------------ */
 
 static pthread_key_t scratch_key;
@@ -93,11 +103,21 @@ int mw_has_openmp(void) {
 
 enum { GATHER_GRAIN = 1 << 18 };
 
+typedef struct {
+    const uint8_t *source;
+    const int64_t *index;
+    uint8_t *out;
+    size_t size;
+} gather_job;
+
+static void gather_rows(const void *job, int64_t begin, int64_t end) {
+    const gather_job *j = job;
+    for (int64_t i = begin; i < end; i++) memcpy(j->out + (size_t)i * j->size, j->source + (size_t)j->index[i] * j->size, j->size);
+}
+
 void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const mw_indexing *plan) {
-    size_t size = (size_t)plan->row_size;
-    int64_t threads = mw_threads_for(plan->rows * plan->row_size, GATHER_GRAIN);
-#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
-    for (int64_t i = 0; i < plan->rows; i++) memcpy(out + (size_t)i * size, source + (size_t)index[i] * size, size);
+    gather_job job = {source, index, out, (size_t)plan->row_size};
+    mw_parallel(mw_threads_for(plan->rows * plan->row_size, GATHER_GRAIN), plan->rows, gather_rows, &job);
 }
 
 int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes) {

@@ -69,13 +69,22 @@ INLINE vec vsign(vec x) { return select(x > 0, splat(1), select(x < 0, splat(-1)
 
 INLINE vec vadd(vec x, vec y) { return x + y; }
 
+/* The lanes in another order: lane i gets what lane i ^ distance has. */
+INLINE vec exchange(vec v, int64_t distance) {
+#ifdef __clang__
+    vec swapped;
+    for (int64_t i = 0; i < LANES; i++) swapped[i] = v[i ^ distance];
+    return swapped;
+#else
+    ivec from;
+    for (int64_t i = 0; i < LANES; i++) from[i] = (bits)(i ^ distance);
+    return __builtin_shuffle(v, from);
+#endif
+}
+
 /* f over all lanes (f: vadd, vmax, vmin), by halves: always in the same order. */
 INLINE real join_lanes(vec v, vec (*f)(vec, vec)) {
-    real a[2 * LANES];
-    for (int64_t half = LANES / 2; half > 0; half /= 2) {
-        store(a, v);
-        v = f(v, load(a + half));                                   /* lanes beyond `half` are not looked at again */
-    }
+    for (int64_t distance = LANES / 2; distance > 0; distance /= 2) v = f(v, exchange(v, distance));
     return v[0];
 }
 

@@ -129,49 +129,58 @@ static void mean_of(const real *loss, real *mean, int64_t rows) {
 
 /* ---- the kernels: a loop over the rows --------------------------------------------------------------------------------- */
 
-#define THREADS (int)mw_threads_for(plan->rows * plan->columns, SOFTMAX_GRAIN)
-#define FOR_ROWS _Pragma("omp parallel for num_threads(threads) if (threads > 1) schedule(static)") for (int64_t i = 0; i < plan->rows; i++)
-#define ROW(x) row_of(x, i, plan)
-#define OUT(z) (z + i * plan->columns)
+typedef struct {
+    const mw_rows *plan;
+    const real *dz, *x, *target;
+    const int64_t *label;
+    real *out;
+} rows_job;
+
+#define FOR_ROWS(name, expression) static void name##_rows(const void *job, int64_t begin, int64_t end) { const rows_job *j = job; for (int64_t i = begin; i < end; i++) expression; }
+#define RUN_ROWS(name, ...) rows_job job = {plan, __VA_ARGS__}; mw_parallel(mw_threads_for(plan->rows * plan->columns, SOFTMAX_GRAIN), plan->rows, name##_rows, &job)
+#define ROW(member) row_of(j->member, i, j->plan)
+#define OUT (j->out + i * j->plan->columns)
+#define DZ (j->dz[i * j->plan->dz_stride] * (real)j->plan->scale)
+
+FOR_ROWS(softmax, softmax_row(ROW(x), OUT, 1))
+FOR_ROWS(log_softmax, log_softmax_row(ROW(x), OUT))
+FOR_ROWS(softmax_grad, softmax_grad_row(ROW(dz), ROW(x), OUT))
+FOR_ROWS(log_softmax_grad, log_softmax_grad_row(ROW(dz), ROW(x), OUT))
+FOR_ROWS(sparse_cross_entropy, j->out[i] = sparse_cross_entropy_row(ROW(x), j->label[i]))
+FOR_ROWS(sparse_cross_entropy_grad, sparse_cross_entropy_grad_row(DZ, ROW(x), j->label[i], OUT))
+FOR_ROWS(cross_entropy, j->out[i] = cross_entropy_row(ROW(x), ROW(target)))
+FOR_ROWS(cross_entropy_grad, cross_entropy_grad_row(DZ, ROW(x), ROW(target), OUT))
 
 void mw_softmax_real(const real *x, real *z, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS softmax_row(ROW(x), OUT(z), 1);
+    RUN_ROWS(softmax, .x = x, .out = z);
 }
 
 void mw_log_softmax_real(const real *x, real *z, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS log_softmax_row(ROW(x), OUT(z));
+    RUN_ROWS(log_softmax, .x = x, .out = z);
 }
 
 void mw_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS softmax_grad_row(ROW(dz), ROW(z), OUT(dx));
+    RUN_ROWS(softmax_grad, .dz = dz, .x = z, .out = dx);
 }
 
 void mw_log_softmax_grad_real(const real *dz, const real *z, real *dx, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS log_softmax_grad_row(ROW(dz), ROW(z), OUT(dx));
+    RUN_ROWS(log_softmax_grad, .dz = dz, .x = z, .out = dx);
 }
 
 void mw_sparse_cross_entropy_real(const real *x, const int64_t *label, real *loss, real *mean, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS loss[i] = sparse_cross_entropy_row(ROW(x), label[i]);
+    RUN_ROWS(sparse_cross_entropy, .x = x, .label = label, .out = loss);
     mean_of(loss, mean, plan->rows);
 }
 
 void mw_sparse_cross_entropy_grad_real(const real *dz, const real *x, const int64_t *label, real *dx, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS sparse_cross_entropy_grad_row(dz[i * plan->dz_stride] * (real)plan->scale, ROW(x), label[i], OUT(dx));
+    RUN_ROWS(sparse_cross_entropy_grad, .dz = dz, .x = x, .label = label, .out = dx);
 }
 
 void mw_cross_entropy_real(const real *x, const real *target, real *loss, real *mean, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS loss[i] = cross_entropy_row(ROW(x), ROW(target));
+    RUN_ROWS(cross_entropy, .x = x, .target = target, .out = loss);
     mean_of(loss, mean, plan->rows);
 }
 
 void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *target, real *dx, const mw_rows *plan) {
-    int threads = THREADS;
-    FOR_ROWS cross_entropy_grad_row(dz[i * plan->dz_stride] * (real)plan->scale, ROW(x), ROW(target), OUT(dx));
+    RUN_ROWS(cross_entropy_grad, .dz = dz, .x = x, .target = target, .out = dx);
 }

@@ -6,7 +6,7 @@
 #include "runtime.h"
 #include "vmath.h"
 
-enum { UPDATE_BLOCK = 16384 };
+enum { UPDATE_GRAIN = 16384 };
 
 /* The hyper-parameters as vectors, made once per call. */
 typedef struct {
@@ -98,39 +98,58 @@ INLINE void update_range(const mw_parameter *p, int64_t begin, int64_t end, cons
     }
 }
 
-/* All parameters count as one long row of weights, of which each thread takes an equal part. */
-INLINE void update(const mw_parameter *p, int64_t count, mw_hyper *hyper, rule_function *rule, int slots) {
-    rates r = rates_of(hyper);
-    int64_t total = 0;
-    for (int64_t i = 0; i < count; i++) total += p[i].n;
-    int64_t threads = mw_threads_for(total, UPDATE_BLOCK);
-#pragma omp parallel for num_threads((int)threads) if (threads > 1) schedule(static)
-    for (int64_t t = 0; t < threads; t++) {
-        int64_t begin = total * t / threads, end = total * (t + 1) / threads;
-        for (int64_t i = 0, first = 0; i < count; first += p[i].n, i++) {
-            int64_t from = begin > first ? begin - first : 0, to = end - first < p[i].n ? end - first : p[i].n;
-            if (from < to) update_range(&p[i], from, to, &r, rule, slots);
-        }
+typedef struct {
+    const mw_parameter *parameters;
+    int64_t count;
+    const rates *r;
+} update_job;
+
+/* Weights [begin, end), with those of all parameters counted through as one long row. */
+INLINE void update_part(const void *job, int64_t begin, int64_t end, rule_function *rule, int slots) {
+    const update_job *j = job;
+    for (int64_t i = 0, first = 0; i < j->count; first += j->parameters[i].n, i++) {
+        const mw_parameter *p = &j->parameters[i];
+        int64_t from = begin > first ? begin - first : 0, to = end - first < p->n ? end - first : p->n;
+        if (from < to) update_range(p, from, to, j->r, rule, slots);
     }
+}
+
+static void update(const mw_parameter *parameters, int64_t count, mw_hyper *hyper, mw_range_function *part) {
+    rates r = rates_of(hyper);
+    update_job job = {parameters, count, &r};
+    int64_t total = 0;
+    for (int64_t i = 0; i < count; i++) total += parameters[i].n;
+    mw_parallel(mw_threads_for(total, UPDATE_GRAIN), total, part, &job);
     hyper->step += 1;
 }
 
+#define RULE(name, slots) static void name##_part(const void *job, int64_t begin, int64_t end) { update_part(job, begin, end, name, slots); }
+
+RULE(plain_sgd, 0)
+RULE(momentum_sgd, 1)
+RULE(nesterov_sgd, 1)
+RULE(adam, 2)
+RULE(rmsprop, 1)
+RULE(momentum_rmsprop, 2)
+RULE(centered_rmsprop, 3)
+RULE(adagrad, 1)
+
 void mw_sgd_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    if (hyper->momentum == 0) update(parameters, count, hyper, plain_sgd, 0);
-    else if (hyper->nesterov == 0) update(parameters, count, hyper, momentum_sgd, 1);
-    else update(parameters, count, hyper, nesterov_sgd, 1);
+    if (hyper->momentum == 0) update(parameters, count, hyper, plain_sgd_part);
+    else if (hyper->nesterov == 0) update(parameters, count, hyper, momentum_sgd_part);
+    else update(parameters, count, hyper, nesterov_sgd_part);
 }
 
 void mw_adam_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    update(parameters, count, hyper, adam, 2);
+    update(parameters, count, hyper, adam_part);
 }
 
 void mw_rmsprop_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    if (hyper->centered != 0) update(parameters, count, hyper, centered_rmsprop, 3);
-    else if (hyper->momentum != 0) update(parameters, count, hyper, momentum_rmsprop, 2);
-    else update(parameters, count, hyper, rmsprop, 1);
+    if (hyper->centered != 0) update(parameters, count, hyper, centered_rmsprop_part);
+    else if (hyper->momentum != 0) update(parameters, count, hyper, momentum_rmsprop_part);
+    else update(parameters, count, hyper, rmsprop_part);
 }
 
 void mw_adagrad_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    update(parameters, count, hyper, adagrad, 1);
+    update(parameters, count, hyper, adagrad_part);
 }

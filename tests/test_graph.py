@@ -121,7 +121,9 @@ def test_a_leaf_goes_backward_to_itself() -> None:
     assert x.grad.item() == 1.0
 
 
-@pytest.mark.parametrize("step", [lambda t: t + 1, lambda t: t * 1.0, lambda t: t.relu(), lambda t: t.reshape(1).reshape(())])
+@pytest.mark.parametrize(
+    "step", [lambda t: t + 1, lambda t: t * 1.0, lambda t: t.relu(), lambda t: t.reshape(1).reshape(())]
+)
 def test_long_chains(step: Callable[[mw.Tensor], mw.Tensor]) -> None:
     x = y = leaf(1.0)
     for _ in range(100_000):
@@ -133,7 +135,7 @@ def test_long_chains(step: Callable[[mw.Tensor], mw.Tensor]) -> None:
 
 
 def test_a_long_chain_can_be_differentiated_twice() -> None:
-    x = y = leaf(1.0)
+    x = y = leaf(1.0, "float64")
     for _ in range(5_000):
         y = y * x
     first = mw.grad(y, x, create_graph=True)
@@ -224,7 +226,9 @@ def test_a_gradient_passes_through_frozen_weights(calls: Counter[str]) -> None:
     ],
     ids=["x * c", "c * x", "x / c", "x ** c", "x - c", "where", "maximum", "squared_error"],
 )
-def test_nothing_is_computed_for_a_constant(fn: Callable[..., mw.Tensor], kernel: str, most: int, calls: Counter[str]) -> None:
+def test_nothing_is_computed_for_a_constant(
+    fn: Callable[..., mw.Tensor], kernel: str, most: int, calls: Counter[str]
+) -> None:
     z = fn(leaf([1.0, 2.0]), mw.tensor([3.0, 4.0]))
     calls.clear()
     z.backward(np.ones(2))
@@ -236,7 +240,9 @@ def test_nothing_is_recorded_without_a_leaf() -> None:
     assert z.op is None and not z.requires_grad
 
 
-@pytest.mark.parametrize(("x_shape", "y_shape"), [((3, 4), (4,)), ((2, 1, 5), (3, 1)), ((), (2, 3)), ((1,), (4, 1)), ((0, 3), (1, 3))])
+@pytest.mark.parametrize(
+    ("x_shape", "y_shape"), [((3, 4), (4,)), ((2, 1, 5), (3, 1)), ((), (2, 3)), ((1,), (4, 1)), ((0, 3), (1, 3))]
+)
 def test_gradients_of_broadcast_operands(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     x, y = leaf(rng.normal(size=x_shape), "float64"), leaf(rng.normal(size=y_shape), "float64")
@@ -288,7 +294,9 @@ def shares(a: mw.Tensor, b: mw.Tensor) -> bool:
     return np.shares_memory(a.numpy(), b.numpy())
 
 
-@pytest.mark.parametrize("fn", [lambda x, y: x + y, lambda x, y: mw.where(np.array([True, True]), x + y, x), lambda x, y: x * 1 + y])
+@pytest.mark.parametrize(
+    "fn", [lambda x, y: x + y, lambda x, y: mw.where(np.array([True, True]), x + y, x), lambda x, y: x * 1 + y]
+)
 def test_two_leaves_never_share_a_gradient(fn: Callable[..., mw.Tensor]) -> None:
     x, y, seed = leaf([1.0, 2.0]), leaf([3.0, 4.0]), mw.tensor([5.0, 6.0])
     fn(x, y).backward(seed)
@@ -296,7 +304,9 @@ def test_two_leaves_never_share_a_gradient(fn: Callable[..., mw.Tensor]) -> None
     assert x.grad.numpy().flags.writeable and y.grad.numpy().flags.writeable
 
 
-@pytest.mark.parametrize("fn", [lambda x: x, lambda x: x + 0, lambda x: x.reshape(2, 1), lambda x: x[:], lambda x: x.copy()])
+@pytest.mark.parametrize(
+    "fn", [lambda x: x, lambda x: x + 0, lambda x: x.reshape(2, 1), lambda x: x[:], lambda x: x.copy()]
+)
 @pytest.mark.parametrize("kind", ["tensor", "array"])
 def test_a_gradient_never_shares_memory_with_the_seed(fn: Callable[[mw.Tensor], mw.Tensor], kind: str) -> None:
     x = leaf([1.0, 2.0])
@@ -528,7 +538,8 @@ def scale_view(t: mw.Tensor) -> None:
 
 
 OVERWRITINGS = [
-    fill, add_one, fill_part, fill_chosen, scale_view, lambda t: fill(t.detach()), lambda t: fill(t.T), lambda t: fill(t[1:]),
+    fill, add_one, fill_part, fill_chosen, scale_view, lambda t: fill(t.detach()), lambda t: fill(t.T),
+    lambda t: fill(t[1:]),
     lambda t: fill(t.reshape(4)), lambda t: fill(t.detach().reshape(4)[::2]), lambda t: t.assign(np.zeros((2, 2))),
 ]  # fmt: skip
 
@@ -587,7 +598,9 @@ def test_every_way_of_overwriting_is_noticed(overwrite: Callable[[mw.Tensor], An
     y = x * w
     with mw.no_grad():
         overwrite(x)
-    with pytest.raises(RuntimeError, match=r"Expected the input that Multiply saved .+ Received: .+ Go backward before"):
+    with pytest.raises(
+        RuntimeError, match=r"Expected the input that Multiply saved .+ Received: .+ Go backward before"
+    ):
         y.sum().backward()
     with pytest.raises(RuntimeError, match="Multiply"):
         mw.grad(y.sum(), w)
@@ -638,7 +651,9 @@ def test_an_overwritten_input_does_not_matter_where_the_result_is_saved(name: st
     assert x.grad.tolist() == expected
 
 
-@pytest.mark.parametrize("fn", [lambda data, w: data * w, lambda data, w: w * data, lambda data, w: data @ w], ids=["*", "r*", "@"])
+@pytest.mark.parametrize(
+    "fn", [lambda data, w: data * w, lambda data, w: w * data, lambda data, w: data @ w], ids=["*", "r*", "@"]
+)
 def test_weights_may_be_overwritten_when_only_the_data_is_needed(fn: Callable[..., mw.Tensor]) -> None:
     """d (data @ w) / dw needs the data, not w: so a step may be taken before another backward."""
     data, w = mw.tensor([[1.0, 2.0], [3.0, 4.0]]), leaf([[5.0, 6.0], [7.0, 8.0]])
@@ -716,11 +731,14 @@ def test_overwriting_a_reshape_that_had_to_copy_is_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    "overwrite", [fill, add_one, fill_part, lambda t: fill(t[:1]), lambda t: t.detach().__setitem__(0, leaf([1.0, 2.0]))]
+    "overwrite",
+    [fill, add_one, fill_part, lambda t: fill(t[:1]), lambda t: t.detach().__setitem__(0, leaf([1.0, 2.0]))],
 )
 def test_overwriting_what_requires_a_gradient_needs_no_grad(overwrite: Callable[[mw.Tensor], Any]) -> None:
     x, _ = pair()
-    with pytest.raises(RuntimeError, match=r"Expected to overwrite values outside the graph\. Received: .+ Do it under"):
+    with pytest.raises(
+        RuntimeError, match=r"Expected to overwrite values outside the graph\. Received: .+ Do it under"
+    ):
         overwrite(x)
     assert x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
@@ -740,7 +758,8 @@ def test_grad_to_the_third_order_and_on() -> None:
 @pytest.mark.parametrize(
     "fn",
     [
-        lambda x: x.tanh(), lambda x: x.sigmoid(), lambda x: x.exp() * x, lambda x: x.log(), lambda x: x.sqrt(), lambda x: 1 / x,
+        lambda x: x.tanh(), lambda x: x.sigmoid(), lambda x: x.exp() * x, lambda x: x.log(), lambda x: x.sqrt(),
+        lambda x: 1 / x,
         lambda x: x**2.5, lambda x: (x * x).exp() / (1 + x), lambda x: x.erf(),
     ],
 )  # fmt: skip
@@ -775,6 +794,8 @@ def test_powers_of_zero_stay_finite_at_every_order(power: float) -> None:
     for e in expected:
         g = mw.grad(g, x, create_graph=True)
         assert g.item() == e
+        if not g.requires_grad:  # it is a constant by now
+            break
 
 
 def test_grad_touches_no_grad_and_records_only_if_asked() -> None:
@@ -868,7 +889,9 @@ def test_backward_without_a_graph() -> None:
     with mw.no_grad():
         inside = x * 2
     for wrong in (mw.tensor(1.0), inside, x.detach(), x > 0, x.argmax()):
-        with pytest.raises(RuntimeError, match=r"^Expected a result that requires a gradient\. Received: .+\. Make a leaf"):
+        with pytest.raises(
+            RuntimeError, match=r"^Expected a result that requires a gradient\. Received: .+\. Make a leaf"
+        ):
             wrong.backward()
 
 
@@ -948,7 +971,9 @@ def fits(x: Any, y: Any) -> bool:
 
 
 @given(
-    program=st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12),
+    program=st.lists(
+        st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12
+    ),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_random_graphs_like_torch(program: list[tuple[str, int, int]], seed: int) -> None:

@@ -132,7 +132,13 @@ def test_whole_powers_of_zero(power: int) -> None:
 
 @pytest.mark.parametrize("number", [2, 2.0, True, np.float64(2), np.float32(2), np.int64(2), np.array(2.0)])
 def test_numbers_of_any_make(number: object) -> None:
-    for result in (Value(3.0) + number, number + Value(3.0), Value(3.0) * number, number * Value(3.0), number / Value(1.0)):
+    for result in (
+        Value(3.0) + number,
+        number + Value(3.0),
+        Value(3.0) * number,
+        number * Value(3.0),
+        number / Value(1.0),
+    ):
         assert type(result) is Value and type(result.data) is float
     x = Value(number)
     (x * number).backward()
@@ -233,7 +239,9 @@ def test_a_leaf_goes_backward_to_itself() -> None:
     assert x.grad == 1.0
 
 
-@pytest.mark.parametrize("step", [lambda v: v + 1, lambda v: v * 1.0, lambda v: v.relu(), lambda v: v / 1.0, lambda v: v**1])
+@pytest.mark.parametrize(
+    "step", [lambda v: v + 1, lambda v: v * 1.0, lambda v: v.relu(), lambda v: v / 1.0, lambda v: v**1]
+)
 def test_long_chains(step: Callable[[Value], Value]) -> None:
     x = y = Value(1.0)
     for _ in range(100_000):
@@ -260,7 +268,9 @@ def test_memory_is_freed_without_the_garbage_collector() -> None:
         gc.enable()
 
 
-@given(st.lists(st.tuples(st.sampled_from("+-*/tsrw"), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=15))
+@given(
+    st.lists(st.tuples(st.sampled_from("+-*/tsrw"), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=15)
+)
 def test_random_graphs_like_tensors(program: list[tuple[str, int, int]]) -> None:
     """The scalar engine and the tensor engine are two roads to one gradient."""
 

@@ -32,7 +32,9 @@ def apply(name: str, case: Case, *tensors: mw.Tensor) -> mw.Tensor:
     return OPS[name](**case.parameters)(*tensors)
 
 
-def forward_and_gradients(name: str, case: Case, inputs: list[np.ndarray], dz: np.ndarray | None = None) -> list[np.ndarray]:
+def forward_and_gradients(
+    name: str, case: Case, inputs: list[np.ndarray], dz: np.ndarray | None = None
+) -> list[np.ndarray]:
     """The result, then the gradient of each input, given `dz` or numbers that are all different."""
     leaves = [mw.tensor(x, requires_grad=True) for x in inputs]
     for leaf, x in zip(leaves, inputs, strict=True):
@@ -133,7 +135,9 @@ def test_gradients_of_gradients(name: str, case: Case) -> None:
     def squared_gradients(*xs: mw.Tensor) -> mw.Tensor:
         z = apply(name, case, *xs)
         weights = np.linspace(1, 2, z.size).reshape(z.shape)
-        gradients = mw.grad((z.square() * weights).sum(), xs, create_graph=True)  # squared: else a linear z has constant ones
+        gradients = mw.grad(
+            (z.square() * weights).sum(), xs, create_graph=True
+        )  # squared: else a linear z has constant ones
         total = sum((x * x).sum() for x in xs)  # so that the result depends on each x even where no gradient does
         return total + sum((g * g).sum() for g in gradients)
 
@@ -175,7 +179,9 @@ def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
 def test_any_layout_in_memory(name: str, case: Case, layout: str, dtype: str) -> None:
     views = [laid_out(x, layout) for x in arrays(case, dtype)]
     z, *expected = forward_and_gradients(name, case, [v.copy() for v in views])
-    received = forward_and_gradients(name, case, views, laid_out(np.linspace(1, 2, z.size).reshape(z.shape).astype(z.dtype), layout))
+    received = forward_and_gradients(
+        name, case, views, laid_out(np.linspace(1, 2, z.size).reshape(z.shape).astype(z.dtype), layout)
+    )
     np.testing.assert_allclose(received[0], z, **TOLERANCE[dtype])
     if layout != "repeated":  # there dz is another one
         for r, e in zip(received[1:], expected, strict=True):
@@ -213,7 +219,12 @@ def index_grad(dz: torch.Tensor, key: object, shape: tuple[int, ...]) -> torch.T
     return flat.index_put((places(shape, key).reshape(-1),), dz.reshape(-1), accumulate=True).reshape(shape)
 
 
-ACTIVATIONS = {"linear": lambda x: x, "relu": lambda x: x.relu(), "sigmoid": lambda x: x.sigmoid(), "tanh": lambda x: x.tanh()}
+ACTIVATIONS = {
+    "linear": lambda x: x,
+    "relu": lambda x: x.relu(),
+    "sigmoid": lambda x: x.sigmoid(),
+    "tanh": lambda x: x.tanh(),
+}
 
 TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Absolute": lambda x: x.abs(),

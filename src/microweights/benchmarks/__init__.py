@@ -1,7 +1,7 @@
-"""Floor 6: races of the kernels and of whole training steps against NumPy and PyTorch; `microweights bench` prints them.
+"""Floor 6: races of the kernels and whole training steps against NumPy and PyTorch: `microweights bench`.
 
-`race.py` says what a case is; `products.py`, `arrays.py` and `training.py` define the cases, each once; `measure.py` takes
-the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
+`race.py` says what a case is; `products.py`, `arrays.py` and `training.py` define the cases, each once; `measure.py`
+takes the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
 """
 
 from __future__ import annotations

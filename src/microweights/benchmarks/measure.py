@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from itertools import repeat
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -54,21 +55,26 @@ def take_turns(timers: dict[str, Timer], budget: float, least: int = 5) -> dict[
     return times
 
 
+def blas() -> dict[str, Any]:
+    """The BLAS that NumPy was built with: its name, its version."""
+    built: Any = np.show_config(mode="dicts")
+    return dict(built["Build Dependencies"]["blas"])
+
+
 class BestOpenBLAS:
-    """NumPy in a second process whose OpenBLAS was told to use its AVX-512 kernels, which it does not pick on every CPU.
+    """NumPy in a second process whose OpenBLAS is told to use its AVX-512 kernels; on some CPUs it picks others.
 
     It takes its turns on request, through a pipe, and sleeps in between.
     """
 
     def __init__(self) -> None:
         environment = os.environ | {"OPENBLAS_CORETYPE": "Cooperlake"}
-        command = [sys.executable, "-m", __name__]
-        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command, pipe = [sys.executable, "-m", __name__], subprocess.PIPE
+        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
 
     @staticmethod
     def exists() -> bool:
-        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]  # type: ignore[call-overload,index]
-        return "openblas" in blas and "avx512" in machine.available_isas()
+        return "openblas" in blas()["name"] and "avx512" in machine.available_isas()
 
     def _ask(self, **request: object) -> float:
         assert self._process.stdin is not None and self._process.stdout is not None

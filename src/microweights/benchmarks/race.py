@@ -27,8 +27,8 @@ class Race:
     exact : function
         The result in float64: an array, a number, or a tuple of them.
     calls : dict
-        By contender what is timed: a function without arguments that returns the result. A second word in the name tells
-        variants apart, as in "numpy blocked"; the fastest of them counts.
+        By contender what is timed: a function without arguments that returns the result. A second word in the name
+        tells variants apart, as in "numpy blocked"; the fastest of them counts.
     repeat : int
         Results are compared after so many calls, for calls that change what they work on.
     every : int
@@ -77,9 +77,9 @@ class Case:
     blas: bool = False  # NumPy's part is done by its BLAS, which then also runs at its best, as "openblas"
 
 
-def random(*shape: int, low: float = -2.0, high: float = 2.0) -> Array:
+def random(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> Array:
     """The same float32 numbers each time."""
-    return np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
+    return np.random.default_rng(seed).uniform(low, high, shape).astype(np.float32)
 
 
 def twin(kernel: str, *inputs: Array) -> Array:
@@ -115,7 +115,8 @@ def blocks(arrays: Sequence[Array], size: int | None = None) -> list[list[Array]
 def by_numpy(step: Callable[..., None], fresh: Callable[[], Sequence[Array]], counted: bool = False) -> dict[str, Call]:
     """The contenders of a calculation in several passes: over the whole arrays, and block by block within the cache.
 
-    `step(*arrays, scratch)` overwrites the first of the `fresh()` arrays; if `counted` it gets the number of the call first.
+    `step(*arrays, scratch)` overwrites the first of the `fresh()` arrays; if `counted`, it first gets the number of the
+    call.
     """
 
     def variant(size: int | None) -> Call:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..kernels import machine
+from .measure import blas
 from .race import CONTENDERS, OURS, Case, import_torch
 
 
@@ -60,17 +61,20 @@ class Result:
         return f"{self.ratio:.2f}x" + ("" if self.ratio >= 1 else "  SLOWER")
 
     def row(self) -> str:
-        cells = []
-        for contender in CONTENDERS:
-            name = self.best.get(contender)
-            text = "" if name is None else f"{_microseconds(self.seconds(name))} {self.errors[name]:8.0e}{'!' * self.is_wrong(name)}"
-            cells.append(f"{text:18s}")
+        cells = [self._cell(self.best.get(contender, "")) for contender in CONTENDERS]
         rate = self.case.work / self.seconds(OURS) / 1e9
-        return f"{self.case.name:38s} {rate:6.1f} {self.case.unit:7s} {' '.join(cells)} {self.verdict}".rstrip()
+        return " ".join([f"{self.case.name:34s} {rate:6.1f} {self.case.unit:7s}", *cells, self.verdict])
+
+    def _cell(self, name: str) -> str:
+        if not name:
+            return " " * 19
+        return f"{_microseconds(self.seconds(name)):>12s} {self.errors[name]:5.0e}{'!' if self.is_wrong(name) else ' '}"
 
     def as_data(self) -> dict[str, Any]:
         contenders = {}
-        for contender, name in self.best.items():
+        for contender in CONTENDERS:
+            if (name := self.best.get(contender)) is None:
+                continue
             low, _, high = quantiles(self.times[name], n=4)
             contenders[contender] = {
                 "variant": name,
@@ -85,12 +89,14 @@ class Result:
 
 
 def _microseconds(seconds: float) -> str:
-    """Three digits or more, in nine places."""
+    """Three digits or more."""
     digits = max(0, 2 - math.floor(math.log10(max(seconds * 1e6, 1e-3))))
-    return f"{seconds * 1e6:9,.{digits}f}"
+    return f"{seconds * 1e6:,.{digits}f}"
 
 
-COLUMNS = f"{'case':38s} {'rate':14s} " + " ".join(f"{name + ' µs  error':18s}" for name in CONTENDERS) + " ours against the best"
+COLUMNS = " ".join(
+    [f"{'times in µs':34s} {'our rate':14s}", *(f"{name:>12s} error " for name in CONTENDERS), "against the best"]
+)
 
 
 def summary(results: list[Result]) -> str:
@@ -104,12 +110,11 @@ def summary(results: list[Result]) -> str:
 def setting() -> dict[str, str]:
     """Where the times come from."""
     torch = import_torch()
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload,index]
     return {
         "microweights": __version__,
         "instruction set": machine.isa(),
         "threads": str(machine.num_threads()),
-        "numpy": f"{np.__version__} ({blas['name']} {blas.get('version', '')})",
+        "numpy": f"{np.__version__} ({blas()['name']} {blas().get('version', '')})",
         "torch": "not installed" if torch is None else torch.__version__,
         "python": platform.python_version(),
         "cpu": cpu_model(),

@@ -1,0 +1,166 @@
+"""Metrics over uneven batches, against Keras's, scikit-learn's and numbers computed by hand."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+import microweights as mw
+from microweights import metrics
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 4, 13)
+SCORES = RNG.uniform(size=(13, 4))
+BINARY = RNG.integers(0, 2, 13)
+REAL = RNG.normal(size=(13, 3))
+WEIGHTS = RNG.uniform(size=13)
+BATCHES = [slice(0, 5), slice(5, 6), slice(6, 13)]
+
+# Keras's name, ours, arguments, targets, predictions
+CASES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = {
+    "mse": ("MeanSquaredError", {}, REAL, REAL[::-1]),
+    "mae": ("MeanAbsoluteError", {}, REAL, REAL[::-1]),
+    "binary": ("BinaryAccuracy", {}, BINARY[:, None], SCORES[:, :1]),
+    "binary 0.3": ("BinaryAccuracy", {"threshold": 0.3}, BINARY[:, None], SCORES[:, :1]),
+    "binary, several outputs": ("BinaryAccuracy", {}, BINARY[:, None] ^ [0, 1], SCORES[:, :2]),
+    "categorical": ("CategoricalAccuracy", {}, np.eye(4)[LABELS], SCORES),
+    "sparse": ("SparseCategoricalAccuracy", {}, LABELS, SCORES),
+    "sparse, a column": ("SparseCategoricalAccuracy", {}, LABELS[:, None], SCORES),
+    "r2": ("R2Score", {}, REAL, REAL[::-1] * 0.3 + REAL),
+}
+
+
+def streamed(metric: Any, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> float:
+    metric.reset_state()
+    for rows in BATCHES:
+        metric.update_state(y_true[rows], y_pred[rows], None if weights is None else weights[rows])
+    return float(metric.result())
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    pytest.importorskip("torch")
+    return pytest.importorskip("keras")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_streams_as_keras_does(keras: Any, setting: str, case: str, weighted: bool) -> None:
+    name, arguments, y_true, y_pred = CASES[case]
+    y_pred = y_pred.astype("float32")
+    weights = WEIGHTS if weighted else None
+    expected = streamed(getattr(keras.metrics, name)(**arguments), y_true, y_pred, None if weights is None else weights)
+    ours = getattr(metrics, name)(**arguments)
+    assert streamed(ours, y_true, y_pred, weights) == pytest.approx(expected, rel=2e-5, abs=1e-6)
+    assert streamed(ours, y_true, y_pred, weights) == pytest.approx(expected, rel=2e-5, abs=1e-6), "after reset_state"
+
+
+@pytest.mark.parametrize(
+    ("metric", "y_true", "y_pred", "expected"),
+    [
+        ("mse", [[1.0, 2.0], [0.0, 0.0]], [[2.0, 4.0], [0.0, 0.0]], 1.25),
+        ("mae", [1.0, 2.0, 3.0], [1.5, 2.0, 2.0], 0.5),
+        ("binary_accuracy", [1, 0, 1, 1], [0.6, 0.6, 0.4, 0.5], 0.25),
+        ("categorical_accuracy", [[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]], 0.5),
+        ("sparse_categorical_accuracy", [1, 0, 0], [[0.2, 0.8], [0.4, 0.6], [0.9, 0.1]], 2 / 3),
+        ("r2", [1.0, 2.0, 3.0], [1.0, 2.0, 4.0], 0.5),
+        ("r2", [[1.0, 0.0], [3.0, 4.0]], [[1.0, 4.0], [3.0, 0.0]], (1 - 3) / 2),
+        ("r2", [2.0, 2.0], [2.0, 2.0], 1.0),
+        ("r2", [2.0, 2.0], [2.0, 3.0], 0.0),
+        ("accuracy", [1, 0, 1], [0.9, 0.2, 0.1], 2 / 3),
+        ("accuracy", [1, 0, 1], [[0.9], [0.2], [0.1]], 2 / 3),
+        ("accuracy", [[1], [0], [1]], [[0.9], [0.2], [0.1]], 2 / 3),
+        ("accuracy", [1, 0], [[0.2, 0.8], [0.4, 0.6]], 0.5),
+        ("accuracy", [[1], [0]], [[0.2, 0.8], [0.4, 0.6]], 0.5),
+        ("accuracy", [[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]], 0.5),
+    ],
+)
+def test_by_hand(metric: str, y_true: Any, y_pred: Any, expected: float) -> None:
+    assert metrics.get(metric)(np.array(y_true), np.array(y_pred)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_r2_is_scikit_learn_s(weighted: bool, outputs: int) -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    y, p = REAL[:, :outputs], (0.8 * REAL + 0.1)[:, :outputs]
+    weights = WEIGHTS if weighted else None
+    expected = sklearn_metrics.r2_score(y, p, sample_weight=weights)
+    assert streamed(metrics.R2Score(), y, p, weights) == pytest.approx(expected, rel=1e-12)
+
+
+def test_r2_far_from_zero() -> None:
+    """A sum of squares less the square of the sum would leave nothing of the variance here."""
+    y = 1e9 + REAL
+    p = y + 0.5 * REAL[::-1]
+    expected = np.mean(1 - ((y - p) ** 2).sum(0) / ((y - y.mean(0)) ** 2).sum(0))
+    assert streamed(metrics.R2Score(), y, p, None) == pytest.approx(expected, rel=1e-6)
+
+
+def test_accuracy_is_scikit_learn_s() -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    expected = sklearn_metrics.accuracy_score(LABELS, SCORES.argmax(1), sample_weight=WEIGHTS)
+    assert streamed(metrics.Accuracy(), LABELS, SCORES, WEIGHTS) == pytest.approx(expected)
+
+
+def test_long_sums_keep_their_precision() -> None:
+    metric = metrics.MeanSquaredError()
+    y = np.full(100_000, 0.1, "float32")
+    for _ in range(30):
+        metric.update_state(y, np.zeros_like(y))
+    assert metric.result() == pytest.approx(float(np.float32(0.1)) ** 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "binary_accuracy", "r2", "categorical_accuracy"])
+@pytest.mark.parametrize(("true", "predicted"), [((4,), (4, 2)), ((4, 4), (4, 1)), ((1, 4), (4, 1)), ((3,), (4,)), ((4,), (4, 4))])
+def test_targets_are_never_broadcast(name: str, true: tuple[int, ...], predicted: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="Expected targets of the predictions' shape"):
+        metrics.get(name)(np.ones(true), np.ones(predicted))
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "binary_accuracy", "r2"])
+def test_a_row_of_targets_is_a_column_of_targets(name: str) -> None:
+    y, p = np.array([0.0, 1, 1, 0]), np.array([0.1, 0.9, 0.2, 0.3])
+    assert len({metrics.get(name)(t, q) for t in (y, y[:, None]) for q in (p, p[:, None])}) == 1
+
+
+@pytest.mark.parametrize("shape", [(13, 4), (12,), (13, 2), ()])
+def test_labels_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"labels of shape \(13,\)"):
+        metrics.SparseCategoricalAccuracy()(np.zeros(shape, int), SCORES)
+
+
+def test_weights_of_another_length_are_refused() -> None:
+    for name in ("mse", "r2"):
+        with pytest.raises(ValueError, match=r"shape|broadcast"):
+            metrics.get(name)(REAL, REAL, np.ones(5))
+
+
+def test_nothing_seen_is_0_and_weights_of_0_too() -> None:
+    assert metrics.MeanSquaredError().result() == 0
+    assert metrics.MeanSquaredError()(REAL, REAL[::-1], np.zeros(13)) == 0
+    assert np.isfinite(metrics.R2Score()(REAL, REAL[::-1], np.zeros(13)))
+
+
+def test_tensors_with_a_graph_are_only_read() -> None:
+    p = mw.tensor([1.0, 2.0], requires_grad=True)
+    assert metrics.MeanSquaredError()(mw.tensor([0.0, 0.0]), p * 1) == 2.5
+
+
+def test_names() -> None:
+    assert metrics.MeanSquaredError().name == "mean_squared_error"
+    assert metrics.R2Score().name == "r2_score"
+    assert metrics.BinaryAccuracy("hits").name == "hits"
+    assert [metrics.get(n).name for n in ("acc", "mse", "accuracy")] == ["acc", "mse", "accuracy"]
+    own = metrics.R2Score("mine")
+    assert metrics.get(own) is own and own.name == "mine"
+
+
+@pytest.mark.parametrize(("name", "error"), [("acuracy", ValueError), (3, TypeError), (None, TypeError)])
+def test_get_refuses(name: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="Expected a metric"):
+        metrics.get(name)
