@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -13,13 +14,12 @@ from hypothesis import settings as hypothesis_settings
 from microweights.kernels import machine
 
 # The same examples on every run. `pytest --hypothesis-profile=fuzz` looks further, at other ones each time.
-fixtures_are_fine = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-hypothesis_settings.register_profile(
-    "repeatable", derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=fixtures_are_fine
-)
-hypothesis_settings.register_profile(
-    "fuzz", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=fixtures_are_fine
-)
+COMMON: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+hypothesis_settings.register_profile("repeatable", derandomize=True, database=None, max_examples=40, **COMMON)
+hypothesis_settings.register_profile("fuzz", max_examples=2000, print_blob=True, **COMMON)
 hypothesis_settings.load_profile("repeatable")
 
 

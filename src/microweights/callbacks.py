@@ -13,6 +13,7 @@ from .errors import explain
 
 if TYPE_CHECKING:
     from .models import Model
+    from .tensor import Array
 
 Logs = dict[str, float]
 
@@ -91,7 +92,8 @@ class EarlyStopping(_Watch):
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.best, self.best_weights = self.baseline, None
+        self.best: float | None = self.baseline
+        self.best_weights: list[Array] | None = None
         self.waited, self.stopped_epoch, self.best_epoch = 0, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

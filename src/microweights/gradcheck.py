@@ -59,10 +59,12 @@ def gradcheck(
 
     for argument, (leaf, gradient) in enumerate(zip(leaves, received, strict=True)):
         if gradient.shape != leaf.shape:
-            raise AssertionError(f"{name}: argument {argument}: expected a gradient of shape {leaf.shape}, received {gradient.shape}")
+            raise AssertionError(
+                f"{name}: argument {argument}: expected a gradient of shape {leaf.shape}, received {gradient.shape}"
+            )
         for index in np.ndindex(leaf.shape):
             kept = leaf.data[index]
-            step = eps * max(1.0, abs(kept))
+            step = eps * max(1.0, abs(float(kept)))
             leaf.data[index] = kept + step
             above = weighted()
             leaf.data[index] = kept - step
@@ -70,5 +72,7 @@ def gradcheck(
             leaf.data[index] = kept
             expected, got = (above - below) / (2 * step), float(gradient.data[index])
             if not abs(expected - got) <= atol + rtol * abs(expected):
-                raise AssertionError(f"{name}: argument {argument}, index {index}: expected {expected:.10g}, received {got:.10g}")
+                raise AssertionError(
+                    f"{name}: argument {argument}, index {index}: expected {expected:.10g}, received {got:.10g}"
+                )
     return True

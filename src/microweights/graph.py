@@ -62,9 +62,7 @@ def backward(root: Tensor, gradient: Any = None) -> None:
         recording = before
 
 
-def grad(
-    outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None, create_graph: bool = False
-) -> Any:
+def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None, create_graph: bool = False) -> Any:
     """d outputs / d inputs, without touching any `.grad`.
 
     Parameters
@@ -91,7 +89,7 @@ def grad(
     >>> first.item(), mw.grad(first, x).item()
     (12.0, 12.0)
     """
-    wanted = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    wanted: list[Tensor] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]  # type: ignore[list-item]
     found: dict[int, Tensor] = {}
     ids = set(map(id, wanted))
     global recording
@@ -127,9 +125,10 @@ def walk(root: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Tensor]]:
     leaves = [] if root.op else [root]
     while heap:
         _, t = heapq.heappop(heap)
-        dz = pending.pop(id(t))
+        dz, op = pending.pop(id(t)), t.op
         yield t, dz
-        for x, dx in zip(t.op._inputs, t.op.gradients(t, dz)):
+        assert op is not None
+        for x, dx in zip(op._inputs, op.gradients(t, dz), strict=True):
             if dx is None or not x.requires_grad:
                 continue
             if dx.data.shape != x.data.shape:

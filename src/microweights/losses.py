@@ -45,7 +45,9 @@ class Loss:
         weights = real(sample_weight)
         if weights.shape != prediction.shape[:1]:
             received = f"shape {weights.shape}"
-            raise ValueError(explain(f"`sample_weight` of shape {prediction.shape[:1]}", received, "Give one weight for each sample."))
+            raise ValueError(
+                explain(f"`sample_weight` of shape {prediction.shape[:1]}", received, "Give one weight for each sample.")
+            )
         rows = losses if losses.ndim == 1 else losses.mean(tuple(range(1, losses.ndim)))
         return (rows * weights).mean()
 
@@ -227,13 +229,11 @@ def _checked_smoothing(value: float) -> float:
     return float(value)
 
 
-_TABLE: dict[str, type[Loss]] = {
-    snake_case(c.__name__): c
-    for c in (
-        MeanSquaredError, MeanAbsoluteError, Huber, Hinge, BinaryCrossentropy, CategoricalCrossentropy,
-        SparseCategoricalCrossentropy,
-    )
-} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}  # fmt: skip
+_CLASSES: tuple[type[Loss], ...] = (
+    MeanSquaredError, MeanAbsoluteError, Huber, Hinge, BinaryCrossentropy, CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)  # fmt: skip
+_TABLE = {snake_case(c.__name__): c for c in _CLASSES} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
 
 
 class FunctionLoss(Loss):
@@ -243,7 +243,7 @@ class FunctionLoss(Loss):
         self.fn = fn
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        losses = self.fn(y_true, y_pred)
+        losses: Tensor = self.fn(y_true, y_pred)
         return losses if losses.ndim else losses.reshape(1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -95,7 +94,9 @@ class Model(Trainer):
             raise ValueError(explain("a model with weights", "none", "Call the model or build(input_shape) first."))
         if set(arrays) != set(weights):
             received = f"missing {sorted(set(weights) - set(arrays))}, unknown {sorted(set(arrays) - set(weights))}"
-            raise ValueError(explain("a file with the weights of this model", received, "Load it into the model that saved it."))
+            raise ValueError(
+                explain("a file with the weights of this model", received, "Load it into the model that saved it.")
+            )
         self.set_weights([arrays[name] for name in weights])
 
     # ---- a look at it ------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 from . import graph
 from .errors import explain
 from .kernels import door
+from .kernels.machine import struct
 from .naming import lookup
 from .tensor import Array, Tensor
 
@@ -37,10 +38,8 @@ class Optimizer:
         for name in ("beta_1", "beta_2", "rho", "momentum"):
             if numbers.get(name, 0.0) > 1 or (name.startswith("beta") and numbers.get(name) == 1):
                 raise ValueError(explain(f"`{name}` from 0 to below 1", numbers[name], "0.9 is a usual choice."))
-        everything = dict.fromkeys(
-            ("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "step"), 0.0
-        )
-        self.hyper = door.struct("mw_hyper", **{**everything, **{n: float(x) for n, x in numbers.items()}})
+        everything = dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "step"), 0.0)
+        self.hyper = struct("mw_hyper", **{**everything, **{n: float(x) for n, x in numbers.items()}})
         self._state: dict[int, tuple[Tensor, list[Array]]] = {}  # by id of the variable, which is kept alive
         self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
 
@@ -70,7 +69,7 @@ class Optimizer:
         """
         key = tuple([id(v) for v in variables])
         table = self._tables.get(key)
-        if table is None or any([v.data is not w for v, w in zip(variables, table.weights, strict=True)]):
+        if table is None or any(v.data is not w for v, w in zip(variables, table.weights, strict=True)):
             table = self._tables[key] = self._make_table(variables)
         arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
         if arrays:

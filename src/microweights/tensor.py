@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .ops.base import Op
 
 Array = NDArray[Any]
-Axis: TypeAlias = Union[int, Sequence[int], None]
+Axis: TypeAlias = int | Sequence[int] | None
 Operand: TypeAlias = Union["Tensor", Array, float, int, bool, Sequence[Any]]
 
 FLOATS = (door.FLOAT32, door.FLOAT64)
@@ -87,7 +87,7 @@ class Tensor:
     def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError(explain("a tensor with an axis", "a scalar", "Use .item() for its value."))
-        return self.data.shape[0]
+        return int(self.data.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -480,7 +480,7 @@ def is_basic_index(key: Any) -> bool:
     """Whether an index consists of integers, slices, None and Ellipsis, so that NumPy answers with a view."""
     parts = key if isinstance(key, tuple) else (key,)
     return all(
-        p is None or p is Ellipsis or isinstance(p, (slice, int, np.integer)) and not isinstance(p, (bool, np.bool_))
+        p is None or p is Ellipsis or (isinstance(p, (slice, int, np.integer)) and not isinstance(p, (bool, np.bool_)))
         for p in parts
     )
 

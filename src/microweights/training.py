@@ -21,7 +21,7 @@ from .metrics import get as get_metric
 from .tensor import Array, Tensor
 
 if TYPE_CHECKING:
-    from .models import Model
+    pass
 
 
 class Trainer(Layer):
@@ -251,7 +251,9 @@ class Trainer(Layer):
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
                 remedy = "Pass a tuple of arrays."
-                raise ValueError(explain("`validation_data` as (x, y) or (x, y, weights)", type(validation_data).__name__, remedy))
+                raise ValueError(
+                    explain("`validation_data` as (x, y) or (x, y, weights)", type(validation_data).__name__, remedy)
+                )
             return samples, self._samples(*validation_data, *[None] * (3 - len(validation_data)))
         if split:
             return split_off_validation(samples, split)

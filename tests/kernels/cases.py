@@ -153,15 +153,16 @@ def gemm(kernel: str, m: Maker) -> Iterator[Case]:
 
         (a_batch, a_row, a_col), (b_batch, b_row, b_col), (c_batch, c_row, _) = step(a), step(b), step(c)
         plan = struct(
-            "mw_gemm_plan", m=a.shape[1], n=b.shape[2], k=a.shape[2], a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col,
-            c_row=c_row, batch=c.shape[0], a_batch=a_batch, b_batch=b_batch, c_batch=c_batch,
+            "mw_gemm_plan", m=a.shape[1], n=b.shape[2], k=a.shape[2],
+            a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=c_row,
+            batch=c.shape[0], a_batch=a_batch, b_batch=b_batch, c_batch=c_batch,
             accumulate=accumulate, activation=activation,
         )  # fmt: skip
         return Case(kernel, [a, b, bias, c], (plan,))
 
     sizes = [
-        (1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 9, 300), (1, 300, 9), (5, 1, 7), (6, 16, 16), (7, 17, 3), (13, 31, 33),
-        (14, 32, 64), (15, 33, 65), (29, 47, 257), (33, 10, 513), (64, 130, 40), (130, 129, 31),
+        (1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 9, 300), (1, 300, 9), (5, 1, 7), (6, 16, 16), (7, 17, 3),
+        (13, 31, 33), (14, 32, 64), (15, 33, 65), (29, 47, 257), (33, 10, 513), (64, 130, 40), (130, 129, 31),
     ]  # fmt: skip
     for i, (rows, n, k) in enumerate(sizes):
         for layout in range(4):  # each of A and B as it is, or transposed
@@ -172,20 +173,21 @@ def gemm(kernel: str, m: Maker) -> Iterator[Case]:
         yield case(m.real(1, rows, k), m.real(1, k, n), None, m.real(1, rows, n), accumulate=1)
     yield case(m.real(3, 5, 7), m.real(3, 7, 19), m.real(19), m.garbage(3, 5, 19), activation=1)
     yield case(m.real(3, 5, 7), np.broadcast_to(m.real(7, 19), (3, 7, 19)), None, m.garbage(3, 5, 19))
-    yield case(m.real(2, 10, 14)[:, ::2, ::-2], m.real(2, 7, 40)[::-1, ::-1, ::2], None, m.garbage(2, 5, 26)[:, :, 3:23])
+    a, b = m.real(2, 10, 14)[:, ::2, ::-2], m.real(2, 7, 40)[::-1, ::-1, ::2]
+    yield case(a, b, None, m.garbage(2, 5, 26)[:, :, 3:23])
     yield case(m.real(1, 20, 1024)[:, :, :300], m.real(1, 300, 140), None, m.garbage(1, 20, 140))  # rows a page apart
-    big = (131, 530, 290)  # more of B than fits the cache
-    yield case(m.real(1, 131, 290), m.real(1, 290, 530), m.real(530), m.garbage(1, big[0], big[1]), activation=2)
-    yield case(m.real(1, 131, 290), m.real(1, 530, 290).swapaxes(1, 2), None, m.garbage(1, big[0], big[1]))
+    # more of B than fits the cache
+    yield case(m.real(1, 131, 290), m.real(1, 290, 530), m.real(530), m.garbage(1, 131, 530), activation=2)
+    yield case(m.real(1, 131, 290), m.real(1, 530, 290).swapaxes(1, 2), None, m.garbage(1, 131, 530))
 
 
 ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
 
 
 def rows(kernel: str, m: Maker, inputs: int) -> Iterator[Case]:
-    """Softmax and its like; a second input is an output of the first, so kept within reason by taking logarithms of units."""
+    """Softmax and its like; the second input of a gradient is an output: a probability or its logarithm."""
     for n, columns in ROWS:
-        plan = struct("mw_rows", rows=n, columns=columns, dz_stride=0)
+        plan = struct("mw_rows", rows=n, columns=columns, dz_stride=0, scale=1.0)
         x = [m.real(n, columns) for _ in range(inputs)]
         if inputs == 2:
             x[1][...] = m.unit(n, columns) if kernel == "softmax_grad" else np.log(m.unit(n, columns))
@@ -199,14 +201,16 @@ def loss_rows(kernel: str, m: Maker, sparse: bool, grad: bool) -> Iterator[Case]
     for n, columns in ROWS:
         if columns == 0:
             continue
-        for stride in (0, 1):
-            plan = struct("mw_rows", rows=n, columns=columns, dz_stride=stride)
+        for option in (0, 1):  # of a gradient: a dz for each row; of a loss: their mean as well
+            plan = struct("mw_rows", rows=n, columns=columns, dz_stride=option, scale=0.25 if option else 1.0)
             target = m.labels(n, columns) if sparse else m.unit(n, columns)
             if sparse and n > 3:
                 target[1], target[2] = -1, columns
-            dz = [m.real(n if stride else 1)] if grad else []
-            out = m.garbage(n, columns) if grad else m.garbage(n)
-            yield Case(kernel, [*dz, m.real(n, columns), target, out], (plan,))
+            x = m.real(n, columns)
+            if grad:
+                yield Case(kernel, [m.real(n if option else 1), x, target, m.garbage(n, columns)], (plan,))
+            else:
+                yield Case(kernel, [x, target, m.garbage(n), m.garbage() if option else None], (plan,))
 
 
 def gather(kernel: str, m: Maker) -> Iterator[Case]:
@@ -222,10 +226,10 @@ def scatter_add(kernel: str, m: Maker) -> Iterator[Case]:
         yield Case(kernel, [m.real(n, size), m.labels(n, source), m.real(source, size)], (plan,))
 
 
-HYPER = dict(
-    learning_rate=0.01, momentum=0.0, nesterov=0.0, beta_1=0.9, beta_2=0.999, rho=0.9, epsilon=1e-7, centered=0.0,
-    l1=0.0, l2=0.0, weight_decay=0.0, step=0.0,
-)  # fmt: skip
+HYPER = {
+    "learning_rate": 0.01, "momentum": 0.0, "nesterov": 0.0, "beta_1": 0.9, "beta_2": 0.999, "rho": 0.9,
+    "epsilon": 1e-7, "centered": 0.0, "l1": 0.0, "l2": 0.0, "weight_decay": 0.0, "step": 0.0,
+}  # fmt: skip
 
 
 def hyper(**changes: float) -> Any:
@@ -233,8 +237,8 @@ def hyper(**changes: float) -> Any:
 
 
 def rule(kernel: str, m: Maker) -> Iterator[Case]:
-    kinds = [{}, {"momentum": 0.9}, {"l1": 0.03, "l2": 0.02}, {"weight_decay": 0.1}]
-    kinds += {"sgd": [{"momentum": 0.9, "nesterov": 1}], "rmsprop": [{"centered": 1}, {"centered": 1, "momentum": 0.9}]}.get(kernel, [])
+    kinds: list[dict[str, float]] = [{}, {"momentum": 0.9}, {"l1": 0.03, "l2": 0.02}, {"weight_decay": 0.1}]
+    kinds += [{"momentum": 0.9, "nesterov": 1}, {"centered": 1}, {"centered": 1, "momentum": 0.9}]
     for kind in kinds:
         arrays = []
         for n in (1, 0, 15, 16, 17, 33, 1025):
@@ -275,23 +279,37 @@ def weighted_sum(kernel: str, m: Maker) -> Iterator[Case]:
         yield Case(kernel, [m.of(m.real(n), "f8"), m.of(m.real(n), "f8")], (n, 0.5))
 
 
+def cast(kernel: str, m: Maker) -> Iterator[Case]:
+    kind = {"bool": "uint8"}.get(kernel.removeprefix("cast_"), kernel.removeprefix("cast_"))
+    make = ints(kind)(m) if kind[0] in "ui" else lambda *shape: m.of(m.odd(*shape), kind)
+    for n in SIZES:
+        yield Case(kernel, [make(n), z := m.garbage(n)], (door.make_walk(kernel, z.shape, z, [z]),))
+    x, z = make(7, 5, 3).T, m.garbage(3, 5, 10)[:, :, 1:8]
+    yield Case(kernel, [x, z], (door.make_walk(kernel, z.shape, z, [x]),))
+
+
 # ---- the table -----------------------------------------------------------------------------------------------------
 
 Cases = Callable[[str, Maker], Iterator[Case]]
 CASES: dict[str, Cases] = {"gemm": gemm}
-for _name in "copy negative absolute sign square sqrt exp log relu sigmoid tanh erf gelu softplus".split():
-    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.odd])
-for _name in "add subtract multiply divide power maximum minimum squared_error".split():
-    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd])
-for _name in "less less_equal equal not_equal".split():
-    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd], np.uint8)
-for _name in "relu_grad sigmoid_grad tanh_grad gelu_grad".split():
-    CASES[_name] = lambda kernel, m: elementwise(kernel, m, [m.real, m.odd])
+UNARY = [
+    "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log", "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
+]  # fmt: skip
+ARITHMETIC = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error"]
+COMPARE = ["less", "less_equal", "equal", "not_equal"]
+CASTS = ["cast_bool", "cast_int32", "cast_int64", "cast_float32", "cast_float64"]
+ACTIVATION_GRADS = ["relu_grad", "sigmoid_grad", "tanh_grad", "gelu_grad"]
+CASES |= dict.fromkeys(UNARY, lambda kernel, m: elementwise(kernel, m, [m.odd]))
+CASES |= dict.fromkeys(ARITHMETIC, lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd]))
+CASES |= dict.fromkeys(COMPARE, lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd], np.uint8))
+CASES |= dict.fromkeys(ACTIVATION_GRADS, lambda kernel, m: elementwise(kernel, m, [m.real, m.odd]))
+CASES |= dict.fromkeys(RULES, rule)
 CASES |= {
     "binary_cross_entropy": lambda kernel, m: elementwise(kernel, m, [m.real, m.unit]),
     "squared_error_grad": lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd, m.odd]),
     "binary_cross_entropy_grad": lambda kernel, m: elementwise(kernel, m, [m.real, m.odd, m.unit]),
     "where": lambda kernel, m: elementwise(kernel, m, [m.bools, m.odd, m.odd]),
+    **dict.fromkeys(CASTS, cast),
     "sum": reduction,
     "max": reduction,
     "min": reduction,
@@ -307,10 +325,6 @@ CASES |= {
     "cross_entropy_grad": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=True),
     "gather": gather,
     "scatter_add": scatter_add,
-    "sgd": rule,
-    "adam": rule,
-    "rmsprop": rule,
-    "adagrad": rule,
     "uniform": lambda kernel, m: random(kernel, m, 0.0, 1.0),
     "normal": lambda kernel, m: random(kernel, m, -1.0, 2.0),
     "bernoulli": lambda kernel, m: random(kernel, m, 0.3, 2.5),
@@ -318,19 +332,6 @@ CASES |= {
     "first_bad_label": first_bad_label,
     "weighted_sum": weighted_sum,
 }
-
-
-def cast(kernel: str, m: Maker) -> Iterator[Case]:
-    kind = {"bool": "uint8"}.get(kernel.removeprefix("cast_"), kernel.removeprefix("cast_"))
-    make = ints(kind)(m) if kind[0] in "ui" else lambda *shape: m.of(m.odd(*shape), kind)
-    for n in SIZES:
-        yield Case(kernel, [make(n), z := m.garbage(n)], (door.make_walk(kernel, z.shape, z, [z]),))
-    x, z = make(7, 5, 3).T, m.garbage(3, 5, 10)[:, :, 1:8]
-    yield Case(kernel, [x, z], (door.make_walk(kernel, z.shape, z, [x]),))
-
-
-for _name in "bool int32 int64 float32 float64".split():
-    CASES["cast_" + _name] = cast
 
 
 def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> list[Case]:
@@ -341,8 +342,8 @@ def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> li
 # ---- how near to its twin a kernel comes ---------------------------------------------------------------------------
 
 # Bit for bit, in the same type.
-EXACT = set(
-    "copy negative absolute sign square sqrt relu add subtract multiply divide maximum minimum less less_equal equal not_equal "
-    "where cast_bool cast_int32 cast_int64 cast_float32 cast_float64 relu_grad max min argmax argmin gather scatter_add "
-    "uniform bernoulli first_nonfinite first_bad_label".split()
-)
+EXACT = {
+    "copy", "negative", "absolute", "sign", "square", "sqrt", "relu", "add", "subtract", "multiply", "divide", "maximum",
+    "minimum", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather", "scatter_add", "uniform",
+    "bernoulli", "first_nonfinite", "first_bad_label",
+}  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microweights.kernels import door
+from microweights.kernels import door, machine
 
 THREE_PARTS = r"Expected .+\. Received: .+\. \S+"
 INT64 = np.int64
@@ -45,6 +45,8 @@ def ones(*shape: int, dtype: Any = "f4") -> Any:
         lambda: door.cross_entropy(ones(3, 4), ones(4, 4)),
         lambda: door.cross_entropy_grad(ones(4), ones(3, 4), ones(3, dtype=INT64)),
         lambda: door.cross_entropy_grad(ones(3, 1), ones(3, 4), ones(3, dtype=INT64)),
+        lambda: door.cross_entropy_grad(ones(), ones(3, 4), ones(3, dtype=INT64)),
+        lambda: door.cross_entropy_grad(ones(3), ones(3, 4), ones(3, dtype=INT64), mean=True),
     ],
 )
 def test_shapes_that_do_not_fit(work: Callable[[], Any], setting: str) -> None:
@@ -105,8 +107,7 @@ def test_types_that_no_kernel_takes(dtype: str, setting: str) -> None:
     ]
     for i, work in enumerate(refused):
         with pytest.raises(TypeError, match="Expected"):
-            work()
-            pytest.fail(f"number {i} was not refused")
+            print("number", i, "gives", work())
 
 
 def test_float32_and_float64_do_not_mix(setting: str) -> None:
@@ -182,20 +183,20 @@ def test_arrays_off_their_alignment(setting: str) -> None:
 
 def test_the_memory_of_plans_is_bounded(setting: str) -> None:
     for n in range(5000):
-        door.unary("copy", np.empty(n % 5000, "f4"))
-        assert len(door._plans) <= 4096
+        door.unary("copy", np.empty(n, "f4"))
+        assert len(machine.active.plans) <= 4096
     assert np.array_equal(door.unary("negative", ones(7)), -ones(7))
 
 
 def test_a_plan_is_made_once(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
-    monkeypatch.setattr(door, "_plans", {})
+    monkeypatch.setattr(machine.active, "plans", {})
     for _ in range(3):
         door.unary("exp", ones(3, 5))
         door.unary("exp", 2 * ones(3, 5))
-    assert len(door._plans) == 1
+    assert len(machine.active.plans) == 1
     for x in (ones(5, 3), ones(5, 3).T, ones(3, 5, dtype="f8"), ones(3, 10)[:, ::2]):
         np.testing.assert_allclose(door.unary("exp", x), np.exp(x), rtol=1e-6)
-    assert len(door._plans) == 5
+    assert len(machine.active.plans) == 5
 
 
 def test_results_own_their_memory(setting: str) -> None:

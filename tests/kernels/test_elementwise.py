@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 
 from microweights.kernels import door, reference
 
-UNARY = "copy negative absolute sign square sqrt exp log relu sigmoid tanh erf gelu softplus".split()
-BINARY = (
-    "add subtract multiply divide power maximum minimum squared_error binary_cross_entropy "
-    "relu_grad sigmoid_grad tanh_grad gelu_grad".split()
-)
-TERNARY = ["squared_error_grad", "binary_cross_entropy_grad"]
-COMPARE = ["less", "less_equal", "equal", "not_equal"]
+from .cases import ACTIVATION_GRADS, ARITHMETIC, COMPARE, UNARY
+
+BINARY = [*ARITHMETIC, "binary_cross_entropy", *ACTIVATION_GRADS]
 
 
 def bits(x: Any) -> Any:
@@ -41,10 +37,25 @@ def every_exponent(dtype: str) -> Any:
     kind, mantissa = np.dtype(dtype), np.finfo(dtype).nmant
     unsigned, exponents = f"u{kind.itemsize}", 2 ** (8 * kind.itemsize - 1 - mantissa)
     step = max(1, exponents // 512)
-    edges = np.array([0, 1, 2, 2 ** (mantissa - 1) - 1, 2 ** (mantissa - 1), 2 ** (mantissa - 1) + 1, 2**mantissa - 2, 2**mantissa - 1])
+    edges = np.array(
+        [
+            0,
+            1,
+            2,
+            2 ** (mantissa - 1) - 1,
+            2 ** (mantissa - 1),
+            2 ** (mantissa - 1) + 1,
+            2**mantissa - 2,
+            2**mantissa - 1,
+        ]
+    )
     inside = np.random.default_rng(1).integers(0, 2**mantissa, (exponents, 300 // step), dtype=np.uint64)
     mantissas = np.concatenate([np.broadcast_to(edges.astype(np.uint64), (exponents, edges.size)), inside], axis=1)
-    x = (mantissas | (np.arange(exponents, dtype=np.uint64)[:, None] << np.uint64(mantissa))).astype(unsigned).view(dtype)
+    x = (
+        (mantissas | (np.arange(exponents, dtype=np.uint64)[:, None] << np.uint64(mantissa)))
+        .astype(unsigned)
+        .view(dtype)
+    )
     return np.concatenate([x.reshape(-1), -x.reshape(-1)])
 
 
@@ -96,7 +107,14 @@ def test_float32_is_right_at_every_exponent(name: str, truth: Callable[..., Any]
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="needs a wider long double for the truth")
 @pytest.mark.parametrize(
-    ("name", "truth", "units"), [("exp", np.exp, 2), ("log", np.log, 2), ("tanh", np.tanh, 2.5), ("sigmoid", sigmoid, 2.5), ("softplus", softplus, 2)]
+    ("name", "truth", "units"),
+    [
+        ("exp", np.exp, 2),
+        ("log", np.log, 2),
+        ("tanh", np.tanh, 2.5),
+        ("sigmoid", sigmoid, 2.5),
+        ("softplus", softplus, 2),
+    ],
 )
 def test_float64_is_right_at_every_exponent(name: str, truth: Callable[..., Any], units: float, c_only: str) -> None:
     x = every_exponent("float64")
@@ -125,7 +143,25 @@ def test_an_inexact_function_is_noticed(name: str, factor: float) -> None:
 
 # ---- edges -----------------------------------------------------------------------------------------------------------
 
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, -3.0, 1e-40, -1e-40, 5e-324, 3e38, -3e38, 1.5e308, math.inf, -math.inf, math.nan]
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.0,
+    3.0,
+    -3.0,
+    1e-40,
+    -1e-40,
+    5e-324,
+    3e38,
+    -3e38,
+    1.5e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+]
 SIGN_OF_ZERO_IS_FREE = {"relu", "maximum", "minimum", "gelu", "gelu_grad", "relu_grad", "sign"}
 
 
@@ -225,7 +261,9 @@ def test_the_bits_do_not_depend_on_strides(name: str, dtype: str, c_only: str) -
 @st.composite
 def operands(draw: st.DrawFn, count: int) -> tuple[Any, ...]:
     """Arrays that broadcast with each other, each with its own strides and some of them read-only."""
-    shapes = draw(arrays_of.mutually_broadcastable_shapes(num_shapes=count, min_dims=0, max_dims=5, min_side=0, max_side=6))
+    shapes = draw(
+        arrays_of.mutually_broadcastable_shapes(num_shapes=count, min_dims=0, max_dims=5, min_side=0, max_side=6)
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return tuple(draw(strided(rng, shape)) for shape in shapes.input_shapes)
 
@@ -261,7 +299,9 @@ def test_three_operands_broadcast_as_in_numpy(inputs: tuple[Any, ...], setting: 
 
 @given(data=st.data())
 def test_copy_to_writes_through_any_strides(data: st.DataObject, setting: str) -> None:
-    shapes = data.draw(arrays_of.mutually_broadcastable_shapes(num_shapes=2, min_dims=0, max_dims=4, min_side=0, max_side=6))
+    shapes = data.draw(
+        arrays_of.mutually_broadcastable_shapes(num_shapes=2, min_dims=0, max_dims=4, min_side=0, max_side=6)
+    )
     (shape, _), whole = shapes.input_shapes, shapes.result_shape
     rng = np.random.default_rng(0)
     x, out = data.draw(strided(rng, shape)), data.draw(strided(rng, whole))

@@ -48,7 +48,16 @@ def matrices(shape: tuple[int, ...], kind: str, rng: Any, dtype: str) -> Any:
 
 KINDS = ["plain", "transposed", "reversed", "sliced", "window", "repeated"]
 SIDES = st.one_of(st.integers(1, 20), st.sampled_from([0, 31, 32, 33, 63, 64, 65, 97, 130]))
-BATCHES = [((), ()), ((3,), (3,)), ((2, 3), (3,)), ((3,), (1,)), ((2, 1), (1, 3)), ((1, 1), (4,)), ((0,), (1,)), ((2, 3), (2, 1))]
+BATCHES = [
+    ((), ()),
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (1,)),
+    ((2, 1), (1, 3)),
+    ((1, 1), (4,)),
+    ((0,), (1,)),
+    ((2, 3), (2, 1)),
+]
 
 
 @given(
@@ -59,7 +68,9 @@ BATCHES = [((), ()), ((3,), (3,)), ((2, 3), (3,)), ((3,), (1,)), ((2, 1), (1, 3)
     activation=st.sampled_from(list(ACTIVATE)),
     kind=st.sampled_from(["float32", "float64"]),
 )
-def test_any_product(sides: Any, kinds: Any, batch: Any, biased: bool, activation: str, kind: str, setting: str) -> None:
+def test_any_product(
+    sides: Any, kinds: Any, batch: Any, biased: bool, activation: str, kind: str, setting: str
+) -> None:
     (m, n, k), rng = sides, np.random.default_rng(0)
     a, b = matrices((*batch[0], m, k), kinds[0], rng, kind), matrices((*batch[1], k, n), kinds[1], rng, kind)
     bias = rng.normal(size=n).astype(kind) if biased else None
@@ -113,7 +124,9 @@ def gemm(a: Any, b: Any, c: Any, bias: Any = None, accumulate: int = 0, activati
     door.call("gemm_f32" if c.dtype == np.float32 else "gemm_f64", (a, b, bias, c), plan)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 17, 3), (14, 32, 300), (33, 65, 40), (1, 10, 784), (3, 4, 0), (130, 520, 300)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (5, 17, 3), (14, 32, 300), (33, 65, 40), (1, 10, 784), (3, 4, 0), (130, 520, 300)]
+)
 def test_accumulating_adds_to_what_was_there(shape: tuple[int, int, int], dtype: str, setting: str) -> None:
     m, n, k = shape
     rng = np.random.default_rng(0)
@@ -139,7 +152,9 @@ def test_only_the_rows_of_c_are_written(n: int, dtype: str, setting: str) -> Non
 
 @pytest.mark.parametrize(("m", "n", "k"), [(17, 33, 21), (30, 70, 5), (1, 40, 9), (40, 1, 300), (131, 530, 290)])
 @pytest.mark.parametrize("special", [math.nan, math.inf])
-def test_nan_and_infinity_reach_their_row_or_column_only(m: int, n: int, k: int, special: float, dtype: str, c_only: str) -> None:
+def test_nan_and_infinity_reach_their_row_or_column_only(
+    m: int, n: int, k: int, special: float, dtype: str, c_only: str
+) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.uniform(1, 2, (m, k)).astype(dtype), rng.uniform(1, 2, (k, n)).astype(dtype)
     clean = door.matmul(a, b)
@@ -161,7 +176,9 @@ def test_zero_times_infinity_is_nan(dtype: str, setting: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 30), (131, 530, 290)])
-def test_an_element_does_not_depend_on_the_rest_of_the_matrix(shape: tuple[int, int, int], dtype: str, c_only: str) -> None:
+def test_an_element_does_not_depend_on_the_rest_of_the_matrix(
+    shape: tuple[int, int, int], dtype: str, c_only: str
+) -> None:
     m, n, k = shape
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)

@@ -40,7 +40,11 @@ def without_comment(lines: list[str]) -> list[str]:
 
 
 def without_twin(lines: list[str], twins: dict[str, list[str]]) -> list[str]:
-    return [name for name, parameters in prototypes(lines).items() if twins.get(name) != [p for p in parameters if p != "void"]]
+    return [
+        name
+        for name, parameters in prototypes(lines).items()
+        if twins.get(name) != [p for p in parameters if p != "void"]
+    ]
 
 
 KERNELS, MACHINE = split_at_machine(HEADER.read_text(encoding="utf-8"))

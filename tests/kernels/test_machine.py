@@ -44,7 +44,9 @@ LABEL = np.arange(9001) % 11
 FAMILIES = {
     "unary": lambda t: door.unary("tanh", reals(N, dtype=t)),
     "binary, broadcast": lambda t: door.binary("add", reals(523, 1, dtype=t), reals(523, 521, dtype=t)[:, ::-1]),
-    "ternary, strided": lambda t: door.ternary("squared_error_grad", reals(1, dtype=t), reals(523, 521, dtype=t).T, reals(521, 523, dtype=t)),
+    "ternary, strided": lambda t: door.ternary(
+        "squared_error_grad", reals(1, dtype=t), reals(523, 521, dtype=t).T, reals(521, 523, dtype=t)
+    ),
     "compare": lambda t: door.compare("less", reals(N, dtype=t), reals(1, dtype=t)),
     "copy_to, strided": lambda t: (out := np.zeros((521, 523), t).T, door.copy_to(reals(523, 521, dtype=t), out))[0],
     "sum, one long run": lambda t: door.reduce("sum", reals(COLUMNS, dtype=t), (0,)),
@@ -62,7 +64,9 @@ FAMILIES = {
     "matmul, one row": lambda t: door.matmul(reals(1, 1001, dtype=t), reals(1001, 2003, dtype=t)),
     "matmul, batch": lambda t: door.matmul(reals(37, 61, 65, dtype=t), reals(65, 67, dtype=t)),
     "softmax": lambda t: door.rowwise("softmax", reals(9001, 11, dtype=t)),
-    "log_softmax_grad": lambda t: door.rowwise("log_softmax_grad", reals(9001, 11, dtype=t), -reals(9001, 11, dtype=t) ** 2),
+    "log_softmax_grad": lambda t: door.rowwise(
+        "log_softmax_grad", reals(9001, 11, dtype=t), -(reals(9001, 11, dtype=t) ** 2)
+    ),
     "cross_entropy": lambda t: door.cross_entropy(reals(9001, 11, dtype=t), LABEL),
     "cross_entropy_grad": lambda t: door.cross_entropy_grad(reals(9001, dtype=t), reals(9001, 11, dtype=t), LABEL),
     "gather": lambda t: door.gather(reals(1001, 301, dtype=t), np.arange(4001) * 7 % 1001),
@@ -217,7 +221,11 @@ ASK = "from microweights.kernels import machine as m; print(m.backend(), m.isa()
 
 @compiled
 def test_the_environment_chooses() -> None:
-    assert python(ASK, MICROWEIGHTS_BACKEND="numpy", MICROWEIGHTS_NUM_THREADS="1").stdout.split() == ["numpy", "numpy", "1"]
+    assert python(ASK, MICROWEIGHTS_BACKEND="numpy", MICROWEIGHTS_NUM_THREADS="1").stdout.split() == [
+        "numpy",
+        "numpy",
+        "1",
+    ]
     threads = "3" if machine.lib.mw_has_openmp() else "1"
     out = python(ASK, MICROWEIGHTS_ISA="baseline", MICROWEIGHTS_NUM_THREADS="3").stdout.split()
     assert out == ["c", "baseline", threads]

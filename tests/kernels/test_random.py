@@ -63,10 +63,14 @@ def test_the_stream_is_philox(key: int, counter: int, setting: str) -> None:
     single = draw("uniform", state(key, counter), 36, "float32")
     assert single.tolist() == [(w >> 8) * 2.0**-24 for w in expected]
     double = draw("uniform", state(key, counter), 18, "float64")
-    assert double.tolist() == [((u >> 5) * 2**26 + (v >> 6)) * 2.0**-53 for u, v in zip(expected[::2], expected[1::2], strict=True)]
+    assert double.tolist() == [
+        ((u >> 5) * 2**26 + (v >> 6)) * 2.0**-53 for u, v in zip(expected[::2], expected[1::2], strict=True)
+    ]
     p = sorted(expected)[18] / 2**32
     for kind in ("float32", "float64"):
-        assert draw("bernoulli", state(key, counter), 36, kind, p, 3).tolist() == [3.0 * (w < p * 2**32) for w in expected]
+        assert draw("bernoulli", state(key, counter), 36, kind, p, 3).tolist() == [
+            3.0 * (w < p * 2**32) for w in expected
+        ]
 
 
 @pytest.mark.parametrize(("name", "kind", "each"), [("uniform", "float32", 4), ("uniform", "float64", 2), ("normal", "float32", 4), ("normal", "float64", 2), ("bernoulli", "float32", 4), ("bernoulli", "float64", 4)])  # fmt: skip

@@ -110,7 +110,13 @@ def test_infinities_of_both_signs_add_to_nan(dtype: str, setting: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "f"), [("argmax", np.argmax), ("argmin", np.argmin)])
-@given(x=arrays_of.arrays("f4", arrays_of.array_shapes(max_dims=3, max_side=40), elements=st.sampled_from([0, -0.0, 1, -1, math.nan, math.inf])))
+@given(
+    x=arrays_of.arrays(
+        "f4",
+        arrays_of.array_shapes(max_dims=3, max_side=40),
+        elements=st.sampled_from([0, -0.0, 1, -1, math.nan, math.inf]),
+    )
+)
 def test_ties_give_the_first_and_nan_wins(name: str, f: Any, x: Any, setting: str) -> None:
     for axis in range(x.ndim):
         z = door.arg_reduce(name, x, axis)

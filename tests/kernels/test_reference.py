@@ -14,8 +14,12 @@ TOLERANCE = {
 }
 OF_TERMS = {
     "gemm": (0, 200),  # tests of its own bound it tightly
-    **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),
-    **dict.fromkeys(["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)),
+    **dict.fromkeys(
+        ["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)
+    ),
+    **dict.fromkeys(
+        ["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)
+    ),
     **dict.fromkeys(["softmax_grad", "log_softmax_grad", "cross_entropy", "cross_entropy_grad"], (4, 64)),
     **dict.fromkeys(["sgd", "adam", "rmsprop", "adagrad"], (8, 4)),
 }

@@ -32,7 +32,9 @@ def test_softmax_and_its_logarithm(columns: int, dtype: str, setting: str) -> No
 def test_softmax_does_not_see_a_shift(shift: float, dtype: str, setting: str) -> None:
     x = np.array([[0, 1, 2, -5], [7, 7, 7, 7]], dtype)
     for name in ("softmax", "log_softmax"):
-        np.testing.assert_allclose(door.rowwise(name, x + np.dtype(dtype).type(shift)), door.rowwise(name, x), rtol=1e-6)
+        np.testing.assert_allclose(
+            door.rowwise(name, x + np.dtype(dtype).type(shift)), door.rowwise(name, x), rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("shift", [0, 500, 20000])
@@ -58,6 +60,25 @@ def test_cross_entropy_of_labels_is_that_of_their_one_hot_rows(columns: int, dty
     expected = dz[:, None] * (np.exp(log_softmax(x)) - one_hot)
     np.testing.assert_allclose(door.cross_entropy_grad(dz, x, label), expected, rtol=8 * eps, atol=8 * eps)
     np.testing.assert_allclose(door.cross_entropy_grad(dz, x, one_hot), expected, rtol=8 * eps, atol=8 * eps)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000, 5001])
+def test_the_mean_loss_and_its_gradient(rows: int, dtype: str, setting: str) -> None:
+    rng, eps = np.random.default_rng(rows), np.finfo(dtype).eps
+    x, label = rng.normal(size=(rows, 11)).astype(dtype), rng.integers(0, 11, rows)
+    for target in (label, np.eye(11, dtype=dtype)[label]):
+        loss = door.cross_entropy(x, target).astype("f8")
+        mean = door.cross_entropy(x, target, mean=True)
+        assert mean.shape == () and mean.dtype == dtype
+        np.testing.assert_allclose(mean, loss.mean(), rtol=8 * eps)
+        dz = np.array(3, dtype)
+        each = door.cross_entropy_grad(np.full(rows, 3, dtype), x, target)
+        dx = door.cross_entropy_grad(dz, x, target, mean=True)
+        np.testing.assert_allclose(dx, each.astype("f8") / rows, rtol=8 * eps, atol=8 * eps / rows)
+
+
+def test_the_mean_loss_of_no_rows_is_nan(dtype: str, setting: str) -> None:
+    assert np.isnan(door.cross_entropy(np.empty((0, 3), dtype), np.empty(0, np.int64), mean=True))
 
 
 @pytest.mark.parametrize("columns", [3, 17, 40])

@@ -66,7 +66,9 @@ def test_rules_are_those_of_torch(rule: str, numbers: Any, name: str, arguments:
 def test_one_step_by_hand(rule: str, dtype: str, setting: str) -> None:
     """From zero state and g = 2, with epsilon: Keras's places of it."""
     w = np.ones(19, dtype)
-    door.Parameters([w], [[np.zeros_like(w) for _ in range(RULES[rule])]]).update(rule, [np.full_like(w, 2)], hyper(epsilon=0.5))
+    door.Parameters([w], [[np.zeros_like(w) for _ in range(RULES[rule])]]).update(
+        rule, [np.full_like(w, 2)], hyper(epsilon=0.5)
+    )
     moment = np.sqrt(0.001) / 0.1 * 0.2 / (np.sqrt(0.004) + 0.5)
     step = {"sgd": 2, "adam": moment, "rmsprop": 2 / np.sqrt(0.4 + 0.5), "adagrad": 2 / np.sqrt(4 + 0.5)}[rule]
     np.testing.assert_allclose(w, 1 - 0.01 * step, rtol=4 * np.finfo(dtype).eps)
@@ -134,7 +136,9 @@ def test_gradients_may_be_strided_and_read_only(setting: str) -> None:
         ([np.ones(3)], [], ValueError),
     ],
 )
-def test_parameters_that_c_could_not_update_are_refused(weights: Any, slots: Any, error: type[Exception], setting: str) -> None:
+def test_parameters_that_c_could_not_update_are_refused(
+    weights: Any, slots: Any, error: type[Exception], setting: str
+) -> None:
     with pytest.raises(error):
         door.Parameters(weights, slots)
 

@@ -1,4 +1,4 @@
-"""Every operation of the table OPS, on each of its own cases, in every setting: whatever is added is tested by being added."""
+"""Every operation of the table OPS, on each of its own cases, in every setting: to add one is to test it."""
 
 from __future__ import annotations
 
@@ -383,6 +383,6 @@ def test_one_operation_object_is_good_for_one_call() -> None:
     """It remembers its inputs; used twice it would send both gradients to the second."""
     op, x, y = mw.ops.Exp(), mw.tensor(1.0, requires_grad=True), mw.tensor(2.0, requires_grad=True)
     first = op(x)
-    with pytest.raises(RuntimeError, match="Expected .+ Received: .+"):
+    with pytest.raises(RuntimeError, match=r"Expected .+ Received: .+"):
         op(y)
     assert mw.grad(first, x).item() == first.item()

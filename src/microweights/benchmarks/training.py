@@ -134,6 +134,8 @@ def torch_optimizers(torch: Any, rule: str, parameters: Callable[[], list[Any]])
     found = {}
     for variant in ("torch", "torch foreach", "torch fused"):
         way = variant.removeprefix("torch").strip()
+        if way == "foreach" and options.get("nesterov"):
+            continue  # overwrites the gradient, which every call here gets again
         if not way or way in inspect.signature(kind).parameters:
             own = parameters()
             found[variant] = (kind(own, **options, **({way: True} if way else {})), own)

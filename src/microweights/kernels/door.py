@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import explain
 from . import machine, reference
-from .machine import ffi, lib, struct
+from .machine import struct
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -29,6 +29,8 @@ INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
 UINT8, UINT64 = np.dtype(np.uint8), np.dtype(np.uint64)
 SUFFIX = {FLOAT32: "_f32", FLOAT64: "_f64"}
 empty = np.empty
+
+ffi, lib = machine.ffi, machine.lib
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
@@ -157,9 +159,7 @@ def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) ->
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 
-def _plan_elementwise(
-    key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None = None
-) -> Any:
+def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None = None) -> Any:
     """The kernel, shape and type of the result, the walk, the type of pointers to the real operands, a window for each input."""
     name = key[0]
     suffix = real_suffix(name, [a.dtype for a in reals])
@@ -218,7 +218,18 @@ def compare(name: str, x: Array, y: Array) -> Array:
 
 def where(condition: Array, x: Array, y: Array) -> Array:
     """`x` where the bool `condition` holds, else `y`, with broadcasting."""
-    key = ("where", condition.shape, condition.strides, condition.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    key = (
+        "where",
+        condition.shape,
+        condition.strides,
+        condition.dtype,
+        x.shape,
+        x.strides,
+        x.dtype,
+        y.shape,
+        y.strides,
+        y.dtype,
+    )
     plan = machine.active.plans.get(key)
     if plan is None:
         if condition.dtype != BOOL:
@@ -270,7 +281,7 @@ def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
     return z
 
 
-ZERO = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), FLOAT64)}
+ZERO: dict[Any, Array] = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), FLOAT64)}
 
 # ---- reductions ----------------------------------------------------------------------------------------------------
 
@@ -278,6 +289,8 @@ ZERO = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), FLOAT64)}
 def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: bool) -> Any:
     """Which axes to bring together before, and (outer, count, inner) after."""
     suffix = real_suffix(name, (x.dtype,))
+    if list(axes) != sorted(set(axes)) or any(not 0 <= a < x.ndim for a in axes):
+        raise ValueError(explain(f"axes of a shape {x.shape} in order, each once", axes, "Count them from 0."))
     kept = [a for a in range(x.ndim) if a not in axes]
     shape = tuple(x.shape[a] for a in kept)
     count = math.prod(x.shape[a] for a in axes)
@@ -361,7 +374,7 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     TypeError
         If the types are not all float32 or all float64.
     """
-    key = (activation, a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype)
+    key: tuple[Any, ...] = (activation, a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype)
     if bias is not None:
         key = (*key, bias.shape, bias.strides, bias.dtype)
     backend = machine.active
@@ -519,7 +532,7 @@ class Parameters:
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
         self.shapes, self.dtypes = [w.shape for w in weights], [w.dtype for w in weights]
-        if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *sum(self.slots, [])]):
+        if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
         if ffi is not None:
             kind = POINTER_TYPE[self.weights[0].dtype] if weights else None

@@ -14,6 +14,8 @@ import numpy as np
 from ..errors import explain
 from . import reference
 
+ffi: Any
+lib: Any
 try:
     from ._c import ffi, lib
 except ImportError:
@@ -21,6 +23,7 @@ except ImportError:
 
 ISAS = ("baseline", "avx2", "avx512")
 BACKENDS = ("c", "numpy")
+
 
 class Backend:
     """Where kernels run: how to find one by name, and how to hand an array to it.
@@ -120,12 +123,10 @@ def set_num_threads(n: int) -> None:
 
 def config() -> dict[str, str]:
     """What runs here: versions, backend, instruction set, threads, compiler."""
-    from .. import __version__
-
     compiler = "none" if lib is None else ffi.string(lib.mw_compiler()).decode()
     openmp = "no" if lib is None or not lib.mw_has_openmp() else "yes"
     return {
-        "microweights": __version__,
+        "microweights": sys.modules[__name__.partition(".")[0]].__version__,
         "backend": active.name,
         "instruction set": f"{isa()} (available: {', '.join(available_isas()) or 'none'})",
         "threads": str(num_threads()),

@@ -87,7 +87,7 @@ def erf(x: Array, z: Array, walk: Any) -> None:
 
 def _normal_cdf(x: Array) -> Array:
     erfc = np.vectorize(math.erfc, otypes=[np.float64])
-    return erfc(np.asarray(x, np.float64) / -math.sqrt(2)) / 2
+    return np.asarray(erfc(np.asarray(x, np.float64) / -math.sqrt(2)) / 2)
 
 
 def _normal_pdf(x: Array) -> Array:

@@ -163,9 +163,7 @@ class Layer:
 
     def penalty(self) -> Tensor | None:
         """The sum of all penalties on trainable weights, or None if there are none."""
-        terms = [
-            regularizer(w) for _, layer in self._walk("") for regularizer, w in layer._penalties if w.requires_grad
-        ]
+        terms = [regularizer(w) for _, layer in self._walk("") for regularizer, w in layer._penalties if w.requires_grad]
         return sum(terms[1:], terms[0]) if terms else None
 
     def count_params(self) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import activations, ops, random
 from ..errors import explain
-from ..kernels import door
 from ..tensor import Tensor
 from .base import Layer, Shape, checked_shape
 

@@ -44,7 +44,7 @@ class Op:
     __slots__ = ("_inputs", "_output", "needs", "recorded_at")
 
     cases: ClassVar[Sequence[Case]] = ()
-    is_view: ClassVar[bool] = False  # the result shares the memory of the first input
+    is_view: bool = False  # the result shares the memory of the first input
     is_remembered: ClassVar[bool] = False  # the result knows its operation even where no gradient is wanted
 
     _inputs: tuple[Tensor, ...]
@@ -70,7 +70,7 @@ class Op:
     def forward(self, *inputs: Any) -> Array:
         raise NotImplementedError
 
-    def backward(self, dz: Tensor) -> Tensor | None | tuple[Tensor | None, ...]:
+    def backward(self, dz: Tensor) -> Tensor | tuple[Tensor | None, ...] | None:
         raise NotImplementedError
 
     def gradients(self, output: Tensor, dz: Tensor) -> tuple[Tensor | None, ...]:

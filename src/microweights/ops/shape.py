@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,9 @@ class IndexGrad(Op):
     def forward(self, dz: Array) -> Array:
         if is_basic_index(self.key):
             dx = door.zeros(self.shape, dz.dtype)
-            door.copy_to(dz, dx[(self.key if isinstance(self.key, tuple) else (self.key,)) + (...,) * (not has_ellipsis(self.key))])
+            door.copy_to(
+                dz, dx[(self.key if isinstance(self.key, tuple) else (self.key,)) + (...,) * (not has_ellipsis(self.key))]
+            )
             return dx
         size = math.prod(self.shape)
         return door.scatter_add(dz, flat_index(self.shape, self.key), (size,)).reshape(self.shape)
@@ -117,7 +120,7 @@ def has_ellipsis(key: Any) -> bool:
 
 def flat_index(shape: tuple[int, ...], key: Any) -> Array:
     """The places that an index of any kind takes, counted through the array as if it were flat."""
-    return np.arange(math.prod(shape), dtype=door.INT64).reshape(shape)[key]
+    return np.asarray(np.arange(math.prod(shape), dtype=door.INT64).reshape(shape)[key])
 
 
 class Concatenate(Op):
@@ -143,7 +146,7 @@ class Concatenate(Op):
     def parts(self, xs: Sequence[Array | Tensor]) -> list[tuple[slice, ...]]:
         ends = np.cumsum([0] + [x.shape[self.axis] for x in xs]).tolist()
         before = (slice(None),) * self.axis
-        return [(*before, slice(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [(*before, slice(a, b)) for a, b in pairwise(ends)]
 
 
 class Pad(Op):
