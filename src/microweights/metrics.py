@@ -119,7 +119,7 @@ def _accuracy_for(true: tuple[int, ...], predicted: tuple[int, ...]) -> MeanMetr
 
 
 class R2Score(Metric):
-    """1 - Σ (y - p)² / Σ (y - mean y)²: the part of the targets' variance that is explained. One output, or the mean of several.
+    """1 - Σ (y - p)² / Σ (y - mean y)²: the part of the targets' variance that is explained; the mean over several outputs.
 
     With targets that are all equal it is 1 for a perfect prediction, else 0.
     """

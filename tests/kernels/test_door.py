@@ -157,21 +157,22 @@ def test_a_read_only_output_is_refused(setting: str) -> None:
     assert np.array_equal(out, ones(3))
 
 
-def test_strides_between_elements_are_refused_or_followed(setting: str) -> None:
+@pytest.mark.parametrize("name", ["negative", "max", "matmul"])
+def test_strides_between_elements_are_refused_or_followed(name: str, setting: str) -> None:
     """A field of a record: 6 bytes from one float to the next."""
     x = np.zeros(50, [("x", "f4"), ("y", "i2")])["x"]
     x[...] = np.arange(50)
-    for work, expected in [
-        (lambda: door.unary("negative", x), -x),
-        (lambda: door.reduce("max", x, (0,)), 49),
-        (lambda: door.matmul(x.reshape(5, 10), ones(10, 3)), x.reshape(5, 10) @ ones(10, 3)),
-    ]:
-        try:
-            z = work()
-        except (TypeError, ValueError) as refused:
-            assert "Expected" in str(refused)  # noqa: PT017
-        else:
-            np.testing.assert_allclose(z, expected)
+    answers = {
+        "negative": (lambda: door.unary("negative", x), -x),
+        "max": (lambda: door.reduce("max", x, (0,)), 49),
+        "matmul": (lambda: door.matmul(x.reshape(5, 10), ones(10, 3)), x.reshape(5, 10) @ ones(10, 3)),
+    }
+    work, expected = answers[name]
+    try:
+        z = work()
+    except (TypeError, ValueError) as refused:
+        z, expected = str(refused)[:8], "Expected"
+    np.testing.assert_array_equal(z, expected)
 
 
 def test_arrays_off_their_alignment(setting: str) -> None:

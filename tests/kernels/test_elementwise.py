@@ -51,11 +51,7 @@ def every_exponent(dtype: str) -> Any:
     )
     inside = np.random.default_rng(1).integers(0, 2**mantissa, (exponents, 300 // step), dtype=np.uint64)
     mantissas = np.concatenate([np.broadcast_to(edges.astype(np.uint64), (exponents, edges.size)), inside], axis=1)
-    x = (
-        (mantissas | (np.arange(exponents, dtype=np.uint64)[:, None] << np.uint64(mantissa)))
-        .astype(unsigned)
-        .view(dtype)
-    )
+    x = (mantissas | (np.arange(exponents, dtype=np.uint64)[:, None] << np.uint64(mantissa))).astype(unsigned).view(dtype)
     return np.concatenate([x.reshape(-1), -x.reshape(-1)])
 
 
@@ -261,9 +257,7 @@ def test_the_bits_do_not_depend_on_strides(name: str, dtype: str, c_only: str) -
 @st.composite
 def operands(draw: st.DrawFn, count: int) -> tuple[Any, ...]:
     """Arrays that broadcast with each other, each with its own strides and some of them read-only."""
-    shapes = draw(
-        arrays_of.mutually_broadcastable_shapes(num_shapes=count, min_dims=0, max_dims=5, min_side=0, max_side=6)
-    )
+    shapes = draw(arrays_of.mutually_broadcastable_shapes(num_shapes=count, min_dims=0, max_dims=5, min_side=0, max_side=6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return tuple(draw(strided(rng, shape)) for shape in shapes.input_shapes)
 
@@ -299,9 +293,7 @@ def test_three_operands_broadcast_as_in_numpy(inputs: tuple[Any, ...], setting: 
 
 @given(data=st.data())
 def test_copy_to_writes_through_any_strides(data: st.DataObject, setting: str) -> None:
-    shapes = data.draw(
-        arrays_of.mutually_broadcastable_shapes(num_shapes=2, min_dims=0, max_dims=4, min_side=0, max_side=6)
-    )
+    shapes = data.draw(arrays_of.mutually_broadcastable_shapes(num_shapes=2, min_dims=0, max_dims=4, min_side=0, max_side=6))
     (shape, _), whole = shapes.input_shapes, shapes.result_shape
     rng = np.random.default_rng(0)
     x, out = data.draw(strided(rng, shape)), data.draw(strided(rng, whole))

@@ -68,9 +68,7 @@ BATCHES = [
     activation=st.sampled_from(list(ACTIVATE)),
     kind=st.sampled_from(["float32", "float64"]),
 )
-def test_any_product(
-    sides: Any, kinds: Any, batch: Any, biased: bool, activation: str, kind: str, setting: str
-) -> None:
+def test_any_product(sides: Any, kinds: Any, batch: Any, biased: bool, activation: str, kind: str, setting: str) -> None:
     (m, n, k), rng = sides, np.random.default_rng(0)
     a, b = matrices((*batch[0], m, k), kinds[0], rng, kind), matrices((*batch[1], k, n), kinds[1], rng, kind)
     bias = rng.normal(size=n).astype(kind) if biased else None
@@ -176,9 +174,7 @@ def test_zero_times_infinity_is_nan(dtype: str, setting: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 50, 30), (131, 530, 290)])
-def test_an_element_does_not_depend_on_the_rest_of_the_matrix(
-    shape: tuple[int, int, int], dtype: str, c_only: str
-) -> None:
+def test_an_element_does_not_depend_on_the_rest_of_the_matrix(shape: tuple[int, int, int], dtype: str, c_only: str) -> None:
     m, n, k = shape
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)

@@ -40,11 +40,7 @@ def without_comment(lines: list[str]) -> list[str]:
 
 
 def without_twin(lines: list[str], twins: dict[str, list[str]]) -> list[str]:
-    return [
-        name
-        for name, parameters in prototypes(lines).items()
-        if twins.get(name) != [p for p in parameters if p != "void"]
-    ]
+    return [name for name, parameters in prototypes(lines).items() if twins.get(name) != [p for p in parameters if p != "void"]]
 
 
 KERNELS, MACHINE = split_at_machine(HEADER.read_text(encoding="utf-8"))
@@ -80,7 +76,7 @@ BARE = ["", COMMENTED[1].replace("mw_f", "mw_g")]
         (COMMENTED + BARE[1:], ["g"]),
         ([COMMENTED[0], "", COMMENTED[1]], ["f"]),
         (["/* ---- section ---- */", COMMENTED[1]], ["f"]),
-        (COMMENTED + [COMMENTED[1].replace("mw_f", "mw_f_grad")], []),
+        ([*COMMENTED, COMMENTED[1].replace("mw_f", "mw_f_grad")], []),
     ],
 )
 def test_a_missing_comment_is_noticed(lines: list[str], bare: list[str]) -> None:

@@ -6,20 +6,16 @@ import pytest
 from ..conftest import running_on
 from .cases import CASES, EXACT, cases
 
-# How far results may lie from a twin computed in float64, as (relative, absolute) in machine epsilons. For the kernels that
-# add terms of both signs, the absolute part grows with the largest number that goes in.
+# How far results may lie from a twin computed in float64, as (relative, absolute) in machine epsilons. Of kernels that add
+# terms of both signs, the absolute part grows with the largest number that goes in.
 TOLERANCE = {
     **dict.fromkeys(["power", "gelu", "gelu_grad", "softplus", "sigmoid_grad", "tanh_grad"], (8, 4)),
     **dict.fromkeys(["softmax", "normal"], (16, 4)),
 }
 OF_TERMS = {
     "gemm": (0, 200),  # tests of its own bound it tightly
-    **dict.fromkeys(
-        ["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)
-    ),
-    **dict.fromkeys(
-        ["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)
-    ),
+    **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),
+    **dict.fromkeys(["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)),
     **dict.fromkeys(["softmax_grad", "log_softmax_grad", "cross_entropy", "cross_entropy_grad"], (4, 64)),
     **dict.fromkeys(["sgd", "adam", "rmsprop", "adagrad"], (8, 4)),
 }

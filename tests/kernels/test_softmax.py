@@ -32,9 +32,7 @@ def test_softmax_and_its_logarithm(columns: int, dtype: str, setting: str) -> No
 def test_softmax_does_not_see_a_shift(shift: float, dtype: str, setting: str) -> None:
     x = np.array([[0, 1, 2, -5], [7, 7, 7, 7]], dtype)
     for name in ("softmax", "log_softmax"):
-        np.testing.assert_allclose(
-            door.rowwise(name, x + np.dtype(dtype).type(shift)), door.rowwise(name, x), rtol=1e-6
-        )
+        np.testing.assert_allclose(door.rowwise(name, x + np.dtype(dtype).type(shift)), door.rowwise(name, x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("shift", [0, 500, 20000])
@@ -70,7 +68,7 @@ def test_the_mean_loss_and_its_gradient(rows: int, dtype: str, setting: str) -> 
         loss = door.cross_entropy(x, target).astype("f8")
         mean = door.cross_entropy(x, target, mean=True)
         assert mean.shape == () and mean.dtype == dtype
-        np.testing.assert_allclose(mean, loss.mean(), rtol=8 * eps)
+        np.testing.assert_allclose(mean, loss.mean(), rtol=64 * eps)
         dz = np.array(3, dtype)
         each = door.cross_entropy_grad(np.full(rows, 3, dtype), x, target)
         dx = door.cross_entropy_grad(dz, x, target, mean=True)

@@ -136,9 +136,7 @@ def test_gradients_may_be_strided_and_read_only(setting: str) -> None:
         ([np.ones(3)], [], ValueError),
     ],
 )
-def test_parameters_that_c_could_not_update_are_refused(
-    weights: Any, slots: Any, error: type[Exception], setting: str
-) -> None:
+def test_parameters_that_c_could_not_update_are_refused(weights: Any, slots: Any, error: type[Exception], setting: str) -> None:
     with pytest.raises(error):
         door.Parameters(weights, slots)
 

@@ -35,7 +35,6 @@ ffi, lib = machine.ffi, machine.lib
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
 if ffi is not None:
-    NULL = ffi.NULL
     POINTER_TYPE = {
         FLOAT32: ffi.typeof("float[]"),
         FLOAT64: ffi.typeof("double[]"),
@@ -46,7 +45,6 @@ if ffi is not None:
         UINT64: ffi.typeof("uint64_t[]"),
     }
 else:
-    NULL = None
     POINTER_TYPE = dict.fromkeys((FLOAT32, FLOAT64, INT32, INT64, BOOL, UINT8, UINT64))
 
 _FIRST = [(slice(0, 1),) * ndim for ndim in range(65)]
@@ -66,7 +64,7 @@ def call(kernel: str, arrays: Sequence[Array | None], *arguments: Any) -> Any:
     given = []
     for a in arrays:
         if a is None:
-            given.append(NULL if backend.name == "c" else None)
+            given.append(backend.null)
         else:
             key = window(a)
             given.append(backend.pointer(POINTER_TYPE[a.dtype], a if key is None else a[key]))
@@ -160,7 +158,7 @@ def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) ->
 
 
 def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None = None) -> Any:
-    """The kernel, shape and type of the result, the walk, the type of pointers to the real operands, a window for each input."""
+    """The kernel, shape and type of the result, the walk, the pointers' type, a window for each input."""
     name = key[0]
     suffix = real_suffix(name, [a.dtype for a in reals])
     shape = broadcast_shape(name, [a.shape for a in inputs])
@@ -271,7 +269,9 @@ def copy_to(x: Array, out: Array) -> None:
 
 def contiguous(x: Array) -> Array:
     """`x` itself if it is C-contiguous, else a copy that is."""
-    return x if x.flags.c_contiguous else unary("copy", x)
+    if x.flags.c_contiguous:
+        return x
+    return unary("copy", x) if x.dtype in SUFFIX else np.ascontiguousarray(x)
 
 
 def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
@@ -309,7 +309,7 @@ def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: 
 
 
 def reduce(name: str, x: Array, axes: tuple[int, ...], mean: bool = False) -> Array:
-    """`sum`, `max` or `min` over `axes` (sorted, not negative), which are dropped; with `mean`, a sum is divided by its count."""
+    """`sum`, `max` or `min` over `axes` (sorted, not negative), which go; with `mean`, a sum is divided by its count."""
     key = (name, x.shape, x.dtype, axes, mean)
     backend = machine.active
     kernel, order, shape, plan, kind = backend.plans.get(key) or _plan_reduction(key, name, x, axes, mean)
@@ -388,23 +388,12 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     pointer = backend.pointer
     kernel(
         pointer(kind, a if wa is None else a[wa]), pointer(kind, b if wb is None else b[wb]),
-        (NULL if backend.name == "c" else None) if bias is None else pointer(kind, bias), pointer(kind, c), geometry,
+        backend.null if bias is None else pointer(kind, bias), pointer(kind, c), geometry,
     )  # fmt: skip
     return c
 
 
 # ---- rows of probabilities -----------------------------------------------------------------------------------------
-
-
-def _rows(x: Array, dz: Array | None = None, mean: bool = False) -> Any:
-    stride = dz.strides[0] // dz.itemsize if dz is not None and dz.ndim == 1 and dz.size > 1 else 0
-    key = ("rows", x.shape, stride, mean)
-    plans = machine.active.plans
-    if key not in plans:
-        rows = math.prod(x.shape[:-1])
-        scale = 1 / max(rows, 1) if mean else 1.0
-        _remember(key, struct("mw_rows", rows=rows, columns=x.shape[-1], dz_stride=stride, scale=scale))
-    return plans[key]
 
 
 def rowwise(name: str, *arrays: Array) -> Array:
@@ -413,35 +402,37 @@ def rowwise(name: str, *arrays: Array) -> Array:
     if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
     z = empty(arrays[0].shape, arrays[0].dtype)
-    call(name + suffix, [*map(contiguous, arrays), z], _rows(z))
+    rows = struct("mw_rows", rows=math.prod(z.shape[:-1]), columns=z.shape[z.ndim - 1])
+    call(name + suffix, [*map(contiguous, arrays), z], rows)
     return z
 
 
-def _check_cross_entropy(x: Array, target: Array) -> str:
-    """The kernel for this kind of target, after checking that it fits the logits."""
+def _plan_cross_entropy(key: Any, x: Array, target: Array, mean: bool) -> Any:
+    """The kernels forward and backward for logits and targets that fit together, the rows, and the types of pointers."""
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(explain("logits of shape (rows, classes)", x.shape, "Reshape the output of the model."))
-    if target.dtype == INT64:
-        if target.shape != x.shape[:1]:
-            raise ValueError(explain(f"labels of shape {x.shape[:1]}", target.shape, "Give one label for each row."))
-        check_labels(target, x.shape[1])
-        return "sparse_cross_entropy" + real_suffix("cross_entropy", (x.dtype,))
-    if target.shape != x.shape:
+    sparse = target.dtype == INT64
+    if sparse and target.shape != x.shape[:1]:
+        raise ValueError(explain(f"labels of shape {x.shape[:1]}", target.shape, "Give one label for each row."))
+    if not sparse and target.shape != x.shape:
         remedy = "Give one probability for each class, or integer labels."
         raise ValueError(explain(f"targets of shape {x.shape}", target.shape, remedy))
-    return "cross_entropy" + real_suffix("cross_entropy", (x.dtype, target.dtype))
+    suffix = real_suffix("cross_entropy", (x.dtype,) if sparse else (x.dtype, target.dtype))
+    name = "sparse_cross_entropy" if sparse else "cross_entropy"
+    forward, backward = machine.active.kernel(name + suffix), machine.active.kernel(f"{name}_grad{suffix}")
+    bad_label = machine.active.kernel("first_bad_label") if sparse else None
+    rows = struct(
+        "mw_rows", rows=len(x), columns=x.shape[1], dz_stride=int(not mean), scale=1 / max(len(x), 1) if mean else 1.0
+    )
+    return _remember(key, (forward, backward, bad_label, rows, POINTER_TYPE[x.dtype], POINTER_TYPE[target.dtype]))
 
 
 def check_labels(label: Array, classes: int) -> None:
     """Raise ValueError if one of the int64 labels is not from 0 to classes - 1."""
-    bad = int(call("first_bad_label", (contiguous_labels(label),), label.size, classes))
+    bad = call("first_bad_label", (contiguous(label),), label.size, classes)
     if bad >= 0:
         received = f"label {label.flat[bad]} at index {bad}"
         raise ValueError(explain(f"labels from 0 to {classes - 1}", received, "Check the labels or the number of classes."))
-
-
-def contiguous_labels(label: Array) -> Array:
-    return np.ascontiguousarray(label)
 
 
 def cross_entropy(x: Array, target: Array, mean: bool = False) -> Array:
@@ -454,23 +445,32 @@ def cross_entropy(x: Array, target: Array, mean: bool = False) -> Array:
     ValueError
         If shapes do not fit or a label is not one of the classes.
     """
-    kernel = _check_cross_entropy(x, target)
-    loss, average = empty(x.shape[:1], x.dtype), empty((), x.dtype) if mean else None
-    target = contiguous_labels(target) if target.dtype == INT64 else contiguous(target)
-    call(kernel, (contiguous(x), target, loss, average), _rows(x))
-    return loss if average is None else average
+    backend, key = machine.active, ("cross_entropy", x.shape, x.dtype, target.shape, target.dtype, mean)
+    forward, _, bad_label, rows, kind, target_kind = backend.plans.get(key) or _plan_cross_entropy(key, x, target, mean)
+    pointer, loss = backend.pointer, empty(x.shape[:1], x.dtype)
+    inputs = pointer(kind, contiguous(x)), pointer(target_kind, contiguous(target))
+    if bad_label is not None and bad_label(inputs[1], *x.shape) >= 0:
+        check_labels(target, x.shape[1])
+    if not mean:
+        forward(*inputs, pointer(kind, loss), backend.null, rows)
+        return loss
+    average = empty((), x.dtype)
+    forward(*inputs, pointer(kind, loss), pointer(kind, average), rows)
+    return average
 
 
 def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -> Array:
     """The gradient of :func:`cross_entropy` for `x`, given `dz` (rows,), or a scalar for the mean."""
-    sparse = target.dtype == INT64
-    name = "sparse_cross_entropy_grad" if sparse else "cross_entropy_grad"
+    backend, key = machine.active, ("cross_entropy", x.shape, x.dtype, target.shape, target.dtype, mean)
+    _, backward, _, rows, kind, target_kind = backend.plans.get(key) or _plan_cross_entropy(key, x, target, mean)
     expected = () if mean else x.shape[:1]
-    if dz.shape != expected:
-        raise ValueError(explain(f"`dz` of shape {expected}", dz.shape, "Give one number for each loss."))
-    dx = empty(x.shape, x.dtype)
-    target = contiguous_labels(target) if sparse else contiguous(target)
-    call(name + real_suffix(name, (dz.dtype, x.dtype)), (dz, contiguous(x), target, dx), _rows(x, dz, mean))
+    if dz.shape != expected or dz.dtype != x.dtype:
+        raise ValueError(
+            explain(f"`dz` of shape {expected} and {x.dtype}", f"{dz.shape}, {dz.dtype}", "Give one for each loss.")
+        )
+    pointer, dx = backend.pointer, empty(x.shape, x.dtype)
+    inputs = pointer(kind, contiguous(dz)), pointer(kind, contiguous(x)), pointer(target_kind, contiguous(target))
+    backward(*inputs, pointer(kind, dx), rows)
     return dx
 
 

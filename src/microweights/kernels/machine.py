@@ -14,10 +14,9 @@ import numpy as np
 from ..errors import explain
 from . import reference
 
-ffi: Any
-lib: Any
 try:
-    from ._c import ffi, lib
+    from ._c import ffi as ffi
+    from ._c import lib as lib
 except ImportError:
     ffi = lib = None
 
@@ -35,6 +34,7 @@ class Backend:
         self.name = name
         self.plans: dict[Any, Any] = {}
         self.pointer = _array_itself if name == "numpy" else ffi.from_buffer
+        self.null = None if name == "numpy" else ffi.NULL
 
     def kernel(self, name: str) -> Any:
         """The C function `mw_<name>`, or the twin of that name without the type."""
