@@ -1,4 +1,4 @@
-"""One thread for everybody unless MICROWEIGHTS_NUM_THREADS says otherwise: BLAS must be told before NumPy is imported."""
+"""One thread for everybody unless MICROWEIGHTS_NUM_THREADS says otherwise; BLAS is told before NumPy is imported."""
 
 import os
 

@@ -83,9 +83,7 @@ def test_wrong_gradients_are_refused(change: Callable[[mw.Tensor], Any]) -> None
         mw.gradcheck(lambda x, y: doctored(change)()(x, y), [SQUARE, SQUARE - 1])
 
 
-@pytest.mark.parametrize(
-    "change", [lambda dx: dx[0], lambda dx: dx.mean(0), lambda dx: dx[-1], lambda dx: 0.5 * dx.sum(0)]
-)
+@pytest.mark.parametrize("change", [lambda dx: dx[0], lambda dx: dx.mean(0), lambda dx: dx[-1], lambda dx: 0.5 * dx.sum(0)])
 def test_a_missing_or_wrong_sum_over_a_broadcast_is_refused(change: Callable[[mw.Tensor], Any]) -> None:
     with pytest.raises(AssertionError, match=r"Doctored: argument 0, index \(0,\)"):
         mw.gradcheck(lambda row, x: doctored(change)()(row, x), [ROW, X])

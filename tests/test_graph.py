@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import microweights as mw
 from microweights import graph
-from microweights.kernels import door, machine
+from microweights.kernels import machine
 from microweights.ops import OPS, Op
 
 
@@ -45,13 +45,19 @@ def constants(monkeypatch: pytest.MonkeyPatch) -> None:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each kernel has been called."""
     counted: Counter[str] = Counter()
-    call = door.call
+    find = machine.active.kernel
 
-    def spy(kernel: str, *arguments: Any) -> Any:
-        counted[kernel.removesuffix("_f32").removesuffix("_f64")] += 1
-        return call(kernel, *arguments)
+    def spy(name: str) -> Callable[..., Any]:
+        kernel = find(name)
 
-    monkeypatch.setattr(door, "call", spy)
+        def call(*arguments: Any) -> Any:
+            counted[name.removesuffix("_f32").removesuffix("_f64")] += 1
+            return kernel(*arguments)
+
+        return call
+
+    monkeypatch.setattr(machine.active, "plans", {})  # which remember kernels
+    monkeypatch.setattr(machine.active, "kernel", spy)
     return counted
 
 
@@ -225,13 +231,37 @@ def test_a_gradient_passes_through_frozen_weights(calls: Counter[str]) -> None:
     ],
     ids=["x * c", "c * x", "x / c", "x ** c", "x - c", "where", "maximum", "squared_error"],
 )
-def test_nothing_is_computed_for_a_constant(
-    fn: Callable[..., mw.Tensor], kernel: str, most: int, calls: Counter[str]
-) -> None:
+def test_nothing_is_computed_for_a_constant(fn: Callable[..., mw.Tensor], kernel: str, most: int, calls: Counter[str]) -> None:
     z = fn(leaf([1.0, 2.0]), mw.tensor([3.0, 4.0]))
     calls.clear()
     z.backward(np.ones(2))
     assert calls[kernel] <= most
+
+
+def test_the_spy_sees_kernels(calls: Counter[str]) -> None:
+    """Else the tests above would hold of nothing."""
+    (leaf([[1.0]]) @ leaf([[2.0]])).tanh().sum().backward()
+    assert calls["gemm"] == 3 and calls["tanh"] == calls["tanh_grad"] == calls["sum"] == 1
+
+
+@pytest.mark.parametrize("fn", [lambda t: t.exp(), lambda t: t.sigmoid(), lambda t: t.softmax(), lambda t: t[0:1]])
+def test_a_result_outside_the_graph_can_become_a_leaf(fn: Callable[[mw.Tensor], mw.Tensor]) -> None:
+    y = fn(mw.tensor([1.0, 2.0]))
+    y.requires_grad = True
+    (y * 3).sum().backward()
+    assert y.grad is not None and y.grad.tolist() == [3.0] * y.size
+
+
+@pytest.mark.parametrize("fn", [lambda t: t.exp(), lambda t: t.sigmoid(), lambda t: t.softmax()])
+@pytest.mark.usefixtures("no_garbage_collector")
+def test_nothing_is_kept_without_a_graph(fn: Callable[[mw.Tensor], mw.Tensor]) -> None:
+    """A loop such as h = h.sigmoid() must not hold on to all of its past."""
+    x = mw.tensor([1.0, 2.0])
+    with mw.no_grad():
+        first = x * 2
+        gone, last = weakref.ref(first), fn(fn(fn(first)))
+    del first
+    assert gone() is None and not last.requires_grad
 
 
 def test_nothing_is_recorded_without_a_leaf() -> None:
@@ -303,9 +333,7 @@ def test_two_leaves_never_share_a_gradient(fn: Callable[..., mw.Tensor]) -> None
     assert x.grad.numpy().flags.writeable and y.grad.numpy().flags.writeable
 
 
-@pytest.mark.parametrize(
-    "fn", [lambda x: x, lambda x: x + 0, lambda x: x.reshape(2, 1), lambda x: x[:], lambda x: x.copy()]
-)
+@pytest.mark.parametrize("fn", [lambda x: x, lambda x: x + 0, lambda x: x.reshape(2, 1), lambda x: x[:], lambda x: x.copy()])
 @pytest.mark.parametrize("kind", ["tensor", "array"])
 def test_a_gradient_never_shares_memory_with_the_seed(fn: Callable[[mw.Tensor], mw.Tensor], kind: str) -> None:
     x = leaf([1.0, 2.0])
@@ -656,9 +684,7 @@ def test_backward_without_a_graph() -> None:
     with mw.no_grad():
         inside = x * 2
     for wrong in (mw.tensor(1.0), inside, x.detach(), x > 0, x.argmax()):
-        with pytest.raises(
-            RuntimeError, match=r"^Expected a result that requires a gradient\. Received: .+\. Make a leaf"
-        ):
+        with pytest.raises(RuntimeError, match=r"^Expected a result that requires a gradient\. Received: .+\. Make a leaf"):
             wrong.backward()
 
 

@@ -266,9 +266,7 @@ def test_memory_is_freed_without_the_garbage_collector() -> None:
         gc.enable()
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("+-*/tsrw"), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=15)
-)
+@given(st.lists(st.tuples(st.sampled_from("+-*/tsrw"), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=15))
 def test_random_graphs_like_tensors(program: list[tuple[str, int, int]]) -> None:
     """The scalar engine and the tensor engine are two roads to one gradient."""
 

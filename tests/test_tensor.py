@@ -151,9 +151,7 @@ def test_the_largest_integers() -> None:
 # ---- types in arithmetic ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "op", [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: b - a, mw.maximum]
-)
+@pytest.mark.parametrize("op", [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: b - a, mw.maximum])
 @pytest.mark.parametrize(("left", "right", "expected"), [
     ("float32", "float32", "float32"), ("float32", "float64", "float64"), ("float64", "float64", "float64"),
     ("int64", "int64", "float32"), ("int32", "float32", "float32"), ("bool", "bool", "float32"),
@@ -245,9 +243,7 @@ def test_comparisons_like_numpy(name: str, dtype: str) -> None:
         assert received.dtype == bool and not received.requires_grad
         np.testing.assert_array_equal(received.numpy(), expected)
     for number in (0, 1.0, 0.1, True, math.nan, math.inf):
-        np.testing.assert_array_equal(
-            getattr(b, name)(number).numpy(), getattr(values, name)(values.dtype.type(number))
-        )
+        np.testing.assert_array_equal(getattr(b, name)(number).numpy(), getattr(values, name)(values.dtype.type(number)))
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -257,9 +253,7 @@ def test_integers_are_compared_exactly(name: str) -> None:
     for number in (2**53 + 1, 2**24 + 1, np.int64(2**53)):
         np.testing.assert_array_equal(getattr(t, name)(number).numpy(), getattr(values, name)(number))
     np.testing.assert_array_equal(getattr(t, name)(float(2**24)).numpy(), getattr(values, name)(float(2**24)))
-    np.testing.assert_array_equal(
-        getattr(t, name)(mw.tensor([2.0**24], "float64")).numpy(), getattr(values, name)(2.0**24)
-    )
+    np.testing.assert_array_equal(getattr(t, name)(mw.tensor([2.0**24], "float64")).numpy(), getattr(values, name)(2.0**24))
 
 
 @pytest.mark.parametrize("make", [lambda: mw.tensor(3) == 3, lambda: mw.tensor(2) != 3, lambda: mw.tensor(3.0) > 2])
@@ -448,9 +442,7 @@ def test_integers_are_not_truncated_in_place() -> None:
 
 def crashes_not(code: str) -> str:
     """Run in an interpreter of its own, with at most 5 GB; the text that it prints."""
-    start = (
-        "import resource, numpy as np, microweights as mw; resource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))\n"
-    )
+    start = "import resource, numpy as np, microweights as mw; resource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))\n"
     result = subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, f"ended with {result.returncode}: {result.stderr[-500:]}"
     return result.stdout.strip()

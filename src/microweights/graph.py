@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -55,9 +55,8 @@ def backward(root: Tensor, gradient: Any = None) -> None:
     global recording
     before, recording = recording, False
     try:
-        for t, dz in walk(root, gradient):
-            if t.op is None or t.keeps_grad:
-                deposit(t, dz)
+        for leaf, dz in walk(root, gradient, lambda t, dz: deposit(t, dz) if t.keeps_grad else None):
+            deposit(leaf, dz)
     finally:
         recording = before
 
@@ -91,21 +90,25 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     """
     wanted: list[Tensor] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]  # type: ignore[list-item]
     found: dict[int, Tensor] = {}
-    ids = set(map(id, wanted))
+
+    def remember(t: Tensor, dz: Tensor) -> None:
+        found[id(t)] = dz
+
     global recording
     before, recording = recording, create_graph
     try:
-        for t, dz in walk(outputs, gradient):
-            if id(t) in ids:
-                found[id(t)] = dz
+        for leaf, dz in walk(outputs, gradient, remember if any([t.op for t in wanted]) else None):
+            found[id(leaf)] = dz
         result = [found[id(t)] if id(t) in found else t.detach() * 0 for t in wanted]
     finally:
         recording = before
     return result if isinstance(inputs, (list, tuple)) else result[0]
 
 
-def walk(root: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every tensor that `root` depends on and that requires a gradient, with its whole gradient, latest first.
+def walk(root: Tensor, gradient: Any, visit: Callable[[Tensor, Tensor], None] | None) -> list[tuple[Tensor, Tensor]]:
+    """Go back from `root` to every leaf that requires a gradient, and return these with their gradients.
+
+    Every result on the way, with its whole gradient, is shown to `visit`, the latest first.
 
     Why "latest first", and not simply from each tensor on to its inputs? Take
 
@@ -124,11 +127,12 @@ def walk(root: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Tensor]]:
     heap = [(-root.op.recorded_at, root)] if root.op else []
     leaves = [] if root.op else [root]
     while heap:
-        _, t = heapq.heappop(heap)
-        dz, op = pending.pop(id(t)), t.op
-        yield t, dz
-        assert op is not None
-        for x, dx in zip(op._inputs, op.gradients(t, dz), strict=True):
+        t = heapq.heappop(heap)[1]
+        dz = pending.pop(id(t))
+        if visit is not None:
+            visit(t, dz)
+        op: Any = t.op
+        for x, dx in zip(op._inputs, op.gradients(t, dz)):
             if dx is None or not x.requires_grad:
                 continue
             if dx.data.shape != x.data.shape:
@@ -142,8 +146,7 @@ def walk(root: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Tensor]]:
                     leaves.append(x)
                 else:
                     heapq.heappush(heap, (-x.op.recorded_at, x))
-    for t in leaves:
-        yield t, pending[id(t)]
+    return [(leaf, pending[id(leaf)]) for leaf in leaves]
 
 
 def _first_gradient(root: Tensor, gradient: Any) -> Tensor:

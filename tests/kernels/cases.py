@@ -293,7 +293,8 @@ def cast(kernel: str, m: Maker) -> Iterator[Case]:
 Cases = Callable[[str, Maker], Iterator[Case]]
 CASES: dict[str, Cases] = {"gemm": gemm}
 UNARY = [
-    "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log", "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
+    "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log",
+    "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
 ]  # fmt: skip
 ARITHMETIC = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error"]
 COMPARE = ["less", "less_equal", "equal", "not_equal"]

@@ -97,9 +97,7 @@ def test_every_way_of_overwriting_is_noticed(overwrite: Callable[[mw.Tensor], An
     y = x * w
     with mw.no_grad():
         overwrite(x)
-    with pytest.raises(
-        RuntimeError, match=r"Expected the input that Multiply saved .+ Received: .+ Go backward before"
-    ):
+    with pytest.raises(RuntimeError, match=r"Expected the input that Multiply saved .+ Received: .+ Go backward before"):
         y.sum().backward()
     with pytest.raises(RuntimeError, match="Multiply"):
         mw.grad(y.sum(), w)
@@ -235,8 +233,6 @@ def test_overwriting_a_reshape_that_had_to_copy_is_fine() -> None:
 )
 def test_overwriting_what_requires_a_gradient_needs_no_grad(overwrite: Callable[[mw.Tensor], Any]) -> None:
     x, _ = pair()
-    with pytest.raises(
-        RuntimeError, match=r"Expected to overwrite values outside the graph\. Received: .+ Do it under"
-    ):
+    with pytest.raises(RuntimeError, match=r"Expected to overwrite values outside the graph\. Received: .+ Do it under"):
         overwrite(x)
     assert x.tolist() == [[1.0, 2.0], [3.0, 4.0]]

@@ -29,9 +29,7 @@ X = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 def reductions(draw: st.DrawFn) -> tuple[np.ndarray, Any, bool]:
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=5))
     axis = draw(
-        st.one_of(
-            st.none(), st.lists(st.integers(0, max(len(shape) - 1, 0)), unique=True, max_size=len(shape)).map(tuple)
-        )
+        st.one_of(st.none(), st.lists(st.integers(0, max(len(shape) - 1, 0)), unique=True, max_size=len(shape)).map(tuple))
     )
     if axis and draw(st.booleans()):
         axis = tuple(a - len(shape) for a in axis) if len(axis) > 1 else axis[0]

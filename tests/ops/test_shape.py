@@ -222,9 +222,7 @@ def test_wrong_transposes(axes: tuple[Any, ...]) -> None:
 
 def test_transpose_of_scalars_and_vectors() -> None:
     assert (
-        mw.tensor(1.0).T.shape == ()
-        and mw.tensor([1.0, 2.0]).T.shape == (2,)
-        and mw.tensor([1.0]).transpose(0).shape == (1,)
+        mw.tensor(1.0).T.shape == () and mw.tensor([1.0, 2.0]).T.shape == (2,) and mw.tensor([1.0]).transpose(0).shape == (1,)
     )
 
 
@@ -242,10 +240,7 @@ def test_concatenate_and_stack(axis: int) -> None:
     a, b = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
     same(mw.concatenate([mw.tensor(a), b, mw.tensor(a).T.T], axis), np.concatenate([a, b, a], axis))
     same(mw.stack([mw.tensor(a), b], axis), np.stack([a, b], axis))
-    assert (
-        mw.concatenate([a, b.astype(np.float64)]).dtype == "float64"
-        and mw.stack([[1, 2], [True, False]]).dtype == "float32"
-    )
+    assert mw.concatenate([a, b.astype(np.float64)]).dtype == "float64" and mw.stack([[1, 2], [True, False]]).dtype == "float32"
 
 
 def test_joining_scalars_rows_and_nothing() -> None:

@@ -13,7 +13,7 @@ from .measure import BestOpenBLAS, Timer, take_turns, timer
 from .race import Case
 from .table import COLUMNS, Result, setting, summary
 
-SECONDS, QUICK_SECONDS = 2.0, 0.2  # per case
+SECONDS, QUICK_SECONDS = 1.5, 0.2  # per case
 
 
 def main(only: str | None, quick: bool, json: str | None) -> int:

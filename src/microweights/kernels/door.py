@@ -531,7 +531,7 @@ class Parameters:
     def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
-        self.shapes, self.dtypes = [w.shape for w in weights], [w.dtype for w in weights]
+        self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype if weights else FLOAT32
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
         if ffi is not None:
@@ -557,11 +557,11 @@ class Parameters:
         """
         if len(gradients) != len(self.weights):
             raise ValueError(explain(f"{len(self.weights)} gradients", len(gradients), "Give one for each array of weights."))
-        for g, shape, dtype in zip(gradients, self.shapes, self.dtypes, strict=True):
+        for g, shape in zip(gradients, self.shapes, strict=True):
             if g.shape != shape:
                 raise ValueError(explain(f"a gradient of shape {shape}", g.shape, "Give each array of weights its own."))
-            if g.dtype != dtype:
-                raise TypeError(explain(f"a gradient of {dtype}", g.dtype, "Compute it in the type of the weights."))
+            if g.dtype != self.dtype:
+                raise TypeError(explain(f"a gradient of {self.dtype}", g.dtype, "Compute it in the type of the weights."))
         kernel = machine.active.kernel(rule + self.suffix)
         if machine.active.name == "c":
             kind = POINTER_TYPE[self.weights[0].dtype]

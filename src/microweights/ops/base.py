@@ -61,10 +61,12 @@ class Op:
         z = Tensor(self.forward(*map(_data, inputs)))
         if self.is_view:
             z._base = inputs[0].memory
-        needs = tuple(map(_requires_grad, inputs)) if graph.recording else ()
-        if True in needs or self.is_remembered:
-            self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
-            z.requires_grad, z.op = True in needs, self
+        if graph.recording or self.is_remembered:
+            needs = tuple(map(_requires_grad, inputs))
+            wanted = graph.recording and True in needs
+            if wanted or self.is_remembered:
+                self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
+                z.requires_grad, z.op = wanted, self
         return z
 
     def forward(self, *inputs: Any) -> Array:
@@ -76,24 +78,27 @@ class Op:
     def gradients(self, output: Tensor, dz: Tensor) -> tuple[Tensor | None, ...]:
         """What `backward` gives, as a tuple; called by the backward walk only."""
         self._output = output
-        result = self.backward(dz)
-        self._output = None
+        try:
+            result = self.backward(dz)
+        finally:
+            self._output = None  # the result refers to its operation; the other way round would be a cycle
         return result if isinstance(result, tuple) else (result,)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         for x in self._inputs:
-            self._check_unchanged(x, "input")
+            if (x if x._base is None else x._base).changed > self.recorded_at:
+                self._refuse("input")
         return self._inputs
 
     @property
     def output(self) -> Tensor:
-        assert self._output is not None
-        self._check_unchanged(self._output, "result")
-        return self._output
+        z = self._output
+        assert z is not None
+        if z.memory.changed > self.recorded_at:
+            self._refuse("result")
+        return z
 
-    def _check_unchanged(self, x: Tensor, role: str) -> None:
-        if x.memory.changed > self.recorded_at:
-            name = type(self).__name__
-            remedy = "Go backward before overwriting it, or overwrite a copy."
-            raise RuntimeError(explain(f"the {role} that {name} saved to be unchanged", "an overwritten one", remedy))
+    def _refuse(self, role: str) -> None:
+        expected = f"the {role} that {type(self).__name__} saved to be unchanged"
+        raise RuntimeError(explain(expected, "an overwritten one", "Go backward before overwriting it, or overwrite a copy."))
