@@ -2,21 +2,26 @@
  *
  *   1. the register tile     a piece of C is summed in registers, from rows of B and single numbers of A
  *   2. packing               operands that the tile cannot read well are copied into an order that it can
- *   3. cache blocks          the tile walks so that what it reads again is still near
- *   4. thin products         a vector times a matrix
- *   5. threads, batches      whole pieces of C, each as if it were a product of its own
+ *   3. finishing C           bias and activation, and tiles that do not fit C
+ *   4. cache blocks          the tiles are visited in an order in which what is read again is still near
+ *   5. thin products         a vector times a matrix has nothing to reuse: all that counts is to stream the matrix
+ *   6. threads, batches      whole pieces of C, each computed as if it were a product of its own
  *
- * Outside 4, an element of C is a sum over blocks of DEPTH terms, each block one chain of multiply-adds in the order of k.
- * So neither its place in a tile nor the number of threads shows in its bits.
+ * From 1 to 4, an element of C is a sum over blocks of DEPTH terms, each block one chain of multiply-adds in the order of k.
+ * In 5 other orders are faster. Which path a product takes depends on its sizes and strides alone, and no path on where in C
+ * an element lies, so neither tiles nor threads show in the bits.
  */
 #include "simd.h"
 #include "kernels.h"
 #include "runtime.h"
 #include "vmath.h"
 
+#define NOINLINE __attribute__((noinline))
+
 INLINE int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
 INLINE int64_t larger(int64_t x, int64_t y) { return x > y ? x : y; }
 INLINE int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
+INLINE int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
 
 /* Element (i, j) is at[i * row + j * col]; nothing from `end` on may be read. */
 typedef struct {
@@ -24,17 +29,20 @@ typedef struct {
     int64_t row, col;
 } matrix;
 
-INLINE matrix transposed(matrix x) { return (matrix){x.at, x.end, x.col, x.row}; }
 INLINE const real *element(matrix x, int64_t i, int64_t j) { return x.at + i * x.row + j * x.col; }
 INLINE matrix part(matrix x, int64_t i, int64_t j) { return (matrix){element(x, i, j), x.end, x.row, x.col}; }
+INLINE matrix transposed(matrix x) { return (matrix){x.at, x.end, x.col, x.row}; }
 
 static matrix matrix_of(const real *at, int64_t rows, int64_t cols, int64_t row, int64_t col) {
     return (matrix){at, at + larger(0, (rows - 1) * row) + larger(0, (cols - 1) * col) + 1, row, col};
 }
 
-/* `count` numbers, at most one vector, in pieces of fixed size: a memcpy of variable size would be a call. */
+/* `count` numbers, but at most a vector, in pieces of fixed size: a memcpy of variable size would be a call. */
 INLINE void copy_few(real *to, const real *from, int64_t count) {
-    if (count >= LANES) { store(to, load(from)); return; }
+    if (count >= LANES) {
+        store(to, load(from));
+        return;
+    }
     for (int64_t piece = LANES / 2; piece > 0; piece /= 2)
         if (count & piece) {
             memcpy(to, from, (size_t)piece * sizeof *to);
@@ -43,7 +51,8 @@ INLINE void copy_few(real *to, const real *from, int64_t count) {
         }
 }
 
-/* A vector whose first `count` lanes count. The others may hold whatever memory does, unless memory ends before them. */
+/* A vector of which `count` lanes are wanted. The others hold what memory does there (lanes never mix, so it does no harm),
+ * or zero where memory ends. */
 INLINE vec load_loosely(const real *p, int64_t count, const real *end) {
     if (p + LANES <= end) return load(p);
     real few[LANES] = {0};
@@ -52,36 +61,32 @@ INLINE vec load_loosely(const real *p, int64_t count, const real *end) {
 }
 
 /* ---- 1. the register tile ---------------------------------------------------------------------------------------
- * For each p, `width` vectors of a row of B are loaded, and each of `height` numbers of a column of A multiplies all of
- * them. 14×2 vectors take 28 registers for the sums, 2 for B and 1 for A, of 32; 6×2 take 15 of 16. For 14×2, one p is 28
- * multiply-adds and 16 loads, which a core that does two of each per cycle hides. Short tiles are made wider, for enough
- * independent sums to fill the pipeline (about 8).
+ * For each p, `width` vectors of a row of B are loaded, and each of `height` numbers of a column of A multiplies all of them.
+ * 14×2 vectors take 28 registers for the sums, 2 for B and 1 for A, of 32; 6×2 take 15 of 16. One p of 14×2 is 28
+ * multiply-adds on 16 loads: a core that does two of each per cycle has time to spare for loading. Short tiles are made wide,
+ * as it takes about 8 independent sums to keep the multipliers busy.
  */
 enum { TALLEST = MW_REGISTERS == 32 ? 14 : 6, WIDEST = 8 };
 
-/* The most vectors that fit beside a tile of this height: a power of two. */
-INLINE int64_t width_for(int64_t height) {
-    int64_t width = WIDEST;
-    while (width > 2 && (height + 1) * width >= MW_REGISTERS) width /= 2;
-    return width;
-}
+INLINE int fits(int64_t height, int64_t width) { return width <= 2 || (height + 1) * width < MW_REGISTERS; }
 
 typedef struct {
     int64_t k;
     const real *a, *b;
     real *c;
     int64_t a_row, a_col, b_row, c_row;
-    enum { START, RESUME, ADD } mode;           /* C = A @ B; C = the chains in C, continued; C += A @ B */
+    int add;                                    /* C += A @ B, not C = A @ B */
 } tile_job;
 
 INLINE void tile(const int height, const int width, const tile_job *job) {
+    if (!fits(height, width)) return;
     const tile_job t = *job;
     const real *a = t.a, *b = t.b;
     vec sum[TALLEST][WIDEST];
 #pragma GCC unroll 16
     for (int i = 0; i < height; i++)
 #pragma GCC unroll 16
-        for (int j = 0; j < width; j++) sum[i][j] = t.mode == RESUME ? load(t.c + i * t.c_row + j * LANES) : (vec){0};
+        for (int j = 0; j < width; j++) sum[i][j] = (vec){0};
     for (int64_t p = 0; p < t.k; p++, a += t.a_col, b += t.b_row) {
         vec right[WIDEST];
 #pragma GCC unroll 16
@@ -98,33 +103,33 @@ INLINE void tile(const int height, const int width, const tile_job *job) {
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) {
             real *to = t.c + i * t.c_row + j * LANES;
-            store(to, t.mode == ADD ? load(to) + sum[i][j] : sum[i][j]);
+            store(to, t.add ? load(to) + sum[i][j] : sum[i][j]);
         }
 }
 
+/* One body of code for each shape of tile. */
 INLINE void tile_of_width(const int width, int64_t height, const tile_job *job) {
-    if ((height + 1) * width >= MW_REGISTERS && width > 2) return;
     switch (height) {
     case 1: tile(1, width, job); break;
     case 2: tile(2, width, job); break;
-    case 3: if (width <= 4) tile(3, width, job); break;
-    case 4: if (width <= 4) tile(4, width, job); break;
-    case 5: if (width <= 4) tile(5, width, job); break;
-    case 6: if (width <= 4) tile(6, width, job); break;
+    case 3: tile(3, width, job); break;
+    case 4: tile(4, width, job); break;
+    case 5: tile(5, width, job); break;
+    case 6: tile(6, width, job); break;
 #if MW_REGISTERS == 32
-    case 7: if (width <= 2) tile(7, width, job); break;
-    case 8: if (width <= 2) tile(8, width, job); break;
-    case 9: if (width <= 2) tile(9, width, job); break;
-    case 10: if (width <= 2) tile(10, width, job); break;
-    case 11: if (width <= 2) tile(11, width, job); break;
-    case 12: if (width <= 2) tile(12, width, job); break;
-    case 13: if (width <= 2) tile(13, width, job); break;
-    case 14: if (width <= 2) tile(14, width, job); break;
+    case 7: tile(7, width, job); break;
+    case 8: tile(8, width, job); break;
+    case 9: tile(9, width, job); break;
+    case 10: tile(10, width, job); break;
+    case 11: tile(11, width, job); break;
+    case 12: tile(12, width, job); break;
+    case 13: tile(13, width, job); break;
+    case 14: tile(14, width, job); break;
 #endif
     }
 }
 
-static void full_tile(int64_t height, int64_t width, const tile_job *job) {
+static void any_tile(int64_t height, int64_t width, const tile_job *job) {
     switch (width) {
     case 1: tile_of_width(1, height, job); break;
     case 2: tile_of_width(2, height, job); break;
@@ -134,7 +139,8 @@ static void full_tile(int64_t height, int64_t width, const tile_job *job) {
 }
 
 /* ---- 2. packing -------------------------------------------------------------------------------------------------
- * to[p * width + j] = from(p, j) for p < k, j < columns, with anything in the lanes up to `width`.
+ * A matrix of k rows is cut into panels of so many columns, and each panel is stored row after row, `spacing` apart. For B a
+ * panel is as wide as a tile; A is packed transposed, and a panel of it is as wide as a tile is high.
  */
 #if MW_VECTOR_BYTES == 16 && MW_DOUBLE
 INLINE vec zip_low(vec x, vec y) { return __builtin_shufflevector(x, y, 0, 2); }
@@ -169,195 +175,227 @@ INLINE void transpose_block(vec *rows) {
     }
 }
 
-static void pack(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
-    if (from.row == 1 && from.col != 1) {
-        for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
-            for (int64_t j = 0; j < smaller(panel, columns - j0); j += LANES)
-                for (int64_t p = 0; p < k; p += LANES) {
-                    vec block[LANES];
-#pragma GCC unroll 16
-                    for (int i = 0; i < LANES; i++)
-                        block[i] = j0 + j + i < columns ? load_loosely(element(from, p, j0 + j + i), k - p, from.end) : (vec){0};
-                    transpose_block(block);
-                    if (p + LANES <= k) {
-#pragma GCC unroll 16
-                        for (int i = 0; i < LANES; i++) store(to + (p + i) * spacing + j, block[i]);
-                    } else
-                        for (int i = 0; i < k - p; i++) store(to + (p + i) * spacing + j, block[i]);
+/* Rows are contiguous: they are copied, a few at a time across all panels, for long runs of memory. */
+static void pack_rows(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
+    enum { TOGETHER = 8 };
+    for (int64_t p0 = 0; p0 < k; p0 += TOGETHER) {
+        real *out = to + p0 * spacing;
+        for (int64_t j0 = 0; j0 < columns; j0 += panel, out += k * spacing)
+            for (int64_t p = 0; p < smaller(TOGETHER, k - p0); p++)
+                for (int64_t j = j0; j < smaller(j0 + panel, columns); j += LANES) {
+                    const real *at = element(from, p0 + p, j);
+                    __builtin_prefetch(at + TOGETHER * from.row);
+                    store(out + p * spacing + j - j0, load_loosely(at, columns - j, from.end));
                 }
-    } else if (from.col == 1) {
-        for (int64_t p0 = 0; p0 < k; p0 += 8) {
-            real *out = to + p0 * spacing;
-            for (int64_t j0 = 0; j0 < columns; j0 += panel, out += k * spacing)
-                for (int64_t p = 0; p < smaller(8, k - p0); p++)
-                    for (int64_t j = 0; j < smaller(panel, columns - j0); j += LANES)
-                        store(out + p * spacing + j, load_loosely(element(from, p0 + p, j0 + j), columns - j0 - j, from.end));
-        }
-    } else {
-        for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
-            for (int64_t p = 0; p < k; p++)
-                for (int64_t j = 0; j < spacing; j++) to[p * spacing + j] = j0 + j < columns ? *element(from, p, j0 + j) : 0;
     }
 }
 
-/* ---- 3. cache blocks --------------------------------------------------------------------------------------------
- */
-enum {
-    DEPTH = 256,                                                /* rows of B in a block */
-    STRIPS = 8,
-    BLOCK_BYTES = 512 * 1024,                                   /* of B, for half of the L2 cache */
-    STRIP = (TALLEST + (int)LANES - 1) / (int)LANES * (int)LANES,    /* a packed column of A */
-};
+/* Columns are contiguous: they are transposed in registers, LANES×LANES at a time. */
+static void pack_columns(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
+    for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
+        for (int64_t j = j0; j < smaller(j0 + panel, columns); j += LANES)
+            for (int64_t p = 0; p < k; p += LANES) {
+                vec block[LANES];
+#pragma GCC unroll 16
+                for (int i = 0; i < LANES; i++) {
+                    const real *at = element(from, p, j + i);
+                    __builtin_prefetch(at + panel * from.col);
+                    block[i] = j + i < columns ? load_loosely(at, k - p, from.end) : (vec){0};
+                }
+                transpose_block(block);
+                real *out = to + p * spacing + j - j0;
+                if (p + LANES <= k) {
+#pragma GCC unroll 16
+                    for (int i = 0; i < LANES; i++) store(out + i * spacing, block[i]);
+                } else
+                    for (int i = 0; i < k - p; i++) store(out + i * spacing, block[i]);
+            }
+}
 
-/* C (i, j) is at c[i * c_row + j * c_col]: c_col is 1, or the roles are swapped, Cᵀ = Bᵀ @ Aᵀ, and c_row is 1. */
+static void pack(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
+    if (from.col == 1) pack_rows(to, from, k, columns, panel, spacing);
+    else if (from.row == 1) pack_columns(to, from, k, columns, panel, spacing);
+    else
+        for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
+            for (int64_t p = 0; p < k; p++)
+                for (int64_t j = 0; j < spacing; j++) to[p * spacing + j] = j0 + j < columns ? *element(from, p, j0 + j) : 0;
+}
+
+/* ---- 3. finishing C ---------------------------------------------------------------------------------------------
+ * The product as the kernels see it. Element (i, j) of C is c[i * c_row + j * c_col]. Either c_col is 1; or the roles of A and
+ * B are swapped, to compute Cᵀ = Bᵀ @ Aᵀ, and c_row is 1.
+ */
 typedef struct {
     int64_t m, n, k;
     matrix a, b;
     const real *bias;
     real *c;
-    int64_t c_row, c_col, depth;
-    int accumulate, activation, swapped;
-    enum { TILES, SHORT_DOTS, LONG_DOTS, NARROW, WIDE } path;
+    int64_t c_row, c_col;
+    int swapped, accumulate, activation;
+    enum { TILES, NARROW, WIDE, SHORT_DOTS, LONG_DOTS } path;
 } product;
 
+/* bias[j * bias_step] is added to row[j]. A last partial vector is computed in a padded copy, as a whole one. */
 static void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step, int activation) {
     for (int64_t j = 0; j < n; j += LANES) {
-        real few[LANES] = {0}, few_bias[LANES] = {0}, *at = row + j;
-        const real *bias_at = bias + j * bias_step;
         const int64_t count = smaller(LANES, n - j);
-        if (count < LANES) {
+        real few[LANES] = {0}, few_bias[LANES] = {0};
+        vec x, shift = {0};
+        if (count == LANES) {
+            x = load(row + j);
+            if (bias) shift = bias_step ? load(bias + j) : splat(*bias);
+        } else {
             copy_few(few, row + j, count);
-            at = few;
-            if (bias && bias_step) {
-                copy_few(few_bias, bias + j, count);
-                bias_at = few_bias;
-            }
+            x = load(few);
+            if (bias && bias_step) copy_few(few_bias, bias + j, count);
+            if (bias) shift = bias_step ? load(few_bias) : splat(*bias);
         }
-        vec x = load(at);
-        if (bias) x += bias_step ? load(bias_at) : splat(*bias);
+        if (bias) x += shift;
         if (activation == MW_RELU) x = vrelu(x);
         if (activation == MW_SIGMOID) x = vsigmoid(x);
         if (activation == MW_TANH) x = vtanh(x);
-        store(at, x);
-        if (count < LANES) copy_few(row + j, few, count);
+        store(few, x);
+        copy_few(row + j, few, count);
     }
 }
 
-/* Bias and activation on a finished part of C, while it is in the cache. */
+/* Bias and activation on a part of C, right after it was summed, while it is in the cache. */
 static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns) {
-    if (!g->bias && g->activation == MW_LINEAR) return;
-    int64_t stride = g->c_row;
-    if (g->swapped) {
-        int64_t t = i; i = j; j = t;
-        t = rows; rows = columns; columns = t;
-        stride = g->c_col;
-    }
-    const real *bias = g->bias ? g->bias + j : NULL;
-    if (columns == 1 && stride == 1) finish_row(g->c + i, rows, bias, 0, g->activation);
-    else for (int64_t r = i; r < i + rows; r++) finish_row(g->c + r * stride + j, columns, bias, 1, g->activation);
+    if (g->accumulate || (!g->bias && g->activation == MW_LINEAR)) return;
+    if (!g->swapped)
+        for (int64_t r = i; r < i + rows; r++)
+            finish_row(g->c + r * g->c_row + j, columns, g->bias ? g->bias + j : NULL, 1, g->activation);
+    else if (g->c_col == 1)                     /* a column of numbers with one bias, and contiguous: as good as a row */
+        finish_row(g->c + j, columns, g->bias, 0, g->activation);
+    else
+        for (int64_t r = j; r < j + columns; r++)
+            finish_row(g->c + i + r * g->c_col, rows, g->bias ? g->bias + i : NULL, 1, g->activation);
 }
 
-/* A tile that sticks out of C, or of a C that is stored by columns, is computed in full beside C and its inner part copied. */
+enum { STRIP_SPACE = (TALLEST + (int)LANES - 1) / (int)LANES * (int)LANES };      /* TALLEST in whole vectors */
+
+/* A tile that sticks out of C, or lies across it, is computed in full beside C, and then its inside is copied. */
 static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_col, const tile_job *job) {
-    real whole[STRIP * WIDEST * LANES], old[LANES] = {0};
+    real whole[STRIP_SPACE * WIDEST * LANES];
     tile_job t = *job;
     t.c = whole;
     t.c_row = width * LANES;
-    t.mode = START;
-    full_tile(height, width, &t);
-    if (c_col == 1) {
-        for (int64_t i = 0; i < height; i++)
-            for (int64_t j = 0; j < columns; j += LANES) {
-                real *from = whole + i * t.c_row + j, *to = job->c + i * job->c_row + j;
-                if (job->mode == ADD) {
-                    copy_few(old, to, columns - j);
-                    store(from, load(from) + load(old));
-                }
-                copy_few(to, from, columns - j);
-            }
-        return;
-    }
-    for (int64_t j0 = 0; j0 < columns; j0 += LANES)
+    t.add = 0;
+    any_tile(height, width, &t);
+    for (int64_t j0 = 0; c_col != 1 && j0 < columns; j0 += LANES)
         for (int64_t i0 = 0; i0 < height; i0 += LANES) {
             vec block[LANES];
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++) block[i] = load(whole + smaller(i0 + i, height - 1) * t.c_row + j0);
             transpose_block(block);
             for (int64_t j = 0; j < smaller(LANES, columns - j0); j++) {
-                real *to = job->c + i0 + (j0 + j) * c_col;
-                if (job->mode == ADD) {
-                    copy_few(old, to, height - i0);
-                    block[j] += load(old);
-                }
-                store(old, block[j]);
-                copy_few(to, old, height - i0);
+                real *to = job->c + i0 + (j0 + j) * c_col, few[LANES];
+                store(few, block[j]);
+                for (int64_t i = 0; i < smaller(LANES, height - i0) && job->add; i++) few[i] += to[i];
+                copy_few(to, few, height - i0);
             }
+        }
+    for (int64_t i = 0; c_col == 1 && i < height; i++)
+        for (int64_t j0 = 0; j0 < columns; j0 += LANES) {
+            real *to = job->c + i * job->c_row + j0, *few = whole + i * t.c_row + j0;
+            for (int64_t j = 0; j < smaller(LANES, columns - j0) && job->add; j++) few[j] += to[j];
+            copy_few(to, few, columns - j0);
         }
 }
 
-static int crowded(int64_t stride) {
-    return (stride * (int64_t)sizeof(real) + 64) % 4096 <= 128;
+/* ---- 4. cache blocks --------------------------------------------------------------------------------------------
+ * Sums run over DEPTH rows of B at a time. A strip of A, one tile high, then fits the L1 cache (14 × 512 floats: 28 KB) and is
+ * swept over GROUP panels of B, which wait in the L2 cache for the next strip, STRIPS times over; then come the next panels,
+ * from the L3 cache.
+ *
+ * Packing costs as much as two or three multiplications with each number, so it must pay. Small operands are read where they
+ * are: a core that looks ahead far enough hides the L2 cache. B is packed when it outgrows that, or its rows are not
+ * contiguous; A when its stride is near a multiple of 4096 bytes, for then all of a tile's rows fall into the same few places
+ * of the L1 cache and drive each other out.
+ */
+enum { DEPTH = 512, GROUP = 8, STRIPS = 8, BLOCK_BYTES = 4 << 20, SMALL_BYTES = 512 << 10, REUSE = 128 };
+
+static int crowded(matrix x) {
+    const int64_t bytes = (x.row == 1 ? x.col : x.row) * (int64_t)sizeof(real);
+    return (bytes + 64) % 4096 <= 128;
 }
 
-static void multiply(const product *x) {
-    const product g = *x;
-    const int64_t strips = ceil_div(g.m, TALLEST), height = ceil_div(g.m, larger(1, strips)), width = width_for(height);
-    const int pack_b = g.b.col != 1 || (g.m >= 128 && g.k * g.n * (int64_t)sizeof(real) > BLOCK_BYTES);
-    const int pack_a = g.m >= 8 && g.n >= 128 && crowded(g.a.row == 1 ? g.a.col : g.a.row);
+/* Where the packed numbers of a block are: A from row i0 on (NULL: A is not packed), and B from column j0 on. */
+typedef struct {
+    const real *a, *b;
+    int64_t i0, j0, p0, k, height, panel;
+} packed_block;
 
-    int64_t across = BLOCK_BYTES / (int64_t)sizeof(real) / DEPTH, down = STRIPS * height, panel = width * LANES;
-    real small_block[DEPTH * LANES], *packed_b = small_block, *packed_a = NULL;
-    if (pack_b || pack_a || g.n % LANES) {
-        real *scratch = mw_scratch(BLOCK_BYTES + STRIPS * DEPTH * STRIP * sizeof(real));
-        if (scratch) packed_b = scratch, packed_a = scratch + BLOCK_BYTES / sizeof(real);
-        else across = panel = LANES;
+/* Rows [i, i + rows) of C, at most a tile high, columns [j, j_end). */
+static void multiply_strip(const product *g, const packed_block *x, int64_t i, int64_t rows, int64_t j, int64_t j_end) {
+    const int64_t first = j;
+    tile_job t = {.k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
+                  .add = g->accumulate || x->p0 > 0};
+    if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
+    for (int64_t width; j < j_end; j += width * LANES) {
+        for (width = x->panel / LANES; width > ceil_div(j_end - j, LANES); width /= 2) continue;
+        const int64_t columns = smaller(width * LANES, j_end - j), packed = j - x->j0;
+        t.c = g->c + i * g->c_row + j * g->c_col;
+        if (packed < 0) t.b = element(g->b, x->p0, j), t.b_row = g->b.row;
+        else t.b = x->b + packed / x->panel * x->panel * x->k + packed % x->panel, t.b_row = x->panel;
+        if (columns == width * LANES && g->c_col == 1) any_tile(rows, width, &t);
+        else edge_tile(rows, width, columns, g->c_col, &t);
     }
+    if (x->p0 + x->k == g->k) finish(g, i, rows, first, j_end - first);
+}
 
-    for (int64_t j0 = 0; j0 < g.n; j0 += across) {
-        const int64_t columns = smaller(across, g.n - j0);
-        for (int64_t p0 = 0; p0 == 0 || p0 < g.k; p0 += g.depth) {
-            const int64_t kc = smaller(g.depth, g.k - p0);
-            const int64_t packed_from = pack_b ? 0 : columns % LANES ? columns / panel * panel : columns;
-            pack(packed_b, part(g.b, p0, j0 + packed_from), kc, columns - packed_from, panel, panel);
-            for (int64_t i0 = 0; i0 < g.m; i0 += down) {
-                if (packed_a && pack_a) pack(packed_a, transposed(part(g.a, i0, p0)), kc, smaller(down, g.m - i0), height, STRIP);
-                for (int64_t i = i0; i < smaller(i0 + down, g.m); i += height) {
-                    const int64_t rows = smaller(height, g.m - i);
-                    matrix a = part(g.a, i, p0);
-                    if (packed_a && pack_a) a.at = packed_a + (i - i0) / height * kc * STRIP, a.row = 1, a.col = STRIP;
-                    for (int64_t j = 0, w; j < columns; j += w * LANES) {
-                        const int64_t left = columns - j;
-                        for (w = panel / LANES; w > ceil_div(left, LANES); w /= 2) continue;
-                        const int64_t inside = smaller(left, w * LANES);
-                        matrix b = part(g.b, p0, j0 + j);
-                        if (j >= packed_from) {
-                            b.at = packed_b + (j - packed_from) / panel * kc * panel + (j - packed_from) % panel;
-                            b.row = panel;
-                        }
-                        const tile_job t = {kc, a.at, b.at, g.c + i * g.c_row + (j0 + j) * g.c_col, a.row, a.col, b.row, g.c_row, g.accumulate || p0 > 0 ? ADD : START};
-                        if (inside == w * LANES && g.c_col == 1) full_tile(rows, w, &t);
-                        else edge_tile(rows, w, inside, g.c_col, &t);
-                    }
-                    if (p0 + g.depth >= g.k) finish(&g, i, rows, j0, columns);
-                }
+static void multiply_blocks(const product *g) {
+    const int64_t strips = ceil_div(g->m, TALLEST), height = ceil_div(g->m, strips), down = STRIPS * height;
+    int64_t width = WIDEST;
+    while (!fits(height, width)) width /= 2;
+    const int pack_a = g->m * 2 > TALLEST && g->n >= REUSE && crowded(g->a);
+    const int pack_b = g->b.col != 1 || (g->m >= REUSE && g->k * g->n * (int64_t)sizeof(real) > SMALL_BYTES);
+
+    /* Of a B that is not packed, the last panel is, if it is a partial one. No scratch memory: one vector at a time. */
+    packed_block x = {.height = height, .panel = width * LANES};
+    int64_t across = BLOCK_BYTES / DEPTH / (int64_t)sizeof(real);
+    real spare[DEPTH * LANES], *packed_a = NULL, *packed_b = spare;
+    if (pack_a || pack_b || g->n % LANES) {
+        const int64_t k = smaller(DEPTH, g->k), a_size = pack_a ? STRIPS * STRIP_SPACE * k : 0;
+        const int64_t b_size = k * (pack_b ? round_up(smaller(across, g->n), x.panel) : x.panel);
+        real *scratch = mw_scratch((size_t)(a_size + b_size) * sizeof(real));
+        if (scratch) packed_b = scratch + a_size, packed_a = pack_a ? scratch : NULL;
+        else across = x.panel = LANES;
+    }
+    x.a = packed_a, x.b = packed_b;
+
+    for (int64_t j0 = 0; j0 < g->n; j0 += across) {
+        const int64_t j_end = smaller(j0 + across, g->n), partial = j_end % LANES ? (j_end - j0) / x.panel * x.panel : j_end - j0;
+        x.j0 = pack_b ? j0 : j0 + partial;
+        for (x.p0 = 0; x.p0 == 0 || x.p0 < g->k; x.p0 += DEPTH) {
+            x.k = smaller(DEPTH, g->k - x.p0);
+            pack(packed_b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
+            for (x.i0 = 0; x.i0 < g->m; x.i0 += down) {
+                const int64_t i_end = smaller(x.i0 + down, g->m);
+                if (x.a) pack(packed_a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
+                for (int64_t j = j0; j < j_end; j += GROUP * x.panel)
+                    for (int64_t i = x.i0; i < i_end; i += height)
+                        multiply_strip(g, &x, i, smaller(height, i_end - i), j, smaller(j + GROUP * x.panel, j_end));
             }
         }
     }
 }
 
-/* ---- 4. thin products -------------------------------------------------------------------------------------------
+/* ---- 5. thin products -------------------------------------------------------------------------------------------
+ * A row vector times a matrix: narrow (its whole result in registers), wide (its result in C), or by dot products where B is
+ * contiguous in the direction of k. A matrix times a column vector is the same with the roles swapped.
  */
 
-/* `width` vectors of a row vector times `k` rows of B: `chains` rows at a time, each with sums of its own. */
-INLINE void vector_times_rows(const int width, const int chains, const product *g, int64_t p0, int64_t k, int64_t j0) {
+/* Up to WIDEST vectors: `chains` rows of B at a time, each with sums of its own, as one sum alone would wait for itself. */
+INLINE void narrow_row(const int width, const int chains, const product *g, int64_t p0) {
+    const real *x = element(g->a, 0, p0), *b = element(g->b, p0, 0), *end = g->b.end;
+    const int64_t n = g->n, k = smaller(DEPTH, g->k - p0), x_step = g->a.col, b_step = g->b.row;
     vec sum[8][WIDEST];
 #pragma GCC unroll 8
     for (int i = 0; i < chains; i++)
 #pragma GCC unroll 8
         for (int j = 0; j < width; j++) sum[i][j] = (vec){0};
-    const real *x = element(g->a, 0, p0), *b = element(g->b, p0, j0), *end = g->b.end;
-    const int64_t columns = g->n - j0, x_step = g->a.col, b_step = g->b.row;
-    int64_t p = 0, readable = k;                                /* rows that may be read past their end, into the next */
+    int64_t p = 0, readable = k;                /* rows that may be read past their end, into the next one */
     while (readable > 0 && b + (readable - 1) * b_step + width * LANES > end) readable--;
     for (; p + chains <= readable; p += chains, x += chains * x_step, b += chains * b_step)
 #pragma GCC unroll 8
@@ -369,76 +407,61 @@ INLINE void vector_times_rows(const int width, const int chains, const product *
         for (int i = 0; i < smaller(chains, k - p); i++)
 #pragma GCC unroll 8
             for (int j = 0; j < width; j++)
-                sum[i][j] += splat(x[i * x_step]) * load_loosely(b + i * b_step + j * LANES, larger(0, columns - j * LANES), end);
+                sum[i][j] += splat(x[i * x_step]) * load_loosely(b + i * b_step + j * LANES, larger(0, n - j * LANES), end);
 #pragma GCC unroll 8
     for (int j = 0; j < width; j++) {
 #pragma GCC unroll 4
         for (int half = chains / 2; half > 0; half /= 2)
 #pragma GCC unroll 8
             for (int i = 0; i < half; i++) sum[i][j] += sum[i + half][j];
-        real *to = g->c + j0 + j * LANES, few[LANES] = {0};
-        const int64_t count = columns - j * LANES;
-        if (count >= LANES) {
-            store(to, g->accumulate || p0 > 0 ? load(to) + sum[0][j] : sum[0][j]);
-        } else if (count > 0) {
-            if (g->accumulate || p0 > 0) copy_few(few, to, count);
-            store(few, load(few) + sum[0][j]);
-            copy_few(to, few, count);
-        }
+        real few[LANES];
+        store(few, sum[0][j]);
+        for (int64_t i = j * LANES; i < smaller((j + 1) * LANES, n); i++)
+            g->c[i] = g->accumulate || p0 > 0 ? g->c[i] + few[i - j * LANES] : few[i - j * LANES];
     }
 }
 
-static __attribute__((noinline)) void vector_times_1(const product *g, int64_t p, int64_t k) { vector_times_rows(1, 8, g, p, k, 0); }
-static __attribute__((noinline)) void vector_times_2(const product *g, int64_t p, int64_t k) { vector_times_rows(2, 4, g, p, k, 0); }
-static __attribute__((noinline)) void vector_times_4(const product *g, int64_t p, int64_t k) { vector_times_rows(4, 2, g, p, k, 0); }
-static __attribute__((noinline)) void vector_times_8(const product *g, int64_t p, int64_t k) { vector_times_rows(8, 1, g, p, k, 0); }
+static NOINLINE void narrow_row_1(const product *g, int64_t p0) { narrow_row(1, 8, g, p0); }
+static NOINLINE void narrow_row_2(const product *g, int64_t p0) { narrow_row(2, 4, g, p0); }
+static NOINLINE void narrow_row_4(const product *g, int64_t p0) { narrow_row(4, 2, g, p0); }
+static NOINLINE void narrow_row_8(const product *g, int64_t p0) { narrow_row(8, 1, g, p0); }
 
-/* A wide row vector stays in C, and `rows` rows of B stream by, from beginning to end. */
+/* More: C stays in the L1 cache, and `rows` rows of B stream by, from beginning to end. */
 INLINE void add_rows(const int rows, const product *g, int64_t p) {
+    enum { WIDTH = 4 };
     const real *x = element(g->a, 0, p), *b = element(g->b, p, 0), *end = g->b.end;
     const int64_t n = g->n, x_step = g->a.col, b_step = g->b.row;
     const int add = g->accumulate || p > 0;
     real *c = g->c;
     int64_t j = 0;
-    for (; j + 4 * LANES <= n; j += 4 * LANES) {
-        vec sum[4];
+    for (; j + WIDTH * LANES <= n; j += WIDTH * LANES) {
+        vec sum[WIDTH];
 #pragma GCC unroll 4
-        for (int w = 0; w < 4; w++) sum[w] = add ? load(c + j + w * LANES) : (vec){0};
+        for (int w = 0; w < WIDTH; w++) sum[w] = add ? load(c + j + w * LANES) : (vec){0};
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-            for (int w = 0; w < 4; w++) sum[w] += splat(x[i * x_step]) * load(b + i * b_step + j + w * LANES);
+            for (int w = 0; w < WIDTH; w++) sum[w] += splat(x[i * x_step]) * load(b + i * b_step + j + w * LANES);
 #pragma GCC unroll 4
-        for (int w = 0; w < 4; w++) store(c + j + w * LANES, sum[w]);
+        for (int w = 0; w < WIDTH; w++) store(c + j + w * LANES, sum[w]);
     }
     for (; j < n; j += LANES) {
-        vec sum = {0};
         real few[LANES] = {0};
-        for (int i = 0; i < rows; i++) sum += splat(x[i * x_step]) * load_loosely(b + i * b_step + j, n - j, end);
         if (add) copy_few(few, c + j, n - j);
-        store(few, load(few) + sum);
+        vec sum = load(few);
+        for (int i = 0; i < rows; i++) sum += splat(x[i * x_step]) * load_loosely(b + i * b_step + j, n - j, end);
+        store(few, sum);
         copy_few(c + j, few, n - j);
     }
 }
 
-static void vector_times_wide(const product *g) {
+static NOINLINE void wide_row(const product *g) {
     int64_t p = 0;
     for (; p + 8 <= g->k; p += 8) add_rows(8, g, p);
     for (; p < g->k; p++) add_rows(1, g, p);
 }
 
-static void vector_times_matrix(const product *g) {
-    const int64_t vectors = ceil_div(g->n, LANES);
-    for (int64_t p = 0; p == 0 || p < g->k; p += g->depth) {
-        const int64_t k = smaller(g->depth, g->k - p);
-        if (vectors <= 1) vector_times_1(g, p, k);
-        else if (vectors <= 2) vector_times_2(g, p, k);
-        else if (vectors <= 4) vector_times_4(g, p, k);
-        else if (vectors <= 8) vector_times_8(g, p, k);
-    }
-}
-
-/* Sums of the lanes of LANES vectors at once: as transposing, but adding what is zipped. */
+/* The sums of the lanes of LANES vectors at once: as transposing them, but adding what is zipped. */
 INLINE vec sum_each(vec *v) {
 #pragma GCC unroll 4
     for (int half = LANES / 2; half > 0; half /= 2)
@@ -447,25 +470,24 @@ INLINE vec sum_each(vec *v) {
     return v[0];
 }
 
-/* Where both operands run along k: dot products, `rows` of them at a time with `sums` sums each. */
-INLINE void dot_products(const int rows, const int sums, const product *g) {
+/* `rows` dot products at a time, with `sums` sums each: long ones one by one, to read memory in order, short ones together. */
+INLINE void dots(const int rows, const int sums, const product *g) {
     const real *x = g->a.at;
     const int64_t whole = g->k / LANES * LANES, rest = g->k - whole;
-    vec x_rest = {0};
-    ivec mask = {0};
-    if (rest) x_rest = load_first(x + whole, rest);
-    for (int i = 0; i < LANES; i++) mask[i] = i < rest ? -1 : 0;
+    const vec x_rest = load_first(x + whole, rest);
+    const ivec mask = first_lanes(rest);        /* zero times what lies beyond need not be zero */
     for (int64_t j0 = 0; j0 < g->n; j0 += LANES) {
         const int64_t count = smaller(LANES, g->n - j0);
-        vec total[LANES] = {0};
+        vec total[LANES] = {{0}};
         for (int64_t j = 0; j < count; j += rows) {
+            const real *column[LANES];
             vec sum[LANES][4];
 #pragma GCC unroll 16
-            for (int i = 0; i < rows; i++)
+            for (int i = 0; i < rows; i++) {
+                column[i] = element(g->b, 0, smaller(j0 + j + i, g->n - 1));
 #pragma GCC unroll 4
                 for (int s = 0; s < sums; s++) sum[i][s] = (vec){0};
-            const real *column[LANES];                                  /* too few left: the last one again */
-            for (int i = 0; i < rows; i++) column[i] = element(g->b, 0, smaller(j0 + j + i, g->n - 1));
+            }
             int64_t p = 0;
             for (; p + sums * LANES <= whole; p += sums * LANES)
 #pragma GCC unroll 16
@@ -480,13 +502,7 @@ INLINE void dot_products(const int rows, const int sums, const product *g) {
                 for (int i = 0; i < rows; i++)
                     sum[i][0] += x_rest * as_real(mask & as_bits(load_loosely(column[i] + whole, rest, g->b.end)));
 #pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) {
-#pragma GCC unroll 2
-                for (int half = sums / 2; half > 0; half /= 2)
-#pragma GCC unroll 2
-                    for (int s = 0; s < half; s++) sum[i][s] += sum[i][s + half];
-                if (j + i < LANES) total[j + i] = sum[i][0];
-            }
+            for (int i = 0; i < rows; i++) total[j + i] = sums == 4 ? sum[i][0] + sum[i][1] + (sum[i][2] + sum[i][3]) : sum[i][0];
         }
         real few[LANES] = {0};
         if (g->accumulate) copy_few(few, g->c + j0, count);
@@ -495,21 +511,9 @@ INLINE void dot_products(const int rows, const int sums, const product *g) {
     }
 }
 
-static __attribute__((noinline)) void short_dots(const product *g) { dot_products(LANES, 1, g); }
-static __attribute__((noinline)) void long_dots(const product *g) { dot_products(1, 4, g); }
+static NOINLINE void short_dots(const product *g) { dots(LANES, 1, g); }
+static NOINLINE void long_dots(const product *g) { dots(1, 4, g); }
 
-static void compute(const product *g) {
-    switch (g->path) {
-    case TILES: multiply(g); return;
-    case SHORT_DOTS: short_dots(g); break;
-    case LONG_DOTS: long_dots(g); break;
-    case NARROW: vector_times_matrix(g); break;
-    case WIDE: vector_times_wide(g); break;
-    }
-    finish(g, 0, 1, 0, g->n);
-}
-
-/* A path is chosen for the whole product, before threads cut it, as paths differ in their rounding. */
 static int choose_path(const product *g) {
     if (g->m > 1 || g->c_col != 1 || g->k == 0) return TILES;
     if (g->b.row == 1 && g->a.col == 1 && (g->b.col != 1 || g->n == 1)) return g->k < 8 * LANES ? SHORT_DOTS : LONG_DOTS;
@@ -517,71 +521,83 @@ static int choose_path(const product *g) {
     return TILES;
 }
 
-/* ---- 5. threads, batches ----------------------------------------------------------------------------------------
- * C is cut into a grid of pieces, as square as can be, and each is computed as a product of its own.
+static void compute(const product *g) {
+    switch (g->path) {
+    case TILES: multiply_blocks(g); return;
+    case NARROW:
+        for (int64_t p = 0; p < g->k; p += DEPTH)
+            if (g->n <= LANES) narrow_row_1(g, p);
+            else if (g->n <= 2 * LANES) narrow_row_2(g, p);
+            else if (g->n <= 4 * LANES) narrow_row_4(g, p);
+            else narrow_row_8(g, p);
+        break;
+    case WIDE: wide_row(g); break;
+    case SHORT_DOTS: short_dots(g); break;
+    case LONG_DOTS: long_dots(g); break;
+    }
+    finish(g, 0, 1, 0, g->n);
+}
+
+/* ---- 6. threads, batches ----------------------------------------------------------------------------------------
+ * C is cut into a grid of pieces, as square as can be; or the batch is dealt out, if it is large enough.
  */
 #ifndef GRAIN
-#define GRAIN (1<<19)
+enum { GRAIN = 1 << 20 };                       /* multiply-adds that are worth a thread: about 8 µs */
 #endif
 
+/* One item of the batch. Roles are swapped for a column vector, and for a narrow C if that makes the rows of B contiguous:
+ * vectors are then filled from the long side. */
+static product product_of(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan, int64_t item) {
+    product g = {
+        .m = plan->m, .n = plan->n, .k = plan->k, .c = c + item * plan->c_batch, .c_row = plan->c_row, .c_col = 1,
+        .a = matrix_of(a + item * plan->a_batch, plan->m, plan->k, plan->a_row, plan->a_col),
+        .b = matrix_of(b + item * plan->b_batch, plan->k, plan->n, plan->b_row, plan->b_col),
+        .bias = bias, .accumulate = plan->accumulate, .activation = plan->activation,
+    };
+    const int column = g.n == 1 && g.c_row == 1, narrow = g.n <= TALLEST && g.a.row == 1 && g.a.col != 1;
+    if (g.n < g.m && (column || narrow)) {
+        const matrix left = g.a;
+        g.a = transposed(g.b), g.b = transposed(left);
+        g.m = plan->n, g.n = plan->m;
+        g.c_col = g.c_row, g.c_row = 1;
+        g.swapped = 1;
+    }
+    g.path = choose_path(&g);
+    return g;
+}
 
-static void compute_piece(const product *whole, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-    product g = *whole;
+/* Piece number `piece` of a grid of down × across. Columns are cut between vectors. */
+static void compute_piece(product g, int64_t piece, int64_t down, int64_t across) {
+    const int64_t i = piece / across, j = piece % across, vectors = ceil_div(g.n, LANES);
+    const int64_t i0 = g.m * i / down, i1 = g.m * (i + 1) / down;
+    const int64_t j0 = vectors * j / across * LANES, j1 = smaller(g.n, vectors * (j + 1) / across * LANES);
+    if (i0 == i1 || j0 >= j1) return;
     g.a = part(g.a, i0, 0), g.b = part(g.b, 0, j0);
     g.m = i1 - i0, g.n = j1 - j0;
     g.c += i0 * g.c_row + j0 * g.c_col;
     if (g.bias) g.bias += g.swapped ? i0 : j0;
-    if (g.m > 0 && g.n > 0) compute(&g);
-}
-
-/* Across how many columns of pieces `threads` cut m×n: the divisor that makes them most nearly square. */
-static int64_t columns_of_grid(int64_t threads, int64_t m, int64_t n) {
-    int64_t best = 1;
-    for (int64_t across = 2; across <= threads; across++)
-        if (threads % across == 0 && n / across >= m / (threads / across)) best = across;
-    return best;
-}
-
-static void set_up(product *g, const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan, int64_t item) {
-    *g = (product){
-        .m = plan->m, .n = plan->n, .k = plan->k, .c = c + item * plan->c_batch, .c_row = plan->c_row, .c_col = 1, .depth = DEPTH,
-        .a = matrix_of(a + item * plan->a_batch, plan->m, plan->k, plan->a_row, plan->a_col),
-        .b = matrix_of(b + item * plan->b_batch, plan->k, plan->n, plan->b_row, plan->b_col),
-        .accumulate = plan->accumulate, .bias = plan->accumulate ? NULL : bias,
-        .activation = plan->accumulate ? MW_LINEAR : plan->activation,
-    };
-    if (g->n < g->m && (g->n == 1 ? g->c_row == 1 : g->n <= TALLEST && g->a.row == 1 && g->a.col != 1)) {
-        const matrix before = g->a;
-        g->a = transposed(g->b), g->b = transposed(before);
-        g->m = plan->n, g->n = plan->m;
-        g->c_col = g->c_row, g->c_row = 1;
-        g->swapped = 1;
-    }
-    g->path = choose_path(g);
+    compute(&g);
 }
 
 void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan) {
-    if (plan->m <= 0 || plan->n <= 0) return;
-    const int64_t threads = mw_threads_for(plan->batch * plan->m * plan->n * (plan->k + 1), GRAIN);
-    if (threads == 1) {
-        for (int64_t item = 0; item < plan->batch; item++) {
-            product g;
-            set_up(&g, a, b, bias, c, plan, item);
-            compute_piece(&g, 0, g.m, 0, g.n);
+    if (plan->m <= 0 || plan->n <= 0 || plan->batch <= 0) return;
+    const int64_t batch = plan->batch, threads = mw_threads_for(batch * plan->m * plan->n * plan->k, GRAIN);
+    if (threads <= 1) {
+        for (int64_t item = 0; item < batch; item++) {
+            const product g = product_of(a, b, bias, c, plan, item);
+            compute(&g);
         }
         return;
     }
-    product first;
-    set_up(&first, a, b, bias, c, plan, 0);
-    const int64_t batch_parts = smaller(threads, plan->batch), cut = threads / batch_parts;
-    const int64_t across = columns_of_grid(cut, first.m, first.n), down = cut / across;
+    const product first = product_of(a, b, bias, c, plan, 0);
+    const int64_t shares = smaller(threads, batch), pieces = first.path == NARROW ? 1 : threads / shares;
+    int64_t across = 1;
+    for (int64_t d = 2; d <= pieces; d++)
+        if (pieces % d == 0 && first.n / d >= first.m / (pieces / d)) across = d;
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t t = 0; t < batch_parts * cut; t++) {
-        const int64_t u = t / cut, row = t % cut / across, col = t % cut % across, wide = ceil_div(first.n, LANES);
-        for (int64_t item = plan->batch * u / batch_parts; item < plan->batch * (u + 1) / batch_parts; item++) {
-            product g;
-            set_up(&g, a, b, bias, c, plan, item);
-            compute_piece(&g, g.m * row / down, g.m * (row + 1) / down, wide * col / across * LANES, smaller(g.n, wide * (col + 1) / across * LANES));
-        }
+    for (int64_t t = 0; t < shares * pieces; t++) {
+        const int64_t share = t / pieces;
+        for (int64_t item = batch * share / shares; item < batch * (share + 1) / shares; item++)
+            compute_piece(product_of(a, b, bias, c, plan, item), t % pieces, pieces / across, across);
     }
 }

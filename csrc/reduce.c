@@ -148,10 +148,12 @@ INLINE void reduce(const real *x, real *z, const mw_reduction *plan, pairwise_fu
                    mw_range_function *runs, mw_range_function *columns) {
     reduce_job job = {x, z, plan};
     int64_t threads = mw_threads_for(plan->outer * plan->count * plan->inner, REDUCE_GRAIN);
-    if (plan->count == 0) memset(z, 0, (size_t)(plan->outer * plan->inner) * sizeof *z);     /* only a sum may be empty */
-    else if (plan->inner > 1) mw_parallel(threads, plan->outer * plan->inner, columns, &job);
+    int64_t results = plan->outer * plan->inner;
+    if (results == 0) return;
+    if (plan->count == 0) memset(z, 0, (size_t)results * sizeof *z);     /* only a sum may be empty */
+    else if (plan->inner > 1) mw_parallel(threads, results, columns, &job);
     else if (plan->outer > 1) mw_parallel(threads, plan->outer, runs, &job);
-    else if (plan->outer == 1) z[0] = reduce_long(x, plan->count, threads, pairwise, f) * (real)plan->scale;
+    else z[0] = reduce_long(x, plan->count, threads, pairwise, f) * (real)plan->scale;
 }
 
 #define REDUCTION(name, f) PAIRWISE(name, f) RANGES(name, f) void mw_##name##_real(const real *x, real *z, const mw_reduction *plan) { reduce(x, z, plan, name##_pairwise, f, name##_runs, name##_columns); }

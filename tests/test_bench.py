@@ -80,9 +80,7 @@ def test_a_wrong_contender_makes_the_row_void(who: str, wrong: Any) -> None:
     json.dumps(result.as_data(), allow_nan=False)
 
 
-def test_a_wrong_contender_makes_bench_fail(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_contender_makes_bench_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for calls, status in (({OURS: lambda: X * 2}, 0), ({OURS: lambda: X * 2, "numpy": lambda: X * 3}, 1)):
         monkeypatch.setattr(cases, "CASES", {"twice": case_with(**calls)})
         assert main(only=None, quick=True, json=None) == status

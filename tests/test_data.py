@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights import losses
 from microweights.data import Samples, checked_batch_size, class_weights, split_off_validation
 
@@ -19,7 +18,9 @@ def seen(samples: Samples, size: int | None, shuffle: bool = False) -> list[np.n
     return [b.x.numpy()[:, 0] / 2 for b in samples.batches(size, shuffle)]
 
 
-@pytest.mark.parametrize(("size", "sizes"), [(None, [10]), (1, [1] * 10), (4, [4, 4, 2]), (10, [10]), (99, [10]), (2**70, [10])])
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(None, [10]), (1, [1] * 10), (4, [4, 4, 2]), (10, [10]), (99, [10]), (2**70, [10])]
+)
 def test_batches(size: int | None, sizes: list[int]) -> None:
     batches = seen(Samples(X), size)
     assert [len(b) for b in batches] == sizes
@@ -48,14 +49,24 @@ def test_types(dtype: str) -> None:
     assert samples.x.dtype == samples.y.dtype == samples.weights.dtype == dtype
 
 
-@pytest.mark.parametrize("change", ["fortran", "strided", "byte-swapped", "read-only", "list", "float16", "tensor", "bool"])
+@pytest.mark.parametrize(
+    "change", ["fortran", "strided", "byte-swapped", "read-only", "list", "float16", "tensor", "bool"]
+)
 def test_numbers_however_they_lie(setting: str, change: str) -> None:
     x: Any = X.copy()
     wide = np.zeros((20, 4), "float32")
     wide[::2, ::2] = X
     x.flags.writeable = False
-    x = {"fortran": np.asfortranarray(X), "strided": wide[::2, ::2], "byte-swapped": X.astype(">f4"), "read-only": x,
-         "list": X.tolist(), "float16": X.astype("float16"), "tensor": mw.tensor(X), "bool": X > -1}[change]  # fmt: skip
+    x = {
+        "fortran": np.asfortranarray(X),
+        "strided": wide[::2, ::2],
+        "byte-swapped": X.astype(">f4"),
+        "read-only": x,
+        "list": X.tolist(),
+        "float16": X.astype("float16"),
+        "tensor": mw.tensor(X),
+        "bool": X > -1,
+    }[change]
     for shuffle in (False, True):
         rows = np.concatenate([b.x.numpy() for b in Samples(x).batches(3, shuffle)])
         np.testing.assert_array_equal(rows[rows[:, 0].argsort()], X if change != "bool" else np.ones_like(X))
@@ -152,7 +163,9 @@ def test_a_class_without_weight() -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="bug: a list is taken for a dict, a text for a number")
-@pytest.mark.parametrize("weights", [[1.0, 2.0, 0.5], [0, 1, 2], {0: 1.0, 1: 1.0, 2: "heavy"}, {0: 1.0, 1: 1.0, 2: None}], ids=str)
+@pytest.mark.parametrize(
+    "weights", [[1.0, 2.0, 0.5], [0, 1, 2], {0: 1.0, 1: 1.0, 2: "heavy"}, {0: 1.0, 1: 1.0, 2: None}], ids=str
+)
 def test_class_weights_are_checked(weights: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match="Expected .*class_weight"):
+    with pytest.raises((ValueError, TypeError), match=r"Expected .*class_weight"):
         class_weights(Y % 3, weights, None, np.dtype("float32"))

@@ -6,10 +6,9 @@ import math
 import os
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights import initializers
 from microweights.initializers import fans
 
@@ -36,7 +35,8 @@ def test_fans_are_keras_s(keras: Any, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"), [((), (1, 1)), ((7,), (7, 7)), ((3, 5), (3, 5)), ((3, 3, 4, 8), (36, 72)), ((2, 3, 5), (6, 10))]
+    ("shape", "expected"),
+    [((), (1, 1)), ((7,), (7, 7)), ((3, 5), (3, 5)), ((3, 3, 4, 8), (36, 72)), ((2, 3, 5), (6, 10))],
 )
 def test_fans_by_hand(shape: tuple[int, ...], expected: tuple[float, float]) -> None:
     assert fans(shape) == expected
@@ -97,12 +97,19 @@ def test_variance_scaling(mode: str, distribution: str) -> None:
     n = {"fan_in": 100, "fan_out": 400, "fan_avg": 250}[mode]
     assert w.var() == pytest.approx(3 / n, rel=0.04)
     farthest = np.abs(w).max() / math.sqrt(3 / n)
-    low, high = {"truncated_normal": (2.2, 2.28), "untruncated_normal": (3.5, 7), "uniform": (1.72, 1.7321)}[distribution]
+    low, high = {"truncated_normal": (2.2, 2.28), "untruncated_normal": (3.5, 7), "uniform": (1.72, 1.7321)}[
+        distribution
+    ]
     assert low < farthest < high
 
 
 def test_constants(dtype: str) -> None:
-    for made, value in ((initializers.Zeros(), 0), (initializers.Ones(), 1), (initializers.Constant(2.5), 2.5), (initializers.Constant(), 0)):
+    for made, value in (
+        (initializers.Zeros(), 0),
+        (initializers.Ones(), 1),
+        (initializers.Constant(2.5), 2.5),
+        (initializers.Constant(), 0),
+    ):
         w = made((2, 3), dtype)
         assert w.dtype == dtype and w.shape == (2, 3) and (w == value).all()
 
@@ -137,7 +144,9 @@ def test_seeds_are_checked(seed: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"scale": 0}, {"scale": -1}, {"scale": float("nan")}, {"mode": "fan"}, {"distribution": "normal"}], ids=str
+    "arguments",
+    [{"scale": 0}, {"scale": -1}, {"scale": float("nan")}, {"mode": "fan"}, {"distribution": "normal"}],
+    ids=str,
 )
 def test_variance_scaling_refuses(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}`"):
@@ -152,7 +161,9 @@ def test_get_by_name() -> None:
     assert initializers.get(own) is own
 
 
-@pytest.mark.parametrize(("name", "error"), [("he_norml", ValueError), ("", ValueError), (3, TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("he_norml", ValueError), ("", ValueError), (3, TypeError), (None, TypeError)]
+)
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected an initializer"):
         initializers.get(name)

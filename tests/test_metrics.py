@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights import metrics
 
 RNG = np.random.default_rng(0)
@@ -116,7 +115,9 @@ def test_long_sums_keep_their_precision() -> None:
 
 
 @pytest.mark.parametrize("name", ["mse", "mae", "binary_accuracy", "r2", "categorical_accuracy"])
-@pytest.mark.parametrize(("true", "predicted"), [((4,), (4, 2)), ((4, 4), (4, 1)), ((1, 4), (4, 1)), ((3,), (4,)), ((4,), (4, 4))])
+@pytest.mark.parametrize(
+    ("true", "predicted"), [((4,), (4, 2)), ((4, 4), (4, 1)), ((1, 4), (4, 1)), ((3,), (4,)), ((4,), (4, 4))]
+)
 def test_targets_are_never_broadcast(name: str, true: tuple[int, ...], predicted: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="Expected targets of the predictions' shape"):
         metrics.get(name)(np.ones(true), np.ones(predicted))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights import optimizers
 
 START = [np.random.default_rng(0).normal(size=(3, 4)), np.array([1.0, -2.0, 0.0, 0.5, 3.0])]
@@ -116,11 +115,14 @@ def steps_by_hand(optimizer: Any, gradients: list[float], start: float = 1.0) ->
         (lambda: optimizers.AdamW(0.1, 0.5, 0.0, 0.0, 0.0), [0.85, 0.85 * 0.95 - 0.1]),
         (lambda: optimizers.RMSprop(0.1, rho=0.0, epsilon=0.0), [0.9, 0.8]),
         (lambda: optimizers.RMSprop(0.1, rho=0.0, momentum=0.5, epsilon=0.0), [0.9, 0.75]),
-        (lambda: optimizers.RMSprop(0.1, rho=0.5, centered=True, epsilon=0.0), [1 - 0.2, 0.8 - 0.4 / np.sqrt(9 - 6.25)]),
+        (
+            lambda: optimizers.RMSprop(0.1, rho=0.5, centered=True, epsilon=0.0),
+            [1 - 0.2, 0.8 - 0.4 / np.sqrt(9 - 6.25)],
+        ),
         (lambda: optimizers.Adagrad(0.1, 0.0, 0.0), [0.9, 0.9 - 0.4 / np.sqrt(20)]),
         (lambda: optimizers.Adagrad(0.1, 5.0, 0.0), [1 - 0.2 / 3, 1 - 0.2 / 3 - 0.4 / 5]),
     ],
-)  # fmt: skip
+)
 def test_two_steps_by_hand(optimizer: Any, path: list[float]) -> None:
     """Gradients of 2, then 4, from a weight of 1."""
     assert steps_by_hand(optimizer(), [2.0, 4.0]) == pytest.approx(path, rel=1e-12)
@@ -213,7 +215,9 @@ def test_missing_gradients_are_refused() -> None:
         optimizers.SGD().apply([], [mw.tensor([1.0], requires_grad=True)])
 
 
-@pytest.mark.parametrize("g", [np.ones(2, "float32"), [1.0, 1.0], None, mw.tensor([1.0, 1.0], "float64"), mw.tensor([1, 1])])
+@pytest.mark.parametrize(
+    "g", [np.ones(2, "float32"), [1.0, 1.0], None, mw.tensor([1.0, 1.0], "float64"), mw.tensor([1, 1])]
+)
 def test_gradients_of_another_type_change_nothing(g: Any) -> None:
     w = mw.tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(TypeError, match="Expected"):
@@ -247,13 +251,21 @@ def test_arguments_are_checked(name: str, arguments: dict[str, Any]) -> None:
 
 
 def test_get_by_name() -> None:
-    for name, expected in (("sgd", "SGD"), ("SGD", "SGD"), ("AdamW", "AdamW"), ("rmsprop", "RMSprop"), ("RMSprop", "RMSprop")):
+    for name, expected in (
+        ("sgd", "SGD"),
+        ("SGD", "SGD"),
+        ("AdamW", "AdamW"),
+        ("rmsprop", "RMSprop"),
+        ("RMSprop", "RMSprop"),
+    ):
         assert type(optimizers.get(name)).__name__ == expected
     own = optimizers.Adam(0.5)
     assert optimizers.get(own) is own and type(optimizers.get(optimizers.Adagrad)) is optimizers.Adagrad
 
 
-@pytest.mark.parametrize(("name", "error"), [("adamm", ValueError), ("", ValueError), (0.1, TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("adamm", ValueError), ("", ValueError), (0.1, TypeError), (None, TypeError)]
+)
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected an optimizer"):
         optimizers.get(name)

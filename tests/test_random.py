@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights import random
 from microweights.kernels import door, machine
 
@@ -41,7 +40,10 @@ def test_any_number_of_threads_gives_the_same_bits(c_only: str) -> None:
     for threads in (1, 2, 3):
         machine.set_num_threads(threads)
         state = random.new_state(5)
-        found.add(random.normal((300_001,), 0, 1, F32, state).tobytes() + random.uniform((300_001,), 0, 1, F32, state).tobytes())
+        found.add(
+            random.normal((300_001,), 0, 1, F32, state).tobytes()
+            + random.uniform((300_001,), 0, 1, F32, state).tobytes()
+        )
     assert len(found) == 1
 
 
@@ -75,14 +77,16 @@ def test_every_order_is_as_likely() -> None:
     assert np.abs(counts - 1000).max() < 150
 
 
-@pytest.mark.parametrize("n", [-1, 2**64, 1.0, "1", None, True])
+@pytest.mark.parametrize("n", [-1, 2**64, 1.0, "1", [1], True])
 def test_seeds_are_checked(n: Any) -> None:
-    if n is None:
-        with pytest.raises(TypeError):
-            mw.seed()  # type: ignore[call-arg]
-        return
     with pytest.raises(ValueError, match="a seed that is an integer"):
         mw.seed(n)
+
+
+@pytest.mark.xfail(strict=True, reason="bug: None does nothing, silently")
+def test_no_seed_is_refused() -> None:
+    with pytest.raises(ValueError, match="a seed that is an integer"):
+        mw.seed(None)  # type: ignore[arg-type]
 
 
 def test_numpy_integers_are_seeds() -> None:

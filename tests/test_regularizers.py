@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights import regularizers
 
 W = np.array([[1.0, -2.0], [0.0, 3.0]])
-CASES = [("L1", {}), ("L2", {}), ("L1L2", {}), ("L1", {"l1": 0.3}), ("L2", {"l2": 0.5}), ("L1L2", {"l1": 0.3, "l2": 0.5}),
-         ("L1L2", {"l2": 0.5})]  # fmt: skip
+CASES = [
+    ("L1", {}),
+    ("L2", {}),
+    ("L1L2", {}),
+    ("L1", {"l1": 0.3}),
+    ("L2", {"l2": 0.5}),
+    ("L1L2", {"l1": 0.3, "l2": 0.5}),
+    ("L1L2", {"l2": 0.5}),
+]
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights.saving import load_arrays, save_arrays
 
 
@@ -95,21 +94,32 @@ def header(**entries: Any) -> bytes:
 
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 NOT_SAFETENSORS = {
-    "empty": b"", "text": b"hello, world", "seven bytes": b"\0" * 7, "zeros": b"\0" * 100, "huge header": b"\xff" * 100,
-    "hdf5": b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "zip": b"PK\x03\x04" + b"\0" * 100, "pickle": b"\x80\x04\x95" + b"\0" * 50,
-    "numpy": b"\x93NUMPY\x01\0" + b"\0" * 100, "no json": struct.pack("<Q", 4) + b"{{{{",
-    "outside": header(a={**ENTRY, "data_offsets": [0, 800]}) + b"\0" * 8, "overlap": header(a=ENTRY, b=ENTRY) + b"\0" * 8,
-    "backward": header(a={**ENTRY, "data_offsets": [8, 0]}) + b"\0" * 8, "wrong size": header(a={**ENTRY, "shape": [3]}) + b"\0" * 8,
-    "negative": header(a={**ENTRY, "shape": [-2]}) + b"\0" * 8, "overflow": header(a={**ENTRY, "shape": [2**62, 4]}) + b"\0" * 8,
-    "type": header(a={**ENTRY, "dtype": "F99"}) + b"\0" * 8, "trailing": header(a=ENTRY) + b"\0" * 16,
-}  # fmt: skip
+    "empty": b"",
+    "text": b"hello, world",
+    "seven bytes": b"\0" * 7,
+    "zeros": b"\0" * 100,
+    "huge header": b"\xff" * 100,
+    "hdf5": b"\x89HDF\r\n\x1a\n" + b"\0" * 100,
+    "zip": b"PK\x03\x04" + b"\0" * 100,
+    "pickle": b"\x80\x04\x95" + b"\0" * 50,
+    "numpy": b"\x93NUMPY\x01\0" + b"\0" * 100,
+    "no json": struct.pack("<Q", 4) + b"{{{{",
+    "outside": header(a={**ENTRY, "data_offsets": [0, 800]}) + b"\0" * 8,
+    "overlap": header(a=ENTRY, b=ENTRY) + b"\0" * 8,
+    "backward": header(a={**ENTRY, "data_offsets": [8, 0]}) + b"\0" * 8,
+    "wrong size": header(a={**ENTRY, "shape": [3]}) + b"\0" * 8,
+    "negative": header(a={**ENTRY, "shape": [-2]}) + b"\0" * 8,
+    "overflow": header(a={**ENTRY, "shape": [2**62, 4]}) + b"\0" * 8,
+    "type": header(a={**ENTRY, "dtype": "F99"}) + b"\0" * 8,
+    "trailing": header(a=ENTRY) + b"\0" * 16,
+}
 
 
 @pytest.mark.parametrize("kind", NOT_SAFETENSORS)
 def test_files_that_are_no_safetensors(tmp_path: Path, kind: str) -> None:
     path, m = tmp_path / "weights", model(value=1.0)
     path.write_bytes(NOT_SAFETENSORS[kind])
-    with pytest.raises(ValueError, match="Expected a whole safetensors file at .*weights.* Save the weights again"):
+    with pytest.raises(ValueError, match=r"Expected a whole safetensors file at .*weights.* Save the weights again"):
         m.load_weights(path)
     assert unchanged(m, 1.0)
 
@@ -129,11 +139,15 @@ def test_types_that_a_model_has_not(tmp_path: Path) -> None:
     m = mw.Sequential([mw.Input((2,)), mw.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
     path = tmp_path / "weights"
     for dtype, size in (("BF16", 4), ("F8_E4M3", 2), ("C64", 16)):
-        path.write_bytes(header(**{"dense.kernel": {"dtype": dtype, "shape": [2, 1], "data_offsets": [0, size]}}) + b"\0" * size)
+        path.write_bytes(
+            header(**{"dense.kernel": {"dtype": dtype, "shape": [2, 1], "data_offsets": [0, size]}}) + b"\0" * size
+        )
         with pytest.raises((ValueError, TypeError), match="Expected"):
             m.load_weights(path)
     assert (m.get_weights()[0] == 1).all()
-    path.write_bytes(header(**{"dense.kernel": {"dtype": "F16", "shape": [2, 1], "data_offsets": [0, 4]}}) + b"\0\x3c\0\x40")
+    path.write_bytes(
+        header(**{"dense.kernel": {"dtype": "F16", "shape": [2, 1], "data_offsets": [0, 4]}}) + b"\0\x3c\0\x40"
+    )
     m.load_weights(path)
     assert m.get_weights()[0].tolist() == [[1.0], [2.0]]
 

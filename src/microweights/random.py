@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from .errors import explain
 from .kernels import door
 from .tensor import Array, Tensor
 
-_state = door.new_random_state(int(np.random.SeedSequence().generate_state(1, np.uint64)[0]))
+_state = door.new_random_state(int.from_bytes(os.urandom(8), "little"))
 
 
 def seed(n: int) -> None:

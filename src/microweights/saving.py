@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> No
     OSError
         If it cannot be written, for instance because the disk is full; what stood there before is untouched.
     """
+    import tempfile
+
     from safetensors.numpy import save
 
     target = Path(path)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from . import graph, losses, optimizers
 from .callbacks import Callback, History, as_list
@@ -309,6 +308,8 @@ class _Progress:
         self.epochs, self.epoch, self.steps, self.lines = epochs, initial_epoch, steps, mode == 2
         self.bar: Any = None
         if mode == 1:
+            from tqdm import tqdm
+
             self.bar = tqdm(total=(epochs - initial_epoch) * steps, unit="step", dynamic_ncols=True)
         self.first, self.started = initial_epoch, time.perf_counter()
         self.next_look = self.started if mode == 1 else float("inf")

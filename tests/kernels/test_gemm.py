@@ -84,14 +84,14 @@ SHAPES = [
 
 @pytest.mark.parametrize(("m", "n", "k"), SHAPES)
 @pytest.mark.parametrize("transposed", ["", "a", "b", "ab"])
-def test_larger_products(m: int, n: int, k: int, transposed: str, dtype: str, setting: str) -> None:
+def test_larger_products(m: int, n: int, k: int, transposed: str, dtype: str, c_only: str) -> None:
     rng = np.random.default_rng(0)
     a = matrices((m, k), "transposed" if "a" in transposed else "plain", rng, dtype)
     b = matrices((k, n), "transposed" if "b" in transposed else "plain", rng, dtype)
     assert_product(door.matmul(a, b), a, b)
 
 
-def test_rows_a_page_apart(dtype: str, setting: str) -> None:
+def test_rows_a_page_apart(dtype: str, c_only: str) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 200, 1024)).astype(dtype)
     for x in (a[:, :200], a[:, :200].T):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import microweights as mw
 import numpy as np
 import pytest
-
-import microweights as mw
 from microweights.activations import NAMED
 from microweights.kernels import door
 
 layers = mw.layers
 TOLERANCE = {"float32": {"rtol": 3e-5, "atol": 3e-5}, "float64": {"rtol": 1e-11, "atol": 1e-11}}
-DENSE_TOLERANCE = {**TOLERANCE, "float64": {"rtol": 5e-6, "atol": 5e-6}}  # Keras on torch multiplies matrices in float32
+DENSE_TOLERANCE = {
+    **TOLERANCE,
+    "float64": {"rtol": 5e-6, "atol": 5e-6},
+}  # Keras on torch multiplies matrices in float32
 SHAPES = [(5, 4), (1, 4), (3, 2, 4), (2, 3, 2, 4)]
 
 
@@ -179,12 +181,18 @@ def awkward_arrays() -> dict[str, np.ndarray]:
     wide = np.zeros((6, 8), "float32")
     wide[::2, ::2] = plain
     return {
-        "fortran": np.asfortranarray(plain), "strided": wide[::2, ::2], "reversed": plain[::-1, ::-1].copy()[::-1, ::-1],
-        "read-only": read_only, "byte-swapped": plain.astype(">f4"), "float64": plain.astype(float),
-        "float16": plain.astype("float16"), "int8": plain.astype("int8"), "uint64": plain.astype("uint64"),
+        "fortran": np.asfortranarray(plain),
+        "strided": wide[::2, ::2],
+        "reversed": plain[::-1, ::-1].copy()[::-1, ::-1],
+        "read-only": read_only,
+        "byte-swapped": plain.astype(">f4"),
+        "float64": plain.astype(float),
+        "float16": plain.astype("float16"),
+        "int8": plain.astype("int8"),
+        "uint64": plain.astype("uint64"),
         "list": plain.tolist(),
         "unaligned": np.frombuffer(b"x" + plain.tobytes(), "uint8")[1:].view("float32").reshape(3, 4),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.usefixtures("setting")

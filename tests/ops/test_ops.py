@@ -11,6 +11,7 @@ import pytest
 
 import microweights as mw
 from microweights.ops import OPS, Case, Op
+from microweights.ops.base import case
 
 try:
     import torch
@@ -81,7 +82,7 @@ def test_these_checks_can_fail() -> None:
     class AlmostAFormula(Doctored):
         """z = x"""
 
-        cases = [Case(((1,),))]
+        cases = [case((1,))]
 
         def forward(self, x: np.ndarray) -> np.ndarray:
             return x
@@ -365,6 +366,16 @@ def test_cross_entropy_of_confident_logits() -> None:
 def test_cross_entropy_refuses_labels_that_are_no_class(target: list[int]) -> None:
     with pytest.raises(ValueError, match=r"Expected labels from 0 to 1. Received: label .+ at index \d. Check"):
         mw.ops.CrossEntropy(np.array(target))(mw.tensor(np.zeros((2, 2))))
+
+
+@pytest.mark.usefixtures("setting")
+@pytest.mark.parametrize("shape", [(2, 3, 4), (4, 4, 4), (1, 4, 4)])
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_a_dense_layer_on_more_than_rows(shape: tuple[int, ...], activation: str) -> None:
+    """In (4, 4, 4) every confusion of axes fits."""
+    rng = np.random.default_rng(0)
+    inputs = [rng.uniform(0.1, 1, s) for s in (shape, (4, 2), (2,))]
+    assert mw.gradcheck(lambda *xs: mw.ops.Dense(activation)(*xs), inputs)
 
 
 @pytest.mark.usefixtures("setting")

@@ -112,11 +112,29 @@ def test_basic_indices_are_views_down_to_a_single_element() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [9, -4, (0, 0, 0, 0), 1.5, "a", np.array([0.5]), mw.tensor([0.5]), [9], [-9], np.array([True, False]),
-        [0.5], (0, [9]),
-            slice(None, None, 0), slice("a", None), ([0, 1], [0, 1, 2]), (..., ...), object(), (None,) * 65],
-    ids=lambda k: str(k)[:30],
-)  # fmt: skip
+    "key",
+    [
+        9,
+        -4,
+        (0, 0, 0, 0),
+        1.5,
+        "a",
+        np.array([0.5]),
+        mw.tensor([0.5]),
+        [9],
+        [-9],
+        np.array([True, False]),
+        [0.5],
+        (0, [9]),
+        slice(None, None, 0),
+        slice("a", None),
+        ([0, 1], [0, 1, 2]),
+        (..., ...),
+        len,
+        (None,) * 65,
+    ],
+    ids=lambda k: str(k)[:30].replace("\n", ""),
+)
 def test_wrong_indices(key: Any) -> None:
     with pytest.raises((IndexError, TypeError, ValueError), match=THREE_PARTS):
         mw.tensor(X)[key]

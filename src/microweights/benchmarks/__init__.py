@@ -21,7 +21,8 @@ def launch(options: argparse.Namespace) -> int:
     """Run the benchmarks in a process of their own, because NumPy's BLAS reads its number of threads only at import."""
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(options.threads))
     chosen = {name: getattr(options, name) for name in ("only", "quick", "json")}
-    try:
-        return subprocess.run([sys.executable, "-m", __name__, json.dumps(chosen)], env=environment).returncode
-    except KeyboardInterrupt:
-        return 130
+    with subprocess.Popen([sys.executable, "-m", __name__, json.dumps(chosen)], env=environment) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # it got the signal, too, and shows what it has
+            return process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from contextlib import ExitStack
 from typing import Any
@@ -62,4 +63,7 @@ def write(file: Any, where: dict[str, str], results: list[Result]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(**json.loads(sys.argv[1])))
+    try:
+        sys.exit(main(**json.loads(sys.argv[1])))
+    except BrokenPipeError:  # the reader of our output has gone, as in `microweights bench | head -5`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -32,7 +32,7 @@ class Race:
     repeat : int
         Results are compared after so many calls, for calls that change what they work on.
     every : int
-        Only every so-manieth element is in `exact`.
+        `exact` holds only every so-many-th element of the result.
     tolerance : float
         The largest error that is not called wrong.
     """
@@ -105,7 +105,7 @@ BLOCK = 16384  # elements: four arrays of so many float32 are 256 KB and stay in
 
 
 def blocks(arrays: Sequence[Array], size: int | None = None) -> list[list[Array]]:
-    """Views of equal rows of all arrays, about `size` elements each, and scratch for one element more each."""
+    """The arrays cut along their rows into parts of about `size` elements, each part with as much scratch memory."""
     rows = len(arrays[0])
     step = rows if size is None else max(1, size // arrays[0][0].size)
     scratch = np.empty_like(arrays[0][:step])

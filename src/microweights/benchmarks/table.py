@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..kernels import machine
-from .measure import blas
+from .measure import blas, clock
 from .race import CONTENDERS, OURS, Case, import_torch
 
 
@@ -53,12 +53,16 @@ class Result:
         return min(others) / self.seconds(OURS) if others and not self.wrong else None
 
     @property
+    def is_slower(self) -> bool:
+        return self.ratio is not None and round(self.ratio, 2) < 1
+
+    @property
     def verdict(self) -> str:
         if self.wrong:
             return f"VOID: {', '.join(self.wrong)} wrong"
         if self.ratio is None:
             return "alone"
-        return f"{self.ratio:.2f}x" + ("" if self.ratio >= 1 else "  SLOWER")
+        return f"{self.ratio:.2f}x" + "  SLOWER" * self.is_slower
 
     def row(self) -> str:
         cells = [self._cell(self.best.get(contender, "")) for contender in CONTENDERS]
@@ -100,8 +104,8 @@ COLUMNS = " ".join(
 
 
 def summary(results: list[Result]) -> str:
-    judged = [(r.ratio, r.case.name) for r in results if r.ratio is not None]
-    slower = [f"  {ratio:.2f}x  {name}" for ratio, name in sorted(judged) if ratio < 1]
+    judged = sorted((r for r in results if r.ratio is not None), key=lambda r: r.ratio or 0.0)
+    slower = [f"  {r.ratio:.2f}x  {r.case.name}" for r in judged if r.is_slower]
     lines = [f"fastest in {len(judged) - len(slower)} of {len(judged)} cases" + (", slower in:" if slower else "")]
     void = [f"  {r.case.name}: {r.verdict}" for r in results if r.wrong]
     return "\n".join([*lines, *slower, *(["void, because somebody is wrong:"] if void else []), *void])
@@ -114,6 +118,7 @@ def setting() -> dict[str, str]:
         "microweights": __version__,
         "instruction set": machine.isa(),
         "threads": str(machine.num_threads()),
+        "clock": clock.__name__,
         "numpy": f"{np.__version__} ({blas()['name']} {blas().get('version', '')})",
         "torch": "not installed" if torch is None else torch.__version__,
         "python": platform.python_version(),

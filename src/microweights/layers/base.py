@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -65,7 +64,8 @@ class Layer:
         self.output_shape: Shape | None = None  # of one sample, known after the first call
 
     def __init_subclass__(cls) -> None:
-        cls._takes_training = "training" in inspect.signature(cls.call).parameters
+        code = cls.call.__code__
+        cls._takes_training = "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights for inputs of this shape (with the axis of samples)."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from .. import graph
 from ..errors import explain
@@ -16,14 +15,13 @@ OPS: dict[str, type[Op]] = {}
 _data, _requires_grad = attrgetter("data"), attrgetter("requires_grad")
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """An example on which the tests try an operation: shapes of the inputs, their range, and the operation's parameters."""
 
     shapes: tuple[tuple[int, ...], ...]
-    low: float = -2.0
-    high: float = 2.0
-    parameters: dict[str, Any] = field(default_factory=dict)
+    low: float
+    high: float
+    parameters: dict[str, Any]
 
 
 def case(*shapes: tuple[int, ...], low: float = -2.0, high: float = 2.0, **parameters: Any) -> Case:
