@@ -18,6 +18,8 @@ from setuptools.command.build_ext import build_ext
 
 CSRC = Path("csrc")
 KERNELS = ["elementwise.c", "gemm.c", "index.c", "random.c", "reduce.c", "softmax.c", "update.c"]
+# random numbers are to be the same on every instruction set, with fused multiply-add or without
+OWN_FLAGS = {"random.c": ["-ffp-contract=off"]}
 TYPES = {"f32": "float", "f64": "double"}
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
 AVX2 = ["-mavx2", "-mfma"]
@@ -88,7 +90,7 @@ class BuildKernels(build_ext):
             (folder / "names.h").write_text("\n".join(renames) + "\n", encoding="utf-8")
             macros = [f"-DMW_DOUBLE={int(element == 'f64')}", f"-DMW_VECTOR_BYTES={size}", f"-DMW_REGISTERS={registers}"]
             arguments = [*flags, *extra, *macros, "-include", str(folder / "names.h")]
-            jobs += [(str(CSRC / source), folder, arguments) for source in KERNELS]
+            jobs += [(str(CSRC / source), folder, [*arguments, *OWN_FLAGS.get(source, [])]) for source in KERNELS]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             compiled = list(pool.map(lambda job: self.compiler.compile([job[0]], str(job[1]), extra_postargs=job[2]), jobs))

@@ -84,34 +84,35 @@ INLINE real reduce_long(const real *x, int64_t n, int64_t threads, pairwise_func
 
 /* ---- columns: inner > 1 ---------------------------------------------------------------------------------------------- */
 
-/* `strips` vectors of columns, kept in registers on the way down the rows. Every ROWS_AT_ONCE rows the partial results are
- * joined to the total, which keeps long sums exact. A row has `left` elements from x on: a vector may read on into the next
- * row, whose lanes nobody looks at, but not past the last. */
+/* `strips` vectors of columns, kept in registers on the way down the rows. A row has `left` elements from x on: a vector may
+ * read on into the next row, whose lanes nobody looks at, but not past the last. */
 INLINE void reduce_strip(const real *x, int64_t count, int64_t inner, int64_t left, vec *total, int64_t strips, join_function *f) {
-    for (int64_t row = 0; row < count;) {
-        int64_t first = row, end = row + ROWS_AT_ONCE < count ? row + ROWS_AT_ONCE : count;
-        vec part[STRIP] = {{0}};
-        for (; row < end; row++)
-            for (int64_t s = 0; s < strips; s++) {
-                const real *here = x + row * inner + s * LANES;
-                int64_t readable = (count - 1 - row) * inner + left - s * LANES;
-                vec v = readable >= LANES ? load(here) : load_first(here, readable);
-                part[s] = row == first ? v : f(part[s], v);
-            }
-        for (int64_t s = 0; s < strips; s++) total[s] = first == 0 ? part[s] : f(total[s], part[s]);
-    }
+    vec part[STRIP] = {{0}};
+    for (int64_t row = 0; row < count; row++)
+        for (int64_t s = 0; s < strips; s++) {
+            const real *here = x + row * inner + s * LANES;
+            int64_t readable = (count - 1 - row) * inner + left - s * LANES;
+            vec v = readable >= LANES ? load(here) : load_first(here, readable);
+            part[s] = row == 0 ? v : f(part[s], v);
+        }
+    for (int64_t s = 0; s < strips; s++) total[s] = part[s];
 }
 
+/* Many rows by halves, as a long run. */
+#define PAIRWISE_ROWS(name, f) static void name##_rows(const real *x, int64_t count, int64_t inner, int64_t left, vec *total, int64_t strips) { if (count > ROWS_AT_ONCE) { vec other[STRIP]; name##_rows(x, count / 2, inner, left, total, strips); name##_rows(x + count / 2 * inner, count - count / 2, inner, left, other, strips); for (int64_t s = 0; s < strips; s++) total[s] = f(total[s], other[s]); } else if (strips == 1) reduce_strip(x, count, inner, left, total, 1, f); else reduce_strip(x, count, inner, left, total, STRIP, f); }
+
+typedef void rows_function(const real *x, int64_t count, int64_t inner, int64_t left, vec *total, int64_t strips);
+
 /* Columns [begin, end) of one matrix of count rows. */
-INLINE void reduce_columns(const real *x, real *z, const mw_reduction *plan, int64_t begin, int64_t end, join_function *f) {
-    vec total[STRIP] = {{0}}, scale = splat((real)plan->scale);
+static void reduce_columns(const real *x, real *z, const mw_reduction *plan, int64_t begin, int64_t end, rows_function *rows) {
+    vec total[STRIP], scale = splat((real)plan->scale);
     int64_t j = begin, count = plan->count, inner = plan->inner;
     for (; j + STRIP * LANES <= end; j += STRIP * LANES) {
-        reduce_strip(x + j, count, inner, inner - j, total, STRIP, f);
+        rows(x + j, count, inner, inner - j, total, STRIP);
         for (int64_t s = 0; s < STRIP; s++) store(z + j + s * LANES, total[s] * scale);
     }
     for (; j < end; j += LANES) {
-        reduce_strip(x + j, count, inner, inner - j, total, 1, f);
+        rows(x + j, count, inner, inner - j, total, 1);
         if (end - j >= LANES) store(z + j, total[0] * scale);
         else store_first(z + j, total[0] * scale, end - j);
     }
@@ -133,16 +134,16 @@ INLINE void reduce_runs(const void *job, int64_t begin, int64_t end, pairwise_fu
 }
 
 /* Columns [begin, end), counted through all matrices */
-INLINE void reduce_column_range(const void *job, int64_t begin, int64_t end, join_function *f) {
+static void reduce_column_range(const void *job, int64_t begin, int64_t end, rows_function *rows) {
     const reduce_job *j = job;
     int64_t count = j->plan->count, inner = j->plan->inner;
     for (int64_t i = begin / inner; i * inner < end; i++) {
         int64_t from = begin > i * inner ? begin - i * inner : 0, to = end - i * inner < inner ? end - i * inner : inner;
-        reduce_columns(j->x + i * count * inner, (real *)j->z + i * inner, j->plan, from, to, f);
+        reduce_columns(j->x + i * count * inner, (real *)j->z + i * inner, j->plan, from, to, rows);
     }
 }
 
-#define RANGES(name, f) static void name##_runs(const void *job, int64_t begin, int64_t end) { reduce_runs(job, begin, end, name##_pairwise); } static void name##_columns(const void *job, int64_t begin, int64_t end) { reduce_column_range(job, begin, end, f); }
+#define RANGES(name) static void name##_runs(const void *job, int64_t begin, int64_t end) { reduce_runs(job, begin, end, name##_pairwise); } static void name##_columns(const void *job, int64_t begin, int64_t end) { reduce_column_range(job, begin, end, name##_rows); }
 
 INLINE void reduce(const real *x, real *z, const mw_reduction *plan, pairwise_function *pairwise, join_function *f,
                    mw_range_function *runs, mw_range_function *columns) {
@@ -150,13 +151,13 @@ INLINE void reduce(const real *x, real *z, const mw_reduction *plan, pairwise_fu
     int64_t threads = mw_threads_for(plan->outer * plan->count * plan->inner, REDUCE_GRAIN);
     int64_t results = plan->outer * plan->inner;
     if (results == 0) return;
-    if (plan->count == 0) memset(z, 0, (size_t)results * sizeof *z);     /* only a sum may be empty */
+    if (plan->count == 0) for (int64_t i = 0; i < results; i++) z[i] = 0 * (real)plan->scale;     /* only a sum may be empty */
     else if (plan->inner > 1) mw_parallel(threads, results, columns, &job);
     else if (plan->outer > 1) mw_parallel(threads, plan->outer, runs, &job);
     else z[0] = reduce_long(x, plan->count, threads, pairwise, f) * (real)plan->scale;
 }
 
-#define REDUCTION(name, f) PAIRWISE(name, f) RANGES(name, f) void mw_##name##_real(const real *x, real *z, const mw_reduction *plan) { reduce(x, z, plan, name##_pairwise, f, name##_runs, name##_columns); }
+#define REDUCTION(name, f) PAIRWISE(name, f) PAIRWISE_ROWS(name, f) RANGES(name) void mw_##name##_real(const real *x, real *z, const mw_reduction *plan) { reduce(x, z, plan, name##_pairwise, f, name##_runs, name##_columns); }
 
 REDUCTION(sum, vadd)
 REDUCTION(max, vmax)

@@ -130,6 +130,12 @@ def test_by_hand(dtype: str, name: Any, y_true: Any, y_pred: Any, expected: floa
     assert losses.get(name)(y_true, mw.tensor(y_pred, dtype)).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_smoothing_goes_to_all_classes_alike(setting: str) -> None:
+    loss = losses.CategoricalCrossentropy(label_smoothing=0.3)
+    expected = -(0.8 * math.log(0.5) + 0.1 * math.log(0.3) + 0.1 * math.log(0.2))
+    assert loss([[1, 0, 0]], mw.tensor([[0.5, 0.3, 0.2]])).item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_gradient_by_hand(setting: str) -> None:
     x = mw.tensor([[1.0, 3.0], [0.0, 0.0]], requires_grad=True)
     assert mw.grad(losses.MeanSquaredError()([[0.0, 0.0], [1.0, 0.0]], x), x).tolist() == [[0.5, 1.5], [-0.5, 0.0]]

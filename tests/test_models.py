@@ -275,8 +275,8 @@ COMPARED = {
     "SparseCategoricalCrossentropy",
     "metrics": "Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy MeanSquaredError "
     "MeanAbsoluteError R2Score",
-    "initializers": "Zeros Ones Constant RandomNormal RandomUniform TruncatedNormal VarianceScaling GlorotUniform GlorotNormal "
-    "HeUniform HeNormal LecunUniform LecunNormal Orthogonal",
+    "initializers": "Zeros Ones Constant RandomNormal RandomUniform TruncatedNormal VarianceScaling "
+    "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal",
     "regularizers": "L1 L2 L1L2",
     "callbacks": "Callback History EarlyStopping ModelCheckpoint LearningRateScheduler",
     "activations": "elu selu leaky_relu silu softsign exponential",
@@ -404,6 +404,8 @@ def test_defaults_by_heart() -> None:
         ("nesterov", False),
     ]
     assert arguments(mw.optimizers.AdamW)["weight_decay"] == 0.004
+    assert list(arguments(mw.optimizers.RMSprop).values())[:5] == [0.001, 0.9, 0.0, 1e-7, False]
+    assert list(arguments(mw.optimizers.Adagrad).values())[:3] == [0.001, 0.1, 1e-7]
     dense = arguments(layers.Dense)
     assert (dense["kernel_initializer"], dense["bias_initializer"], dense["use_bias"]) == (
         "glorot_uniform",

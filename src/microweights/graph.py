@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
 from itertools import count
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .errors import explain
 
@@ -18,12 +17,14 @@ if TYPE_CHECKING:
 # The clock: every operation and every overwriting of values takes the next number, so that of two events the earlier is known.
 tick = count(1).__next__
 
-# Whether operations are being recorded for backward. no_grad turns it off.
-recording = True
+class _State(threading.local):
+    recording = True  # whether operations are being recorded for backward; each thread has its own
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+state = _State()
+
+
+class no_grad(ContextDecorator):
     """Within this context nothing is recorded: results do not require gradients. Works as a decorator, too.
 
     >>> import microweights as mw
@@ -32,33 +33,38 @@ def no_grad() -> Iterator[None]:
     ...     print((w * 3).requires_grad)
     False
     """
-    global recording
-    before, recording = recording, False
-    try:
-        yield
-    finally:
-        recording = before
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(state.recording)
+        state.recording = False
+
+    def __exit__(self, *error: object) -> None:
+        state.recording = self._before.pop()
 
 
 def backward(root: Tensor, gradient: Any = None) -> None:
     """Add d root / d leaf to `.grad` of every leaf that requires it, and of tensors that were asked to retain it."""
-    shared: set[int] = set()
+    start = first_gradient(root, gradient)
+    shared = {id(start.data)}
 
     def deposit(t: Tensor, dz: Tensor) -> None:
-        if t.grad is not None:
-            dz = t.grad + dz
-        elif id(dz.data) in shared or dz.data.base is not None or not dz.data.flags.writeable:
-            dz = dz.copy()  # nobody else may hold the memory of a gradient that the user sees
-        shared.add(id(dz.data))
-        t.grad = dz
+        t.grad = owned(dz, shared) if t.grad is None else t.grad + dz
 
-    global recording
-    before, recording = recording, False
-    try:
-        for leaf, dz in walk(root, gradient, lambda t, dz: deposit(t, dz) if t.keeps_grad else None):
+    with no_grad():
+        for leaf, dz in walk(root, start, lambda t, dz: deposit(t, dz) if t.keeps_grad else None):
             deposit(leaf, dz)
-    finally:
-        recording = before
+
+
+def owned(dz: Tensor, shared: set[int]) -> Tensor:
+    """A gradient as the user gets it: in memory that nobody else holds."""
+    data = dz.data
+    if id(data) in shared or data.base is not None or not data.flags.writeable:
+        dz = dz.copy()
+    shared.add(id(dz.data))
+    return dz
 
 
 def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = None, create_graph: bool = False) -> Any:
@@ -80,6 +86,13 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     Tensor, or a list of Tensors for a sequence
         Of the shapes of `inputs`; zeros where `outputs` does not depend on one.
 
+    Raises
+    ------
+    TypeError
+        If an input is not a tensor that requires a gradient.
+    RuntimeError
+        As :meth:`Tensor.backward`.
+
     Examples
     --------
     >>> import microweights as mw
@@ -89,24 +102,34 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     (12.0, 12.0)
     """
     wanted: list[Tensor] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]  # type: ignore[list-item]
+    results = set()
+    for t in wanted:
+        if type(t) is not type(outputs) or not t.requires_grad:
+            received = "one that does not" if type(t) is type(outputs) else type(t).__name__
+            remedy = "Set requires_grad=True before computing with it."
+            raise TypeError(explain("inputs that are tensors and require a gradient", received, remedy))
+        if t.op is not None:
+            results.add(id(t))
     found: dict[int, Tensor] = {}
 
     def remember(t: Tensor, dz: Tensor) -> None:
-        found[id(t)] = dz
+        if id(t) in results:
+            found[id(t)] = dz
 
-    global recording
-    before, recording = recording, create_graph
+    before, state.recording = state.recording, create_graph
     try:
-        for leaf, dz in walk(outputs, gradient, remember if any([t.op for t in wanted]) else None):
+        start = first_gradient(outputs, gradient)
+        shared = {id(start.data)}
+        for leaf, dz in walk(outputs, start, remember if results else None):
             found[id(leaf)] = dz
-        result = [found[id(t)] if id(t) in found else t.detach() * 0 for t in wanted]
+        gradients = [owned(found[id(t)], shared) if id(t) in found else t.zeros_like() for t in wanted]
     finally:
-        recording = before
-    return result if isinstance(inputs, (list, tuple)) else result[0]
+        state.recording = before
+    return gradients if isinstance(inputs, (list, tuple)) else gradients[0]
 
 
-def walk(root: Tensor, gradient: Any, visit: Callable[[Tensor, Tensor], None] | None) -> list[tuple[Tensor, Tensor]]:
-    """Go back from `root` to every leaf that requires a gradient, and return these with their gradients.
+def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | None) -> list[tuple[Tensor, Tensor]]:
+    """Go back from `root`, whose gradient is `start`, to every leaf that requires one; return these with their gradients.
 
     Every result on the way, with its whole gradient, is shown to `visit`, the latest first.
 
@@ -123,7 +146,7 @@ def walk(root: Tensor, gradient: Any, visit: Callable[[Tensor, Tensor], None] | 
 
     It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
     """
-    pending = {id(root): _first_gradient(root, gradient)}
+    pending = {id(root): start}
     heap = [(-root.op.recorded_at, root)] if root.op else []
     leaves = [] if root.op else [root]
     while heap:
@@ -149,7 +172,8 @@ def walk(root: Tensor, gradient: Any, visit: Callable[[Tensor, Tensor], None] | 
     return [(leaf, pending[id(leaf)]) for leaf in leaves]
 
 
-def _first_gradient(root: Tensor, gradient: Any) -> Tensor:
+def first_gradient(root: Tensor, gradient: Any) -> Tensor:
+    """The gradient to begin with: the given one, or 1 for a scalar."""
     from .tensor import constant, tensor
 
     if not root.requires_grad:
@@ -161,7 +185,7 @@ def _first_gradient(root: Tensor, gradient: Any) -> Tensor:
             raise RuntimeError(explain("a result of one element to start from", f"shape {root.shape}", remedy))
         one = constant(1.0, root.dtype)
         return one if root.ndim == 0 else one.broadcast_to(root.shape)
-    start = gradient if type(gradient) is type(root) else tensor(np.asarray(gradient), root.dtype)
+    start = gradient if type(gradient) is type(root) else tensor(gradient, root.dtype)
     if start.shape != root.shape or start.dtype != root.dtype:
         received = f"shape {start.shape} of {start.dtype}"
         raise RuntimeError(explain(f"a gradient of shape {root.shape} of {root.dtype}", received, "Make it like the result."))
@@ -177,4 +201,7 @@ def unbroadcast(dz: Tensor, shape: tuple[int, ...]) -> Tensor:
     """
     added = dz.ndim - len(shape)
     repeated = tuple(added + i for i, n in enumerate(shape) if n == 1 and dz.shape[added + i] != 1)
+    if added < 0 or any(n != 1 and n != dz.shape[added + i] for i, n in enumerate(shape)):
+        remedy = "The backward of the operation is wrong."
+        raise RuntimeError(explain(f"a gradient for an operand of shape {shape}", f"shape {dz.shape}", remedy))
     return dz.sum((*range(added), *repeated)).reshape(shape)

@@ -131,7 +131,7 @@ class BinaryCrossentropy(Loss):
         target = aligned(y_true, y_pred)
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        logits = y_pred if self.from_logits else logits_of(y_pred, ops.Sigmoid)
+        logits = y_pred if self.from_logits else logits_of(y_pred, "sigmoid")
         if logits is not None:
             return ops.BinaryCrossEntropy()(logits, target)
         p = y_pred.clip(EPSILON, 1 - EPSILON)
@@ -152,7 +152,7 @@ class RowCrossentropy(Loss):
         raise NotImplementedError
 
     def logits(self, y_pred: Tensor) -> Tensor:
-        known = y_pred if self.from_logits else logits_of(y_pred, ops.Softmax)
+        known = y_pred if self.from_logits else logits_of(y_pred, "softmax")
         if known is not None:
             return known
         return (y_pred / y_pred.sum(-1, keepdims=True)).clip(EPSILON, 1 - EPSILON).log()
@@ -215,12 +215,13 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
         return labels
 
 
-def logits_of(probabilities: Tensor, activation: type[ops.Op]) -> Tensor | None:
-    """What went into the softmax or sigmoid that made these probabilities, if one did."""
-    op = probabilities.op
-    if isinstance(op, activation):
-        return op.inputs[0]
-    return None
+def logits_of(probabilities: Tensor, activation: str) -> Tensor | None:
+    """What went into the softmax or sigmoid that made these probabilities, if one did and it has not been overwritten."""
+    known = probabilities.logits
+    if known is None or known.activation != activation:
+        return None
+    owner = known.owner()
+    return known.values if owner is None or owner.changed < known.since else None
 
 
 def _checked_smoothing(value: float) -> float:

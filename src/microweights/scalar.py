@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TypeAlias, Union
+
+import numpy as np
 
 from .errors import explain
 from .kernels import door
@@ -38,7 +41,7 @@ class Value:
     __slots__ = ("_backward", "_inputs", "_op", "data", "grad")
 
     def __init__(self, data: float, inputs: tuple[Value, ...] = (), op: str = "") -> None:
-        self.data = float(data)
+        self.data = _number(data)
         self.grad = 0.0
         self._inputs = inputs
         self._op = op
@@ -62,22 +65,25 @@ class Value:
         x, y = self, value(other)
         if y.data == 0:
             raise ZeroDivisionError(explain("a divisor other than 0", f"{x.data} / {y.data}", "Check the data."))
-        z = Value(x.data / y.data, (x, y), "/")
-        z._backward = lambda dz: (dz / y.data, -dz * z.data / y.data)
+        result = x.data / y.data
+        z = Value(result, (x, y), "/")
+        z._backward = lambda dz: (dz / y.data, -dz * result / y.data)
         return z
 
     def __pow__(self, power: float) -> Value:
-        if not isinstance(power, (int, float)):
+        if not isinstance(power, Real):
             raise TypeError(explain("a number as power", type(power).__name__, "Write x**y as (y * x.log()).exp()."))
-        x = self
-        z = Value(x.data**power, (x,), f"**{power}")
-        z._backward = lambda dz: (dz * power * x.data ** (power - 1) if power else 0.0,)
+        x, p = self, float(power)
+        if x.data == 0 and p < 0:
+            raise ZeroDivisionError(explain("a power of 0 that is not negative", f"{x.data}**{p}", "Check the data."))
+        z = Value(_power(x.data, p), (x,), f"**{power}")
+        z._backward = lambda dz: (dz * p * _power(x.data, p - 1) if p else 0.0,)
         return z
 
     def exp(self) -> Value:
-        x = self
-        z = Value(_or_infinity(math.exp, x.data), (x,), "exp")
-        z._backward = lambda dz: (dz * z.data,)
+        result = math.exp(self.data) if self.data < 709.7 else math.inf
+        z = Value(result, (self,), "exp")
+        z._backward = lambda dz: (dz * result,)
         return z
 
     def log(self) -> Value:
@@ -89,21 +95,21 @@ class Value:
         return z
 
     def tanh(self) -> Value:
-        x = self
-        z = Value(math.tanh(x.data), (x,), "tanh")
-        z._backward = lambda dz: (dz * (1 - z.data * z.data),)
+        result = math.tanh(self.data)
+        z = Value(result, (self,), "tanh")
+        z._backward = lambda dz: (dz * (1 - result * result),)
         return z
 
     def sigmoid(self) -> Value:
-        x = self
-        z = Value(0.5 * (1 + math.tanh(0.5 * x.data)), (x,), "sigmoid")
-        z._backward = lambda dz: (dz * z.data * (1 - z.data),)
+        result = 0.5 * (1 + math.tanh(0.5 * self.data))
+        z = Value(result, (self,), "sigmoid")
+        z._backward = lambda dz: (dz * result * (1 - result),)
         return z
 
     def relu(self) -> Value:
         x = self
         z = Value(0.0 if x.data < 0 else x.data, (x,), "relu")
-        z._backward = lambda dz: (dz if z.data > 0 else 0.0,)
+        z._backward = lambda dz: (0.0 if x.data <= 0 else dz,)
         return z
 
     # ---- backward ----------------------------------------------------------------------------------------------------
@@ -167,11 +173,25 @@ class Value:
 
 def value(x: Number) -> Value:
     """`x` as a Value: numbers are wrapped, Values stay."""
-    if isinstance(x, Value):
+    return x if isinstance(x, Value) else Value(x)
+
+
+def _number(x: float) -> float:
+    if type(x) is float:
         return x
-    if isinstance(x, (str, bytes)):
+    if not isinstance(x, Real) and not (isinstance(x, np.ndarray) and x.ndim == 0):
         raise TypeError(explain("a number", repr(x), "Convert it with float() first."))
-    return Value(float(x))
+    return float(x)
+
+
+def _power(x: float, p: float) -> float:
+    """xᵖ, infinite where it is too large, and at 0 for negative p."""
+    if x < 0 and p != int(p):
+        raise ValueError(explain("a whole power of a negative number", f"{x}**{p}", "Use a whole power."))
+    try:
+        return float(x**p)
+    except (OverflowError, ZeroDivisionError):
+        return -math.inf if x < 0 and p % 2 == 1 else math.inf
 
 
 def weighted_sum(weights: Sequence[Number], inputs: Sequence[Number], bias: Number = 0.0) -> Value:
@@ -194,13 +214,7 @@ def weighted_sum(weights: Sequence[Number], inputs: Sequence[Number], bias: Numb
         raise ValueError(explain("as many inputs as weights", received, "Give each input its weight."))
     ws, xs, b = [value(w) for w in weights], [value(x) for x in inputs], value(bias)
     w_data, x_data = [w.data for w in ws], [x.data for x in xs]
-    z = Value(door.weighted_sum(w_data, x_data, len(ws), b.data), (*ws, *xs, b), "weighted_sum")
+    z = Value(door.weighted_sum(w_data, x_data, b.data), (*ws, *xs, b), "weighted_sum")
     z._backward = lambda dz: (*[dz * x.data for x in xs], *[dz * w.data for w in ws], dz)
     return z
 
-
-def _or_infinity(f: Callable[[float], float], x: float) -> float:
-    try:
-        return f(x)
-    except OverflowError:
-        return math.inf

@@ -5,8 +5,9 @@ The operations themselves are in ops/, the walk back through them in graph.py. T
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Tensor:
         The operation that made it; None for a leaf.
     """
 
-    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "op", "requires_grad")
+    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "logits", "op", "requires_grad")
     __array_ufunc__ = None  # array + tensor is left to Tensor.__radd__
     __hash__ = object.__hash__
 
@@ -50,6 +51,7 @@ class Tensor:
     op: Op | None
     keeps_grad: bool
     changed: int  # when the values were last overwritten, on the clock of graph.py
+    logits: Logits | None  # what went into the softmax or sigmoid that made it
     _base: Tensor | None  # the tensor whose memory this one shares
 
     def __init__(self, data: Array, requires_grad: bool = False, op: Op | None = None, base: Tensor | None = None) -> None:
@@ -59,6 +61,7 @@ class Tensor:
         self.grad = None
         self.keeps_grad = False
         self.changed = 0
+        self.logits = None
         self._base = base
 
     # ---- what it is --------------------------------------------------------------------------------------------
@@ -110,9 +113,10 @@ class Tensor:
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy or (dtype is not None and np.dtype(dtype) != self.data.dtype):
-            return np.array(self.data, dtype)
-        return self.data
+        converts = dtype is not None and np.dtype(dtype) != self.data.dtype
+        if converts and copy is False:
+            raise ValueError(explain("copy=None or True to change the type", "copy=False", "Ask for the type it has."))
+        return np.array(self.data, dtype) if copy or converts else self.data
 
     def __dlpack__(self, **options: Any) -> Any:
         return self.data.__dlpack__(**options)
@@ -180,21 +184,36 @@ class Tensor:
         self[...] = values
 
     def __setitem__(self, key: Any, value: Operand) -> None:
-        if graph.recording and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+        if graph.state.recording and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
             remedy = "Do it under `with mw.no_grad():`, or use mw.where or mw.concatenate."
             raise RuntimeError(explain("to overwrite values outside the graph", "a tensor that requires a gradient", remedy))
-        index = key.data if isinstance(key, Tensor) else key
-        values = tensor(value, self.dtype).data
-        window = self.data[index] if is_basic_index(index) else None
-        if window is not None and self.dtype in FLOATS and isinstance(window, np.ndarray):
-            door.copy_to(values, window)
-        else:
-            self.data[index] = values
+        if not self.data.flags.writeable:
+            raise ValueError(explain("a tensor that may be written to", "a read-only one", "Write to a .copy()."))
+        values = as_array(value)
+        if self.dtype not in FLOATS and not np.array_equal(values, values.astype(self.dtype)):
+            remedy = "Convert the values first, or make a tensor of the larger type."
+            raise TypeError(explain(f"values that {self.dtype} can hold", values.dtype, remedy))
+        try:
+            self._write(ops.plain_index(key), values.astype(self.dtype, copy=False))
+        except (IndexError, TypeError, ValueError) as error:
+            received = f"an index {key!r} and values of shape {values.shape}: {error}"
+            raise type(error)(explain(f"an index into shape {self.shape} and values that fit", received, "Check both.")) from None
         self.memory.changed = graph.tick()
 
+    def _write(self, index: Any, values: Array) -> None:
+        if is_basic_index(index) and self.dtype in FLOATS:
+            window = self.data[ops.with_ellipsis(index)]
+            door.copy_to(values.copy() if np.may_share_memory(values, window) else values, window)
+        else:
+            self.data[index] = values
+
     def _overwrite_with(self, result: Tensor) -> Tensor:
-        self[...] = result.detach() if not graph.recording else result
+        self[...] = result if graph.state.recording else result.detach()
         return self
+
+    def zeros_like(self) -> Tensor:
+        """Zeros of the same shape and type."""
+        return Tensor(door.zeros(self.shape, self.dtype) if self.dtype in FLOATS else np.zeros_like(self.data))
 
     # ---- arithmetic --------------------------------------------------------------------------------------------
 
@@ -363,14 +382,15 @@ class Tensor:
         return ops.transpose(self, tuple(order) if order else None)
 
     def broadcast_to(self, shape: Sequence[int]) -> Tensor:
-        return ops.broadcast_to(self, tuple(shape))
+        return ops.broadcast_to(self, tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
 
     def copy(self) -> Tensor:
         """The same values in memory of their own; gradients flow through."""
         return ops.Copy()(self) if self.dtype in FLOATS else Tensor(self.data.copy())
 
     def astype(self, dtype: Any) -> Tensor:
-        return ops.astype(self, np.dtype(dtype))
+        """The values in another type; gradients flow through to floats only."""
+        return ops.astype(self, known_dtype(dtype))
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -398,8 +418,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     tensor([3., 6.])
     """
     values = as_array(data, dtype)
-    if values is data or (isinstance(data, Tensor) and values is data.data) or not values.flags.owndata:
-        values = values.copy()
+    if not isinstance(data, (list, tuple, int, float)):  # it may be, or share, memory of somebody else
+        values = values.copy(order="C")
     if requires_grad and values.dtype not in FLOATS:
         raise TypeError(explain("floating-point data to require a gradient", values.dtype, "Pass dtype='float32'."))
     return Tensor(values, requires_grad)
@@ -420,7 +440,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
         remedy = "Convert it to numbers first."
         raise TypeError(explain("numbers: floats, integers or booleans", f"{type(data).__name__} of {values.dtype}", remedy))
     if dtype is not None:
-        wanted = np.dtype(dtype)
+        wanted = known_dtype(dtype)
     elif isinstance(data, np.ndarray | np.generic):
         wanted = values.dtype.newbyteorder("=")
     else:
@@ -429,7 +449,34 @@ def as_array(data: Any, dtype: Any = None) -> Array:
         if wanted.kind not in "fiu":
             raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", wanted, "Choose one of these."))
         wanted = door.INT64 if wanted.kind in "iu" else door.FLOAT32 if wanted.itemsize < 4 else door.FLOAT64
+    if wanted.kind == "i" and values.dtype.kind in "fu" and values.size and not _fits(values, wanted):
+        remedy = "Use float64 for larger numbers."
+        raise ValueError(explain(f"numbers that {wanted} can hold", f"values up to {values.max()}", remedy))
+    if any(s % values.itemsize for s in values.strides):
+        values = values.copy()  # C steps from element to element, not from byte to byte
     return values.astype(wanted, copy=False)
+
+
+def _fits(values: Array, dtype: np.dtype[Any]) -> bool:
+    limits = np.iinfo(dtype)
+    return bool(values.min() >= limits.min and values.max() <= limits.max)
+
+
+def known_dtype(dtype: Any) -> np.dtype[Any]:
+    """The type that a name or a NumPy type stands for, if tensors can have it.
+
+    Raises
+    ------
+    TypeError
+        If it is none of float32, float64, int32, int64, bool.
+    """
+    try:
+        found = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        found = None
+    if found not in _KINDS:
+        raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", repr(dtype), "Choose one of these."))
+    return found
 
 
 _constants: dict[tuple[Any, np.dtype[Any]], Tensor] = {}
@@ -456,24 +503,49 @@ def real(x: Operand) -> Tensor:
 def operands(x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
     """Two operands as tensors of one floating-point type.
 
-    Python numbers take the type of the other side; integer and boolean tensors count as float32; float32 with float64 is
-    float64.
+    It is float64 if one of them is a tensor or array of float64, else float32; Python numbers, lists, integers and booleans
+    take it on.
     """
-    if type(x) is not Tensor:
-        x = constant(x, _float_type(y)) if isinstance(x, (int, float)) else real(x)
-    if type(y) is not Tensor:
-        y = constant(y, _float_type(x)) if isinstance(y, (int, float)) else real(y)
-    a, b = x.data.dtype, y.data.dtype
-    if a is b and a in FLOATS:
-        return x, y
-    x, y = real(x), real(y)
-    if x.data.dtype == y.data.dtype:
-        return x, y
-    return ops.astype(x, door.FLOAT64), ops.astype(y, door.FLOAT64)
+    a, b = _float_type(x), _float_type(y)
+    common = b if a is None else a if b is None or a == b else door.FLOAT64
+    return _as_float(x, common or door.FLOAT32), _as_float(y, common or door.FLOAT32)
 
 
-def _float_type(x: Operand) -> np.dtype[Any]:
-    return x.data.dtype if isinstance(x, Tensor) and x.data.dtype in FLOATS else door.FLOAT32
+def _float_type(x: Operand) -> np.dtype[Any] | None:
+    """float32 or float64, or None for what takes on the type of the other side."""
+    if not isinstance(x, (Tensor, np.ndarray)):
+        return None
+    dtype = x.dtype
+    if dtype in FLOATS:
+        return dtype
+    return None if dtype.kind in "iub" else door.FLOAT32 if dtype.itemsize < 4 else door.FLOAT64
+
+
+def _as_float(x: Operand, dtype: np.dtype[Any]) -> Tensor:
+    if type(x) is Tensor:
+        return x if x.data.dtype == dtype else ops.astype(x, dtype)
+    if isinstance(x, (int, float)):
+        try:
+            return constant(x, dtype)
+        except OverflowError:
+            raise OverflowError(explain("a number that floats can hold", "an integer beyond", "Use a smaller one.")) from None
+    return Tensor(as_array(x, dtype))
+
+
+class Logits(NamedTuple):
+    """What went into the softmax or sigmoid that made a tensor of probabilities, for losses that are exact on it."""
+
+    activation: str
+    values: Tensor
+    owner: weakref.ref[Tensor]  # of the memory, which may be overwritten
+    since: int
+
+
+def remember_logits(probabilities: Tensor, values: Tensor, activation: str) -> Tensor:
+    """Note on `probabilities` what they came from; outside the graph without holding on to what that came from."""
+    kept = values if probabilities.requires_grad else Tensor(values.data)
+    probabilities.logits = Logits(activation, kept, weakref.ref(values.memory), graph.tick())
+    return probabilities
 
 
 def is_basic_index(key: Any) -> bool:
@@ -487,7 +559,11 @@ def is_basic_index(key: Any) -> bool:
 
 def from_dlpack(x: Any) -> Tensor:
     """A tensor that shares the memory of another library's array, through the DLPack protocol; no copy."""
-    values = np.from_dlpack(x)
+    try:
+        values = np.from_dlpack(x)
+    except (TypeError, AttributeError, BufferError, RuntimeError) as error:
+        remedy = "Move it to the CPU, or pass it to mw.tensor."
+        raise TypeError(explain("an array that speaks DLPack, on the CPU", f"{type(x).__name__}: {error}", remedy)) from None
     if values.dtype not in _KINDS:
         raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", values.dtype, "Convert it first."))
     return Tensor(values)

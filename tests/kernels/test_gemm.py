@@ -188,3 +188,9 @@ def test_read_only_operands(side: str, setting: str) -> None:
     x = {"a": np.ones((3, 4)), "b": np.ones((4, 5)), "bias": np.ones(5)}
     x[side].flags.writeable = False
     assert np.all(door.matmul(**x) == 5)
+
+
+def test_a_bias_of_any_stride(dtype: str, setting: str) -> None:
+    a, b, bias = np.ones((2, 3), dtype), np.ones((3, 4), dtype), np.arange(8).astype(dtype)
+    for view in (bias[::2], bias[3::-1], np.broadcast_to(bias[5], 4)):
+        assert np.array_equal(door.matmul(a, b, view), 3 + np.stack([view, view]))

@@ -11,7 +11,7 @@ the array itself for a NumPy twin.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,9 @@ def broadcast_shape(kernel: str, shapes: Sequence[Shape]) -> Shape:
 
 def element_strides(a: Array, shape: Shape) -> tuple[int, ...]:
     """The strides of `a` broadcast to `shape`, in elements: 0 where it is repeated."""
+    if any(s % a.itemsize for s in a.strides):
+        remedy = "Copy the array first."
+        raise ValueError(explain("strides of whole elements", f"{a.strides} bytes for elements of {a.itemsize}", remedy))
     missing = len(shape) - a.ndim
     own = [0 if n == 1 else s // a.itemsize for n, s in zip(a.shape, a.strides, strict=True)]
     return (0,) * missing + tuple(own)
@@ -256,7 +259,9 @@ def cast(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def copy_to(x: Array, out: Array) -> None:
-    """`out[...] = x`, with broadcasting; `out` may have any strides."""
+    """`out[...] = x`, with broadcasting; `out` may have any strides, but must be writeable."""
+    if not out.flags.writeable:
+        raise ValueError(explain("an array that may be written to", "a read-only one", "Write to a copy."))
     key = ("copy_to", x.shape, x.strides, x.dtype, out.shape, out.strides, out.dtype)
     plan = machine.active.plans.get(key)
     if plan is None:
@@ -346,15 +351,17 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         remedy = "The last axis of the first must be as long as the last but one of the second."
         raise ValueError(explain("`matmul` to get shapes (..., m, k) and (..., k, n)", f"{a.shape} and {b.shape}", remedy))
+    if activation not in ACTIVATIONS:
+        raise ValueError(explain(f"an activation out of {list(ACTIVATIONS)}", repr(activation), "Apply others afterwards."))
     suffix = real_suffix("matmul", [x.dtype for x in (a, b, bias) if x is not None])
     (m, k), n = a.shape[-2:], b.shape[-1]
-    if bias is not None and (bias.shape != (n,) or not bias.flags.c_contiguous):
-        raise ValueError(explain(f"a contiguous bias of shape ({n},)", bias.shape, "Give one bias for each output."))
+    if bias is not None and bias.shape != (n,):
+        raise ValueError(explain(f"a bias of shape ({n},)", bias.shape, "Give one bias for each output."))
     batch = broadcast_shape("matmul", [a.shape[:-2], b.shape[:-2]])
     a_batch, b_batch = _batch_stride(a, batch), _batch_stride(b, batch)
     if a_batch is None or b_batch is None:
         return _remember(key, None)
-    (a_row, a_col), (b_row, b_col) = [tuple(s // x.itemsize for s in x.strides[-2:]) for x in (a, b)]
+    (a_row, a_col), (b_row, b_col) = [element_strides(x, x.shape)[-2:] for x in (a, b)]
     plan = struct(
         "mw_gemm_plan", m=m, n=n, k=k, a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=n,
         batch=math.prod(batch), a_batch=a_batch, b_batch=b_batch, c_batch=m * n,
@@ -376,7 +383,8 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     """
     key: tuple[Any, ...] = (activation, a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype)
     if bias is not None:
-        key = (*key, bias.shape, bias.strides, bias.dtype)
+        bias = contiguous(bias)
+        key = (*key, bias.shape, bias.dtype)
     backend = machine.active
     plan = backend.plans.get(key) or _plan_matmul(key, a, b, bias, activation)
     if plan is None:  # a batch that no single stride walks through: broadcast it in memory
@@ -478,7 +486,9 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -
 
 
 def _check_index(index: Array, rows: int) -> Array:
-    index = np.ascontiguousarray(index, INT64)
+    if index.dtype.kind not in "iu":
+        raise TypeError(explain("indices that are integers", index.dtype, "Convert them with .astype('int64')."))
+    index = np.asarray(index, INT64, order="C")
     bad = int(call("first_bad_label", (index,), index.size, rows)) if index.size else -1
     if bad >= 0:
         raise IndexError(explain(f"indices from 0 to {rows - 1}", int(index.flat[bad]), "Check the indices."))
@@ -507,10 +517,12 @@ def gather(source: Array, index: Array) -> Array:
 
 def scatter_add(dz: Array, index: Array, shape: Shape) -> Array:
     """Zeros of `shape` with `dz[i]` added to row `index[i]`: the backward of :func:`gather`."""
-    index = _check_index(index, shape[0])
+    index, suffix = _check_index(index, shape[0]), real_suffix("scatter_add", (dz.dtype,))
+    if dz.shape != (*index.shape, *shape[1:]):
+        raise ValueError(explain(f"`dz` of shape {(*index.shape, *shape[1:])}", dz.shape, "Give one row for each index."))
     out = zeros(shape, dz.dtype)
     plan = struct("mw_indexing", rows=index.size, row_size=math.prod(shape[1:]), source_rows=shape[0])
-    call("scatter_add" + real_suffix("scatter_add", (dz.dtype,)), (contiguous(dz), index, out), plan)
+    call("scatter_add" + suffix, (contiguous(dz), index, out), plan)
     return out
 
 
@@ -529,8 +541,14 @@ class Parameters:
     """
 
     def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
+        if not weights:
+            raise ValueError(explain("at least one array of weights", "none", "Build the model first."))
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
+        for w, state in zip(self.weights, self.slots, strict=True):
+            if len(state) > 3 or any(s.shape != w.shape or s.dtype != w.dtype for s in state):
+                received = [(s.shape, str(s.dtype)) for s in state]
+                raise ValueError(explain(f"up to 3 slots of shape {w.shape} of {w.dtype}", received, "Make them like the weights."))
         self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype if weights else FLOAT32
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
@@ -555,6 +573,9 @@ class Parameters:
         TypeError
             If it does not have their type.
         """
+        needed = slots_of(rule, hyper)
+        if any(len(state) < needed for state in self.slots):
+            raise ValueError(explain(f"{needed} slots for the rule {rule!r}", [len(s) for s in self.slots], "Add slots."))
         if len(gradients) != len(self.weights):
             raise ValueError(explain(f"{len(self.weights)} gradients", len(gradients), "Give one for each array of weights."))
         for g, shape in zip(gradients, self.shapes, strict=True):
@@ -574,6 +595,23 @@ class Parameters:
             kernel(rows, len(rows), hyper)
 
 
+def slots_of(rule: str, hyper: Any) -> int:
+    """How many arrays of state a rule keeps for each array of weights.
+
+    Raises
+    ------
+    ValueError
+        If there is no such rule.
+    """
+    if rule == "sgd":
+        return int(hyper.momentum != 0)
+    if rule == "rmsprop":
+        return 3 if hyper.centered else 2 if hyper.momentum else 1
+    if rule not in ("adam", "adagrad"):
+        raise ValueError(explain("a rule 'sgd', 'adam', 'rmsprop' or 'adagrad'", repr(rule), "Check the spelling."))
+    return 2 if rule == "adam" else 1
+
+
 class _Row:
     """An `mw_parameter` for the twins."""
 
@@ -591,6 +629,8 @@ def new_random_state(seed: int) -> Array:
 
 def random(name: str, state: Array, shape: Shape, dtype: np.dtype[Any], a: float, b: float) -> Array:
     """`uniform` from low `a` to high `b`, `normal` of mean `a` and deviation `b`, or `bernoulli`: `b` with probability `a`."""
+    if state.dtype != UINT64 or state.shape != (2,) or not state.flags.writeable:
+        raise ValueError(explain("a state of new_random_state", f"{state.shape} of {state.dtype}", "Make one with a seed."))
     z = empty(shape, dtype)
     call(name + real_suffix(name, (dtype,)), (state, z), z.size, a, b)
     return z
@@ -604,6 +644,8 @@ def all_finite(x: Array) -> bool:
     return int(call("first_nonfinite" + real_suffix("all_finite", (x.dtype,)), (contiguous(x),), x.size)) < 0
 
 
-weighted_sum: Callable[[list[float], list[float], int, float], float] = (
-    reference.weighted_sum if lib is None else lib.mw_weighted_sum
-)
+def weighted_sum(weights: list[float], inputs: list[float], bias: float) -> float:
+    """bias + Σ weights[i] inputs[i], for as many inputs as weights."""
+    if len(weights) != len(inputs):
+        raise ValueError(explain(f"{len(weights)} inputs", len(inputs), "Give each input its weight."))
+    return float(machine.active.kernel("weighted_sum")(weights, inputs, len(weights), bias))

@@ -219,13 +219,13 @@ def argmin(x: Array, z: Array, plan: Any) -> None:
 
 
 def _log_softmax(x: Array) -> Array:
-    shifted = x - x.max(axis=1, keepdims=True, initial=-np.inf)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+    shifted = x - x.max(axis=-1, keepdims=True, initial=-np.inf)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _softmax(x: Array) -> Array:
-    e = np.exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
+    e = np.exp(x - x.max(axis=-1, keepdims=True, initial=-np.inf))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
 
 def softmax(x: Array, z: Array, plan: Any) -> None:
@@ -237,11 +237,11 @@ def log_softmax(x: Array, z: Array, plan: Any) -> None:
 
 
 def softmax_grad(dz: Array, z: Array, dx: Array, plan: Any) -> None:
-    dx[...] = z * (dz - (dz * z).sum(axis=1, keepdims=True))
+    dx[...] = z * (dz - (dz * z).sum(axis=-1, keepdims=True))
 
 
 def log_softmax_grad(dz: Array, z: Array, dx: Array, plan: Any) -> None:
-    dx[...] = dz - np.exp(z) * dz.sum(axis=1, keepdims=True)
+    dx[...] = dz - np.exp(z) * dz.sum(axis=-1, keepdims=True)
 
 
 def _valid(label: Array, columns: int) -> Array:
@@ -253,7 +253,7 @@ def sparse_cross_entropy(x: Array, label: Array, loss: Array, mean: Array | None
     chosen = _log_softmax(x)[np.arange(plan.rows), np.where(valid, label, 0)]
     loss[...] = np.where(valid, -chosen, np.nan)
     if mean is not None:
-        mean[...] = loss.mean(dtype=np.float64)
+        mean[...] = np.divide(loss.sum(dtype=np.float64), len(loss))
 
 
 def sparse_cross_entropy_grad(dz: Array, x: Array, label: Array, dx: Array, plan: Any) -> None:
@@ -266,7 +266,7 @@ def sparse_cross_entropy_grad(dz: Array, x: Array, label: Array, dx: Array, plan
 def cross_entropy(x: Array, target: Array, loss: Array, mean: Array | None, plan: Any) -> None:
     loss[...] = np.where(target == 0, 0, -target * _log_softmax(x)).sum(axis=1)
     if mean is not None:
-        mean[...] = loss.mean(dtype=np.float64)
+        mean[...] = np.divide(loss.sum(dtype=np.float64), len(loss))
 
 
 def cross_entropy_grad(dz: Array, x: Array, target: Array, dx: Array, plan: Any) -> None:

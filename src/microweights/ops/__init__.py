@@ -43,13 +43,13 @@ from .elementwise import (
 )
 from .matmul import Dense, MatMul
 from .reduction import CrossEntropy, LogSoftmax, Max, Mean, Min, Softmax, Sum
-from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose
+from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose, with_ellipsis
 
 __all__ = [
     "OPS", "Absolute", "Add", "BinaryCrossEntropy", "BroadcastTo", "Case", "Cast", "Concatenate", "Copy", "CrossEntropy",
     "Dense", "Divide", "Erf", "Exp", "Gelu", "Index", "Log", "LogSoftmax", "MatMul", "Max", "Maximum", "Mean", "Min",
     "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "Softmax", "Softplus",
-    "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where",
+    "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "with_ellipsis",
 ]  # fmt: skip
 
 # ---- axes ----------------------------------------------------------------------------------------------------------
@@ -77,9 +77,16 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def one_axis(axis: Any, ndim: int) -> int:
+    """An `axis` argument that names one axis."""
+    if axis is None or isinstance(axis, (tuple, list)):
+        raise TypeError(explain("`axis` to be one integer", repr(axis), "Name one axis."))
+    return axes_of(axis, ndim)[0]
+
+
 def along_last_axis(op: Op, x: Tensor, axis: int) -> Tensor:
     """An operation on the last axis, applied to any axis."""
-    (a,) = axes_of(axis, x.ndim)
+    a = one_axis(axis, x.ndim)
     if a == x.ndim - 1:
         return op(x)
     order = [*(i for i in range(x.ndim) if i != a), a]
@@ -91,11 +98,13 @@ def along_last_axis(op: Op, x: Tensor, axis: int) -> Tensor:
 
 
 def compare(kernel: str, x: Operand, y: Operand) -> Tensor:
-    a, b = (v if isinstance(v, Tensor) else Tensor(as_array(v)) for v in (x, y))
-    if a.dtype not in FLOATS and b.dtype not in FLOATS:  # integers are compared exactly
-        return Tensor(getattr(np, kernel)(a.data, b.data))
-    a, b = operands(x, y)
-    return Tensor(door.compare(kernel, a.data, b.data))
+    exact = [v.data if isinstance(v, Tensor) else None if isinstance(v, float) else as_array(v) for v in (x, y)]
+    if any(v is not None and v.dtype not in FLOATS for v in exact):  # integers are compared as they are
+        a, b = (w if v is None else v for v, w in zip(exact, (x, y), strict=True))
+        door.broadcast_shape(kernel, [np.shape(a), np.shape(b)])
+        return Tensor(np.asarray(getattr(np, kernel)(a, b)))
+    p, q = operands(x, y)
+    return Tensor(door.compare(kernel, p.data, q.data))
 
 
 def matmul(x: Tensor, y: Tensor) -> Tensor:
@@ -111,11 +120,11 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
 
 
 def arg_reduce(kernel: str, x: Tensor, axis: int | None) -> Tensor:
-    x = real(x).detach()
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    (a,) = axes_of(axis, x.ndim)
-    return Tensor(door.arg_reduce(kernel, x.data, a))
+    values = x.data.reshape(-1) if axis is None else x.data
+    a = one_axis(0 if axis is None else axis, values.ndim)
+    if values.dtype not in FLOATS and values.shape[a]:
+        return Tensor(np.asarray(getattr(np, kernel)(values, a)))
+    return Tensor(door.arg_reduce(kernel, values if values.dtype in FLOATS else door.cast(values, door.FLOAT32), a))
 
 
 def reshape(x: Tensor, shape: Any) -> Tensor:
@@ -130,6 +139,8 @@ def reshape(x: Tensor, shape: Any) -> Tensor:
 
 def _resolve(sizes: tuple[int, ...], elements: int) -> tuple[int, ...]:
     """`sizes` with a -1 replaced by what is left."""
+    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in sizes):
+        raise TypeError
     known = 1
     for n in sizes:
         known *= 1 if n == -1 else n
@@ -144,29 +155,41 @@ def _resolve(sizes: tuple[int, ...], elements: int) -> tuple[int, ...]:
 def transpose(x: Tensor, axes: Sequence[int] | None) -> Tensor:
     if axes is None:
         return x.T
-    order = tuple(int(a) + x.ndim if a < 0 else int(a) for a in axes)
-    if sorted(order) != list(range(x.ndim)):
+    given = tuple(axes)
+    whole = all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in given)
+    order = tuple(int(a) + x.ndim if a < 0 else int(a) for a in given) if whole else ()
+    if not whole or sorted(order) != list(range(x.ndim)):
         raise ValueError(explain(f"`axes` to be an order of the axes 0 to {x.ndim - 1}", tuple(axes), "Name each axis once."))
     return Transpose(order)(x)
 
 
 def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if door.broadcast_shape("broadcast_to", (x.shape, shape)) != shape:
+    if not all(isinstance(n, (int, np.integer)) for n in shape) or door.broadcast_shape("broadcast_to", (x.shape, shape)) != shape:
         raise ValueError(explain(f"a shape that {x.shape} broadcasts to", shape, "Sum the tensor to make it smaller."))
     return x if x.shape == shape else BroadcastTo(shape)(x)
 
 
 def index(x: Tensor, key: Any) -> Tensor:
     """`x[key]` for integers, slices, None, Ellipsis, and arrays or tensors of integers or bool."""
-    parts = key if isinstance(key, tuple) else (key,)
-    plain = tuple(p.data if isinstance(p, Tensor) else np.asarray(p) if isinstance(p, list) else p for p in parts)
-    for part in plain:
-        if isinstance(part, np.ndarray) and part.dtype.kind not in "iub":
-            raise IndexError(explain("indices of integers or bool", part.dtype, "Convert them with .astype('int64')."))
     try:
-        return Index(plain if isinstance(key, tuple) else plain[0])(x)
-    except IndexError as error:
-        raise IndexError(explain(f"an index into shape {x.shape}", key, str(error) + ".")) from None
+        return Index(plain_index(key))(x)
+    except (IndexError, TypeError, ValueError) as error:
+        remedy = "Count from 0, or from -1 backward, up to the size of each axis."
+        raise IndexError(explain(f"an index into shape {x.shape}", f"{key!r} ({error})", remedy)) from None
+
+
+def plain_index(key: Any) -> Any:
+    """An index without tensors and lists; arrays are copied, so that nobody changes them before backward."""
+    plain = []
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, (Tensor, np.ndarray, list)):
+            part = np.array(part.data if isinstance(part, Tensor) else part)
+            if part.size == 0 and part.dtype.kind == "f":  # an empty list
+                part = part.astype(np.int64)
+            if part.dtype.kind not in "iub":
+                raise IndexError(explain("indices of integers or bool", part.dtype, "Convert them with .astype('int64')."))
+        plain.append(part)
+    return tuple(plain) if isinstance(key, tuple) else plain[0]
 
 
 def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
@@ -174,7 +197,7 @@ def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         return x
     if dtype in FLOATS:
         return Cast(dtype)(x)
-    return Tensor(as_array(x.data.astype(dtype)))
+    return Tensor(as_array(x.data, dtype))
 
 
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
@@ -185,11 +208,11 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     ValueError
         If there are none, or they differ in another axis.
     """
-    xs = [real(t) for t in tensors]
+    xs = [real(t) for t in _sequence(tensors)]
     if not xs:
         raise ValueError(explain("at least one tensor to join", "none", "Pass a list of tensors."))
     dtype = max((x.dtype for x in xs), key=lambda d: d.itemsize)
-    (a,) = axes_of(axis, xs[0].ndim)
+    a = one_axis(axis, xs[0].ndim)
     if any(x.ndim != xs[0].ndim or x.shape[:a] + x.shape[a + 1 :] != xs[0].shape[:a] + xs[0].shape[a + 1 :] for x in xs):
         received = [x.shape for x in xs]
         raise ValueError(explain(f"tensors whose shapes differ only in axis {a}", received, "Pad or reshape them."))
@@ -198,27 +221,36 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
 
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
-    xs = [real(t) for t in tensors]
+    xs = [real(t) for t in _sequence(tensors)]
     if not xs or any(x.shape != xs[0].shape for x in xs):
         raise ValueError(explain("tensors of one shape", [x.shape for x in xs], "Pad or reshape them."))
-    (a,) = axes_of(axis, xs[0].ndim + 1)
+    a = one_axis(axis, xs[0].ndim + 1)
     return concatenate([reshape(x, (*x.shape[:a], 1, *x.shape[a:])) for x in xs], a)
 
 
 def pad(x: Operand, widths: Sequence[Sequence[int]], value: float = 0.0) -> Tensor:
     """A border of `value`: `widths` gives (before, after) for each axis."""
     t = real(x)
-    pairs = tuple((int(before), int(after)) for before, after in widths)
-    if len(pairs) != t.ndim or any(w < 0 for pair in pairs for w in pair):
-        raise ValueError(explain(f"{t.ndim} pairs of widths, none negative", widths, "Give (before, after) for each axis."))
-    return Pad(pairs, value)(t)
+    given = np.asarray(widths)
+    if given.size == 0:
+        given = np.zeros((0, 2), np.int64)
+    if given.shape != (t.ndim, 2) or given.dtype.kind not in "iu" or (given < 0).any():
+        remedy = "Give (before, after) for each axis."
+        raise ValueError(explain(f"{t.ndim} pairs of whole widths, none negative", widths, remedy))
+    return Pad(tuple((int(before), int(after)) for before, after in given), value)(t)
+
+
+def _sequence(tensors: Any) -> list[Operand]:
+    try:
+        return list(tensors)
+    except TypeError:
+        raise TypeError(explain("a list of tensors", type(tensors).__name__, "Put them in a list.")) from None
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     """`x` where the condition holds, else `y`."""
-    chosen = as_array(condition)
-    a, b = operands(x, y)
-    return Where(chosen if chosen.dtype == door.BOOL else np.asarray(chosen != 0))(a, b)
+    chosen = np.array(as_array(condition) != 0)  # a copy, so that nobody changes it before backward
+    return Where(chosen)(*operands(x, y))
 
 
 def maximum(x: Operand, y: Operand) -> Tensor:

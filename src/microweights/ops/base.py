@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from .. import graph
 from ..errors import explain
 from ..tensor import Array, Tensor
@@ -43,7 +45,6 @@ class Op:
 
     cases: ClassVar[Sequence[Case]] = ()
     is_view: bool = False  # the result shares the memory of the first input
-    is_remembered: ClassVar[bool] = False  # the result knows its operation even where no gradient is wanted
 
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
@@ -57,14 +58,16 @@ class Op:
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Compute the result and, if a gradient may be asked of it, remember how it came about."""
         z = Tensor(self.forward(*map(_data, inputs)))
-        if self.is_view:
+        if self.is_view and np.may_share_memory(z.data, inputs[0].data):
             z._base = inputs[0].memory
-        if graph.recording or self.is_remembered:
+        if graph.state.recording:
             needs = tuple(map(_requires_grad, inputs))
-            wanted = graph.recording and True in needs
-            if wanted or self.is_remembered:
+            if True in needs:
+                if hasattr(self, "recorded_at"):
+                    name = type(self).__name__
+                    raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
                 self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
-                z.requires_grad, z.op = wanted, self
+                z.requires_grad, z.op = True, self
         return z
 
     def forward(self, *inputs: Any) -> Array:
@@ -80,7 +83,11 @@ class Op:
             result = self.backward(dz)
         finally:
             self._output = None  # the result refers to its operation; the other way round would be a cycle
-        return result if isinstance(result, tuple) else (result,)
+        gradients = result if isinstance(result, tuple) else (result,)
+        if len(gradients) != len(self._inputs):
+            expected = f"{len(self._inputs)} gradients from the backward of {type(self).__name__}"
+            raise ValueError(explain(expected, len(gradients), "Return one for each input, or None."))
+        return gradients
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -88,6 +95,13 @@ class Op:
             if (x if x._base is None else x._base).changed > self.recorded_at:
                 self._refuse("input")
         return self._inputs
+
+    def input(self, i: int) -> Tensor:
+        """One of the inputs, for a backward that does not use them all."""
+        x = self._inputs[i]
+        if x.memory.changed > self.recorded_at:
+            self._refuse("input")
+        return x
 
     @property
     def output(self) -> Tensor:

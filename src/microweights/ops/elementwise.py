@@ -11,15 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..kernels import door
-from ..tensor import Array, Tensor
+from ..tensor import Array, Tensor, constant, remember_logits
 from .base import Op, case
 
 SHAPES = [((1,), (1,)), ((3, 4), (3, 4)), ((2, 1, 5), (3, 1)), ((), (4,)), ((17,), (3, 17))]
-
-
-def mask(condition: Array, like: Tensor) -> Tensor:
-    """A bool array as a tensor of 0 and 1, outside the graph."""
-    return Tensor(door.cast(condition, like.dtype))
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------------------------
@@ -58,8 +53,7 @@ class Multiply(Op):
         return door.binary("multiply", x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        x, y = self.inputs
-        return dz * y if self.needs[0] else None, dz * x if self.needs[1] else None
+        return dz * self.input(1) if self.needs[0] else None, dz * self.input(0) if self.needs[1] else None
 
 
 class Divide(Op):
@@ -89,13 +83,13 @@ class Power(Op):
     def backward(self, dz: Tensor) -> Any:
         x, y = self.inputs
         z = self.output
-        dx = Where(door.compare("equal", y.data, ZERO[y.dtype]))(dz * 0, dz * y * x ** (y - 1)) if self.needs[0] else None
-        if not self.needs[1]:
-            return dx, None
-        return dx, Where(door.compare("equal", z.data, ZERO[z.dtype]))(dz * 0, dz * z * x.log())
+        one = constant(1.0, x.dtype)
+        dx = dz * y * Where(is_zero(y))(one, x) ** (y - 1) if self.needs[0] else None
+        return dx, dz * z * Where(is_zero(z))(one, x).log() if self.needs[1] else None
 
 
-ZERO = door.ZERO
+def is_zero(x: Tensor) -> Array:
+    return door.compare("equal", x.data, door.ZERO[x.dtype])
 
 
 class Negative(Op):
@@ -267,8 +261,10 @@ class ReluGrad(Op):
 class Sigmoid(Op):
     """z = 1 / (1 + e⁻ˣ)        dx = dz z (1 - z)"""
 
-    is_remembered = True  # losses go back to the logits
     cases = [case((3, 4))]
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return remember_logits(super().__call__(*inputs), *inputs, "sigmoid")
 
     def forward(self, x: Array) -> Array:
         return door.unary("sigmoid", x)
@@ -353,7 +349,7 @@ class Maximum(Op):
         return door.binary("maximum", x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        return _share(dz, *self.inputs)
+        return share(dz, *self.inputs, self.needs)
 
 
 class Minimum(Op):
@@ -365,13 +361,19 @@ class Minimum(Op):
         return door.binary("minimum", x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        return _share(dz, *self.inputs)[::-1]
+        x, y = self.inputs
+        return share(dz, y, x, self.needs)  # x is the smaller one where y is the larger
 
 
-def _share(dz: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """dz for the larger of x and y; equals get half of it each."""
-    larger = mask(door.compare("less", y.data, x.data), dz) + 0.5 * mask(door.compare("equal", x.data, y.data), dz)
-    return dz * larger, dz * (1 - larger)
+def share(dz: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    """dz for the larger of x and y; equals get half of it each. 0 is chosen and not multiplied by: dz may be infinite."""
+    same = door.compare("equal", x.data, y.data)
+
+    def part(larger: Tensor, smaller: Tensor) -> Tensor:
+        rest = Where(same)(dz * 0.5, constant(0.0, dz.dtype))
+        return Where(door.compare("less", smaller.data, larger.data))(dz, rest)
+
+    return part(x, y) if needs[0] else None, part(y, x) if needs[1] else None
 
 
 class Where(Op):
@@ -390,7 +392,9 @@ class Where(Op):
         return door.where(self.condition, x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        return Where(self.condition)(dz, dz * 0), Where(self.condition)(dz * 0, dz)
+        zero = constant(0.0, dz.dtype)
+        dx = Where(self.condition)(dz, zero) if self.needs[0] else None
+        return dx, Where(self.condition)(zero, dz) if self.needs[1] else None
 
 
 # ---- losses of one element -----------------------------------------------------------------------------------------

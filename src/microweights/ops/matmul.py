@@ -23,13 +23,13 @@ class MatMul(Op):
         return door.matmul(x, w)
 
     def backward(self, dz: Tensor) -> Any:
-        x, w = self.inputs
-        return MatMul()(dz, flip(w)) if self.needs[0] else None, MatMul()(flip(x), dz) if self.needs[1] else None
+        dx = MatMul()(dz, flip(self.input(1))) if self.needs[0] else None
+        return dx, MatMul()(flip(self.input(0)), dz) if self.needs[1] else None
 
 
 def flip(x: Tensor) -> Tensor:
     """The last two axes exchanged; no copy."""
-    if not graph.recording:
+    if not graph.state.recording:
         return Tensor(x.data.swapaxes(-1, -2))
     n = x.data.ndim
     return Transpose((*range(n - 2), n - 1, n - 2))(x)
@@ -43,7 +43,7 @@ class Dense(Op):
 
     __slots__ = ("activation",)
     cases = [case((3, 4), (4, 2), (2,), activation=f) for f in ("linear", "sigmoid", "tanh")] + [
-        case((3, 4), (4, 2), (2,), low=0.1, activation="relu"), case((5, 3), (3, 17), activation="linear")
+        case((3, 4), (4, 2), (2,), low=0.1, activation="relu"), case((5, 3), (3, 17), activation="linear"), case((4, 4, 4), (4, 4), (4,), activation="tanh")
     ]  # fmt: skip
 
     def __init__(self, activation: str = "linear") -> None:
@@ -53,21 +53,20 @@ class Dense(Op):
         return door.matmul(x, w, b, self.activation)
 
     def backward(self, dz: Tensor) -> Any:
-        x, w = self.inputs[:2]
-        if not graph.recording:  # nobody will differentiate the gradient: the same formulas on arrays, with less around them
+        if not graph.state.recording:  # nobody will differentiate the gradient: the same formulas on arrays, with less around them
             z = None if self.activation == "linear" else self.output.data
-            return tuple(None if g is None else Tensor(g) for g in self.plain_backward(dz.data, x.data, w.data, z))
+            return tuple([None if g is None else Tensor(g) for g in self.plain_backward(dz.data, z)])
         da = dz if self.activation == "linear" else GRADIENTS[self.activation]()(dz, self.output)
-        dx = MatMul()(da, flip(w)) if self.needs[0] else None
-        dw = MatMul()(flip(x), da) if self.needs[1] else None
-        return (dx, dw) if len(self.needs) == 2 else (dx, dw, Sum((0,))(da) if self.needs[2] else None)
+        dx = MatMul()(da, flip(self.input(1))) if self.needs[0] else None
+        dw = MatMul()(flip(self.input(0)), da) if self.needs[1] else None
+        return (dx, dw) if len(self.needs) == 2 else (dx, dw, Sum(tuple(range(da.ndim - 1)))(da) if self.needs[2] else None)
 
 
-    def plain_backward(self, dz: Array, x: Array, w: Array, z: Array | None) -> tuple[Array | None, ...]:
+    def plain_backward(self, dz: Array, z: Array | None) -> tuple[Array | None, ...]:
         da = dz if z is None else door.binary(f"{self.activation}_grad", dz, z)
-        dx = door.matmul(da, w.T) if self.needs[0] else None
-        dw = door.matmul(x.T, da) if self.needs[1] else None
-        return (dx, dw) if len(self.needs) == 2 else (dx, dw, door.reduce("sum", da, (0,)) if self.needs[2] else None)
+        dx = door.matmul(da, self.input(1).data.T) if self.needs[0] else None
+        dw = door.matmul(self.input(0).data.swapaxes(-1, -2), da) if self.needs[1] else None
+        return (dx, dw) if len(self.needs) == 2 else (dx, dw, door.reduce("sum", da, tuple(range(da.ndim - 1))) if self.needs[2] else None)
 
 
 GRADIENTS: dict[str, type[Op]] = {"relu": ReluGrad, "sigmoid": SigmoidGrad, "tanh": TanhGrad}

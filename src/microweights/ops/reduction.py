@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..kernels import door
-from ..tensor import Array, Tensor
+from ..tensor import Array, Tensor, constant, remember_logits
 from .base import Op, case
-from .elementwise import mask
+from .elementwise import Where
 from .shape import BroadcastTo, Reshape
 
 AXES = [
@@ -70,8 +70,9 @@ class Extreme(Reduction):
     """z = the extreme of x        dx = dz where x = z, shared evenly if there are several"""
 
     def backward(self, dz: Tensor) -> Any:
-        chosen = mask(door.compare("equal", self.inputs[0].data, self.spread(self.output).data), dz)
-        return self.spread(dz) * (chosen / chosen.sum(self.axes, keepdims=True))
+        chosen = door.compare("equal", self.inputs[0].data, self.spread(self.output).data)
+        count = door.reduce("sum", door.cast(chosen, dz.dtype), self.axes)
+        return Where(chosen)(self.spread(dz / Tensor(count).reshape(dz.shape)), constant(0.0, dz.dtype))
 
 
 class Max(Extreme):
@@ -98,8 +99,10 @@ class Min(Extreme):
 class Softmax(Op):
     """z = exp(x) / Σ exp(x)        dx = z (dz - Σ dz z)"""
 
-    is_remembered = True  # losses go back to the logits
     cases = [case((3, 4)), case((2, 3, 17))]
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        return remember_logits(super().__call__(*inputs), *inputs, "softmax")
 
     def forward(self, x: Array) -> Array:
         return door.rowwise("softmax", x)

@@ -83,7 +83,9 @@ class Index(Op):
         self.is_view = is_basic_index(key)
 
     def forward(self, x: Array) -> Array:
-        if self.is_view or x.dtype not in door.SUFFIX:
+        if self.is_view:
+            return np.asarray(x[with_ellipsis(self.key)])
+        if x.dtype not in door.SUFFIX:
             return np.asarray(x[self.key])
         return door.gather(door.contiguous(x).reshape(-1), flat_index(x.shape, self.key))
 
@@ -103,9 +105,7 @@ class IndexGrad(Op):
     def forward(self, dz: Array) -> Array:
         if is_basic_index(self.key):
             dx = door.zeros(self.shape, dz.dtype)
-            door.copy_to(
-                dz, dx[(self.key if isinstance(self.key, tuple) else (self.key,)) + (...,) * (not has_ellipsis(self.key))]
-            )
+            door.copy_to(dz, dx[with_ellipsis(self.key)])
             return dx
         size = math.prod(self.shape)
         return door.scatter_add(dz, flat_index(self.shape, self.key), (size,)).reshape(self.shape)
@@ -114,8 +114,10 @@ class IndexGrad(Op):
         return Index(self.key)(d)
 
 
-def has_ellipsis(key: Any) -> bool:
-    return any(part is Ellipsis for part in (key if isinstance(key, tuple) else (key,)))
+def with_ellipsis(key: Any) -> tuple[Any, ...]:
+    """The same index, but so that NumPy answers with a view even where it names a single element."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
 
 
 def flat_index(shape: tuple[int, ...], key: Any) -> Array:
@@ -164,7 +166,7 @@ class Pad(Op):
     def forward(self, x: Array) -> Array:
         z = door.empty([n + before + after for n, (before, after) in zip(x.shape, self.widths, strict=True)], x.dtype)
         door.copy_to(np.array(self.value, x.dtype), z)
-        door.copy_to(x, z[self.inside(x.shape)])
+        door.copy_to(x, z[(*self.inside(x.shape), ...)])
         return z
 
     def backward(self, dz: Tensor) -> Any:
