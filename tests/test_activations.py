@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights import activations
 from microweights.activations import NAMED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from microweights.benchmarks.__main__ import main, run
 from microweights.benchmarks.race import OURS, Case, Race, blocks, by_numpy, distance
 
 X = np.linspace(1, 2, 50, dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def torch_records_gradients_afterwards() -> Iterator[None]:
+    """The benchmarks switch them off for a whole process, but here other tests follow."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_grad_enabled(True)
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:

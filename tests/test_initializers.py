@@ -6,9 +6,10 @@ import math
 import os
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights import initializers
 from microweights.initializers import fans
 
@@ -97,9 +98,7 @@ def test_variance_scaling(mode: str, distribution: str) -> None:
     n = {"fan_in": 100, "fan_out": 400, "fan_avg": 250}[mode]
     assert w.var() == pytest.approx(3 / n, rel=0.04)
     farthest = np.abs(w).max() / math.sqrt(3 / n)
-    low, high = {"truncated_normal": (2.2, 2.28), "untruncated_normal": (3.5, 7), "uniform": (1.72, 1.7321)}[
-        distribution
-    ]
+    low, high = {"truncated_normal": (2.2, 2.28), "untruncated_normal": (3.5, 7), "uniform": (1.72, 1.7321)}[distribution]
     assert low < farthest < high
 
 
@@ -161,9 +160,7 @@ def test_get_by_name() -> None:
     assert initializers.get(own) is own
 
 
-@pytest.mark.parametrize(
-    ("name", "error"), [("he_norml", ValueError), ("", ValueError), (3, TypeError), (None, TypeError)]
-)
+@pytest.mark.parametrize(("name", "error"), [("he_norml", ValueError), ("", ValueError), (3, TypeError), (None, TypeError)])
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected an initializer"):
         initializers.get(name)

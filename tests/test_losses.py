@@ -7,9 +7,10 @@ import os
 import warnings
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights import losses
 
 LABELS = np.array([0, 2, 1, 3, 2])
@@ -203,9 +204,7 @@ def test_labels_of_any_type(dtype: str) -> None:
     assert loss(mw.tensor(LABELS.astype(dtype)), mw.tensor(P)).item() == loss(LABELS, mw.tensor(P)).item()
 
 
-@pytest.mark.parametrize(
-    "y", [["a", "b"], [object(), 1], [[1], [1, 2]], None], ids=["strings", "objects", "ragged", "None"]
-)
+@pytest.mark.parametrize("y", [["a", "b"], [object(), 1], [[1], [1, 2]], None], ids=["strings", "objects", "ragged", "None"])
 @pytest.mark.parametrize("name", ["mse", "sparse_categorical_crossentropy"])
 def test_targets_that_are_no_numbers(name: str, y: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="Expected"):
@@ -267,9 +266,7 @@ def test_get_by_name() -> None:
     assert losses.get(own) is own
 
 
-@pytest.mark.parametrize(
-    ("name", "error"), [("crossentropy", ValueError), ("", ValueError), (3, TypeError), (int, TypeError)]
-)
+@pytest.mark.parametrize(("name", "error"), [("crossentropy", ValueError), ("", ValueError), (3, TypeError), (int, TypeError)])
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected a loss"):
         losses.get(name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights import metrics
 
 RNG = np.random.default_rng(0)

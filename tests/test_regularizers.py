@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights import regularizers
 
 W = np.array([[1.0, -2.0], [0.0, 3.0]])

@@ -13,9 +13,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights.saving import load_arrays, save_arrays
 
 
@@ -145,9 +146,7 @@ def test_types_that_a_model_has_not(tmp_path: Path) -> None:
         with pytest.raises((ValueError, TypeError), match="Expected"):
             m.load_weights(path)
     assert (m.get_weights()[0] == 1).all()
-    path.write_bytes(
-        header(**{"dense.kernel": {"dtype": "F16", "shape": [2, 1], "data_offsets": [0, 4]}}) + b"\0\x3c\0\x40"
-    )
+    path.write_bytes(header(**{"dense.kernel": {"dtype": "F16", "shape": [2, 1], "data_offsets": [0, 4]}}) + b"\0\x3c\0\x40")
     m.load_weights(path)
     assert m.get_weights()[0].tolist() == [[1.0], [2.0]]
 

@@ -34,7 +34,13 @@ class Callback:
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None: ...
 
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
+
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_test_begin(self, logs: Logs | None = None) -> None: ...
+
+    def on_test_end(self, logs: Logs | None = None) -> None: ...
 
 
 class History(Callback):
@@ -60,7 +66,10 @@ class _Watch(Callback):
         self.monitor, self.min_delta = monitor, abs(min_delta)
         self.sign = 1.0 if mode == "max" or (mode == "auto" and rises) else -1.0
 
-    def value(self, logs: Logs | None) -> float:
+    def value(self, logs: Logs | None) -> float | None:
+        """The number, or None after an epoch without validation."""
+        if self.monitor.startswith("val_") and self.model.validates and not any(n.startswith("val_") for n in logs or ()):
+            return None
         if not logs or self.monitor not in logs:
             remedy = "Pass validation data for names with 'val_', and compile the metric."
             raise ValueError(explain(f"`monitor` out of {sorted(logs or {})}", repr(self.monitor), remedy))
@@ -92,20 +101,22 @@ class EarlyStopping(_Watch):
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.best: float | None = self.baseline
+        self.best: float | None = None
         self.best_weights: list[Array] | None = None
         self.waited, self.stopped_epoch, self.best_epoch = 0, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.value(logs)
-        if epoch < self.start_from_epoch:
-            return
-        if self.is_better(value, self.best):
-            self.best, self.best_epoch, self.waited = value, epoch, 0
-            if self.restore_best_weights:
-                self.best_weights = self.model.get_weights()
+        if epoch < self.start_from_epoch or value is None:
             return
         self.waited += 1
+        if self.is_better(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            if self.baseline is None or self.is_better(value, self.baseline):
+                self.waited = 0
+                return
         if self.waited >= max(1, self.patience):
             self.stopped_epoch, self.model.stop_training = epoch, True
 
@@ -137,7 +148,7 @@ class ModelCheckpoint(_Watch):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_best_only:
             value = self.value(logs)
-            if not self.is_better(value, self.best):
+            if value is None or not self.is_better(value, self.best):
                 return
             self.best = value
         path = self.filepath.format(epoch=epoch + 1, **(logs or {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of plain ASCII shows ? for µ
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except (MemoryError, OverflowError) as error:
+        print(f"Expected a network that fits into memory. Received: {error}. Choose smaller numbers.", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader of our output has gone, as in `microweights info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -55,6 +63,8 @@ def _positive(text: str) -> int:
 
 
 def _seed(text: str) -> int:
+    if len(text) > 19:
+        raise argparse.ArgumentTypeError(f"expected an integer below 10**19, received {text!r}")
     return _integer(text, 0)
 
 
@@ -68,9 +78,14 @@ def _sizes(text: str) -> list[int]:
     if text in ("", "none"):
         return []
     try:
-        return [_positive(part) for part in text.split(",")]
+        sizes = [_positive(part) for part in text.split(",")]
+        if max(sizes) > 10**6:
+            raise argparse.ArgumentTypeError("too large")
+        return sizes
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"expected positive integers with commas, such as 64,32, received {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"expected integers from 1 to 1,000,000 with commas, such as 64,32, received {text!r}"
+        ) from None
 
 
 def _rate(text: str) -> float:

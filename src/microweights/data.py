@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,8 @@ def class_weights(y: Array | None, weights: dict[int, float], base: Array | None
     """
     if y is None:
         raise ValueError(explain("targets together with `class_weight`", None, "Pass y."))
+    if not isinstance(weights, dict) or not all(isinstance(w, Real) for w in weights.values()):
+        raise TypeError(explain("`class_weight` as a dict of numbers", weights, "Map each class to its weight."))
     labels = y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y)).astype(np.int64)
     classes, place = np.unique(labels, return_inverse=True)
     missing = [int(c) for c in classes if int(c) not in weights]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The clock: every operation and every overwriting of values takes the next number, so that of two events the earlier is known.
 tick = count(1).__next__
 
+
 class _State(threading.local):
     recording = True  # whether operations are being recorded for backward; each thread has its own
 
@@ -89,9 +90,9 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     Raises
     ------
     TypeError
-        If an input is not a tensor that requires a gradient.
+        If an input is no tensor.
     RuntimeError
-        As :meth:`Tensor.backward`.
+        If an input does not require a gradient, and as :meth:`Tensor.backward`.
 
     Examples
     --------
@@ -104,10 +105,11 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     wanted: list[Tensor] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]  # type: ignore[list-item]
     results = set()
     for t in wanted:
-        if type(t) is not type(outputs) or not t.requires_grad:
-            received = "one that does not" if type(t) is type(outputs) else type(t).__name__
+        if type(t) is not type(outputs):
+            raise TypeError(explain("inputs that are tensors", type(t).__name__, "Pass the tensors themselves."))
+        if not t.requires_grad:
             remedy = "Set requires_grad=True before computing with it."
-            raise TypeError(explain("inputs that are tensors and require a gradient", received, remedy))
+            raise RuntimeError(explain("inputs that require a gradient", "one that does not", remedy))
         if t.op is not None:
             results.add(id(t))
     found: dict[int, Tensor] = {}

@@ -34,6 +34,9 @@ class Loss:
         values = as_array(y)
         return values if values.dtype == dtype else door.cast(values, dtype)
 
+    def check(self, y: Array | None, y_pred: Tensor) -> None:
+        """Raise ValueError if some of all targets can never be right for such predictions."""
+
     def __call__(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> Tensor:
         prediction = real(y_pred)
         if prediction.ndim == 0 or prediction.size == 0:
@@ -204,6 +207,10 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
         if values.dtype.kind == "f" and not np.array_equal(labels, values):
             raise ValueError(explain("labels that are whole numbers", "fractions or NaN", "Use a loss for continuous targets."))
         return labels
+
+    def check(self, y: Array | None, y_pred: Tensor) -> None:
+        if y is not None and y_pred.ndim > 1:
+            door.check_labels(y, y_pred.shape[-1])
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
         labels = self.targets(y_true, y_pred.dtype)

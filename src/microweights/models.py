@@ -11,6 +11,7 @@ from . import graph
 from .errors import explain
 from .layers import Layer
 from .layers.base import Shape, checked_shape
+from .naming import snake_case
 from .saving import load_arrays, save_arrays
 from .tensor import Tensor
 from .training import Trainer
@@ -41,8 +42,8 @@ class Model(Trainer):
         """A layer by its name or its place."""
         if index is not None:
             return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
+        for key, layer in self.sublayers().items():
+            if name in (key, layer.name):
                 return layer
         raise ValueError(explain(f"a layer out of {[layer.name for layer in self.layers]}", repr(name), "Check the spelling."))
 
@@ -159,14 +160,20 @@ class Sequential(Model):
             raise ValueError(explain("each layer once in a row", f"{layer.name!r} twice", "Subclass mw.Model to share layers."))
         if layer.given_name in self._row:
             raise ValueError(explain("layers of different names", f"{layer.given_name!r} twice", "Rename one."))
-        if layer.given_name is None:
-            kind, number = layer.name.rstrip("0123456789").rstrip("_"), 0
-            while layer.name in self._row:
-                number += 1
-                layer.name = f"{kind}_{number}"
-        self._row[layer.name] = layer
+        name, number = layer.name, 0
+        while name in self._row:
+            number += 1
+            name = f"{snake_case(type(layer).__name__)}_{number}"
+        if not layer.is_in_a_row:
+            layer.name = name
+        self._row[name] = layer
+        try:
+            self._build_if_possible()
+        except BaseException:
+            del self._row[name]
+            raise
+        layer.is_in_a_row = True
         self.output_shape = None
-        self._build_if_possible()
 
     def pop(self) -> Layer:
         """Take the last layer away."""

@@ -67,13 +67,16 @@ class Optimizer:
         TypeError
             If a gradient is no tensor of the variable's type.
         """
+        if len(gradients) != len(variables):
+            raise ValueError(explain(f"{len(variables)} gradients", len(gradients), "Give each variable its own."))
+        if not variables:
+            return
         key = tuple([id(v) for v in variables])
         table = self._tables.get(key)
         if table is None or any(v.data is not w for v, w in zip(variables, table.weights, strict=True)):
             table = self._tables[key] = self._make_table(variables)
         arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
-        if arrays:
-            table.update(self.rule, arrays, self.hyper)
+        table.update(self.rule, arrays, self.hyper)
         now = graph.tick()
         for v in variables:
             v.changed = now

@@ -22,6 +22,8 @@ def seed(n: int) -> None:
     ValueError
         If `n` is not an integer from 0 to 2⁶⁴ - 1.
     """
+    if n is None:
+        raise ValueError(explain("a seed that is an integer from 0 to 2**64 - 1", None, "Give such an integer."))
     _state[...] = new_state(n)
 
 

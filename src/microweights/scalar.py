@@ -217,4 +217,3 @@ def weighted_sum(weights: Sequence[Number], inputs: Sequence[Number], bias: Numb
     z = Value(door.weighted_sum(w_data, x_data, b.data), (*ws, *xs, b), "weighted_sum")
     z._backward = lambda dz: (*[dz * x.data for x in xs], *[dz * w.data for w in ws], dz)
     return z
-

@@ -197,7 +197,9 @@ class Tensor:
             self._write(ops.plain_index(key), values.astype(self.dtype, copy=False))
         except (IndexError, TypeError, ValueError) as error:
             received = f"an index {key!r} and values of shape {values.shape}: {error}"
-            raise type(error)(explain(f"an index into shape {self.shape} and values that fit", received, "Check both.")) from None
+            raise type(error)(
+                explain(f"an index into shape {self.shape} and values that fit", received, "Check both.")
+            ) from None
         self.memory.changed = graph.tick()
 
     def _write(self, index: Any, values: Array) -> None:
@@ -382,7 +384,7 @@ class Tensor:
         return ops.transpose(self, tuple(order) if order else None)
 
     def broadcast_to(self, shape: Sequence[int]) -> Tensor:
-        return ops.broadcast_to(self, tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
+        return ops.broadcast_to(self, shape)
 
     def copy(self) -> Tensor:
         """The same values in memory of their own; gradients flow through."""
@@ -471,10 +473,10 @@ def known_dtype(dtype: Any) -> np.dtype[Any]:
         If it is none of float32, float64, int32, int64, bool.
     """
     try:
-        found = np.dtype(dtype).newbyteorder("=")
+        found: np.dtype[Any] | None = np.dtype(dtype).newbyteorder("=")
     except TypeError:
         found = None
-    if found not in _KINDS:
+    if found is None or found not in _KINDS:
         raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", repr(dtype), "Choose one of these."))
     return found
 

@@ -32,6 +32,8 @@ class Trainer(Layer):
     metrics: Sequence[Metric] = ()
     history: History | None = None
     stop_training = False
+    validates = False  # whether the fit that runs has validation data
+    _step: tuple[list[Tensor], bool] | None = None  # what a step needs to know of the layers: looked up once an epoch
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
         """Choose how to train.
@@ -52,24 +54,27 @@ class Trainer(Layer):
     def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward, loss, backward, update: the loss before the update, and the predictions."""
         y_pred = self(batch.x, training=True)
-        loss = self._loss_of(batch, y_pred)
+        if self._step is None:
+            self._step = self.trainable_variables, self.penalty() is not None
+        variables, has_penalty = self._step
+        loss = self._loss_of(batch, y_pred, has_penalty)
         value = loss.data.item()
         if value - value != 0:  # infinite or NaN: say so before the weights are touched
             self._explain_nonfinite(batch)
-        variables = self.trainable_variables
-        if variables:
+        if loss.requires_grad:
             self.optimizer.apply(graph.grad(loss, variables), variables)
         return loss, y_pred
 
-    def _loss_of(self, batch: Batch, y_pred: Tensor) -> Tensor:
+    def _loss_of(self, batch: Batch, y_pred: Tensor, has_penalty: bool = True) -> Tensor:
         assert self.loss is not None
         loss = self.loss(batch.y, y_pred, batch.weights)
-        penalty = self.penalty()
+        penalty = self.penalty() if has_penalty else None
         return loss if penalty is None else loss + penalty
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """One training step on one batch; returns its loss."""
         samples = self._samples(x, y, sample_weight)
+        self._step = None
         loss, _ = self.train_step(next(samples.batches(None)))
         return float(loss.item())
 
@@ -134,23 +139,30 @@ class Trainer(Layer):
         """
         samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
         size = checked_batch_size(batch_size)
+        self._try_out(samples, validation)
         _check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
         self.history = history = History()
         every = [*as_list(callbacks), history]
-        batch_hooks = [c for c in every if type(c).on_train_batch_end is not Callback.on_train_batch_end]
+        kinds = [(c, type(c)) for c in every]
+        before = [c for c, kind in kinds if kind.on_train_batch_begin is not Callback.on_train_batch_begin]
+        after = [c for c, kind in kinds if kind.on_train_batch_end is not Callback.on_train_batch_end]
         for c in every:
             c.set_model(self)  # type: ignore[arg-type]
             c.on_train_begin()
-        self.stop_training = False
+        self.stop_training, self.validates = False, validation is not None
         steps = -(-len(samples) // (size or len(samples)))
         progress = _Progress(verbose, epochs, initial_epoch, steps)
         try:
             for epoch in range(initial_epoch, epochs):
                 for c in every:
                     c.on_epoch_begin(epoch)
-                logs = self._run_epoch(samples, size, shuffle, batch_hooks, progress)
+                logs = self._run_epoch(samples, size, shuffle, before, after, progress)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
+                    for c in every:
+                        c.on_test_begin()
                     logs.update({f"val_{name}": value for name, value in self._evaluate(validation, size).items()})
+                    for c in every:
+                        c.on_test_end(logs)
                 for c in every:
                     c.on_epoch_end(epoch, logs)
                 progress.end_epoch(epoch, logs)
@@ -163,21 +175,31 @@ class Trainer(Layer):
         return history
 
     def _run_epoch(
-        self, samples: Samples, size: int | None, shuffle: bool, hooks: list[Callback], progress: _Progress
+        self,
+        samples: Samples,
+        size: int | None,
+        shuffle: bool,
+        before: list[Callback],
+        after: list[Callback],
+        progress: _Progress,
     ) -> dict[str, float]:
         total, seen = 0.0, 0
+        self._step = None
         for metric in self.metrics:
             metric.reset_state()
         for number, batch in enumerate(samples.batches(size, shuffle)):
+            for c in before:
+                c.on_train_batch_begin(number)
             loss, y_pred = self.train_step(batch)
             n = len(batch.x)
             total, seen = total + float(loss.data.item()) * n, seen + n
             for metric in self.metrics:
                 metric.update_state(batch.y, y_pred)
-            if hooks:
+            if after:
                 logs = self._logs(total / seen)
-                for c in hooks:
+                for c in after:
                     c.on_train_batch_end(number, logs)
+                self._step = None  # they may have frozen a layer
             if progress.is_due():
                 progress.step(number, self._logs(total / seen))
             if self.stop_training:
@@ -229,7 +251,7 @@ class Trainer(Layer):
         """The type of the first layer that has weights."""
         for w in self.weights:
             return w.dtype
-        for _, layer in self._walk(""):
+        for _, layer in self.walk():
             if layer is not self:
                 return layer.dtype
         return self.dtype
@@ -258,6 +280,17 @@ class Trainer(Layer):
             return split_off_validation(samples, split)
         return samples, None
 
+    def _try_out(self, samples: Samples, validation: Samples | None) -> None:
+        """Look at one sample of each kind and at all labels, so that what does not fit is said before anything changes."""
+        assert self.loss is not None
+        for given in (samples, validation):
+            if given is not None:
+                with graph.no_grad():
+                    batch = next(given.part(0, 1).batches(None))
+                    y_pred = self(batch.x)
+                    self.loss.check(given.y, y_pred)
+                    self._loss_of(batch, y_pred)
+
     def _explain_nonfinite(self, batch: Batch) -> None:
         """Run the batch once more, looking for the first number that is infinite or NaN."""
         raise FloatingPointError(
@@ -284,7 +317,7 @@ class Trainer(Layer):
 
             return watched
 
-        inner = [layer for _, layer in self._walk("") if layer is not self]
+        inner = [layer for _, layer in self.walk() if layer is not self]
         try:
             for layer in inner:
                 layer.__dict__["call"] = watch(layer, layer.call)

@@ -208,7 +208,7 @@ def test_the_neuron_of_the_scalar_engine_runs_on_its_backend(monkeypatch: pytest
 
     monkeypatch.setattr("microweights.kernels.reference.weighted_sum", twin)
     with running_on("numpy"):
-        assert door.weighted_sum([1.0], [2.0], 1, 3.0) == 123
+        assert door.weighted_sum([1.0], [2.0], 3.0) == 123
 
 
 def test_the_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 
 layers = mw.layers
 
@@ -63,7 +64,6 @@ def test_an_attribute_set_again_replaces_the_part() -> None:
     assert layer.count_params() == 40
 
 
-@pytest.mark.xfail(strict=True, reason="bug: only lists that are complete when they are set are looked into")
 def test_layers_appended_to_a_list_belong_to_the_layer() -> None:
     layer = layers.Layer()
     layer.blocks = []
@@ -72,10 +72,7 @@ def test_layers_appended_to_a_list_belong_to_the_layer() -> None:
     assert layer.count_params() == 15
 
 
-@pytest.mark.xfail(strict=True, reason="bug: lists in lists and dicts are not looked into")
-@pytest.mark.parametrize(
-    "wrap", [lambda d: [[d]], lambda d: {"a": d}, lambda d: [{"a": [d]}]], ids=["list", "dict", "both"]
-)
+@pytest.mark.parametrize("wrap", [lambda d: [[d]], lambda d: {"a": d}, lambda d: [{"a": [d]}]], ids=["list", "dict", "both"])
 def test_layers_deep_in_lists_belong_to_the_layer(wrap: Any) -> None:
     layer, part = layers.Layer(), layers.Dense(3)
     layer.blocks = wrap(part)
@@ -91,7 +88,6 @@ def test_a_layer_used_twice_counts_once() -> None:
     assert layer.count_params() == 8 and list(layer.named_weights()) == ["a.kernel", "a.bias"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: the penalty of a layer that is found twice counts twice")
 def test_a_layer_used_twice_is_penalised_once() -> None:
     layer = layers.Layer()
     layer.a = layers.Dense(1, kernel_initializer="ones", kernel_regularizer="l2")
@@ -119,7 +115,6 @@ def test_born_frozen() -> None:
     assert layer.trainable_variables == [] and not z.requires_grad
 
 
-@pytest.mark.xfail(strict=True, reason="bug: thawing a layer makes weights of add_weight(trainable=False) trainable")
 def test_thawing_leaves_fixed_weights_fixed() -> None:
     layer = Scale()
     layer(np.zeros((1, 2)))
@@ -129,9 +124,7 @@ def test_thawing_leaves_fixed_weights_fixed() -> None:
 
 
 def test_penalties_are_summed_and_spare_frozen_weights() -> None:
-    layer = layers.Dense(
-        2, kernel_initializer="ones", bias_initializer="ones", kernel_regularizer="l2", bias_regularizer="l1"
-    )
+    layer = layers.Dense(2, kernel_initializer="ones", bias_initializer="ones", kernel_regularizer="l2", bias_regularizer="l1")
     assert layer.penalty() is None
     layer(np.zeros((1, 3)))
     penalty = layer.penalty()
@@ -193,9 +186,6 @@ def test_two_weights_of_one_name_are_refused() -> None:
         layer.add_weight((1,), name="w")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: a failed build leaves weights behind, and the next call speaks of 'kernel' twice"
-)
 def test_a_build_that_failed_says_the_same_again() -> None:
     class Broken(Scale):
         def build(self, input_shape: tuple[int, ...]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import microweights as mw
 import numpy as np
 import pytest
+
+import microweights as mw
 from microweights.activations import NAMED
 from microweights.kernels import door
 
@@ -137,7 +138,6 @@ def test_dense_refuses_a_vector() -> None:
         layer(np.zeros(4))
 
 
-@pytest.mark.xfail(strict=True, reason="bug: only the first call looks for the axis of samples")
 def test_dense_refuses_a_vector_when_built() -> None:
     layer = layers.Dense(2)
     layer(np.zeros((1, 4)))
@@ -151,7 +151,6 @@ def test_dense_refuses_unknown_names(option: str) -> None:
         layers.Dense(2, **{option: "no_such_thing"})(np.zeros((1, 3)))
 
 
-@pytest.mark.xfail(strict=True, reason="bug: names of initializers and regularizers are looked up at the first call")
 @pytest.mark.parametrize("option", ["kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer"])
 def test_dense_refuses_unknown_names_at_once(option: str) -> None:
     with pytest.raises(ValueError, match="'no_such_thing'"):
@@ -290,7 +289,6 @@ def test_dropout_refuses_rates(rate: Any) -> None:
         layers.Dropout(rate)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a TypeError of Python's own comparison")
 @pytest.mark.parametrize("rate", [None, [0.5]])
 def test_dropout_explains_what_is_no_number(rate: Any) -> None:
     with pytest.raises(ValueError, match="`rate` from 0 to below 1"):

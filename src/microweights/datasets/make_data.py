@@ -56,9 +56,7 @@ def read_lazy_load(stem: Path, name: str) -> Any:
     start, length = index["variables"][name]
     packed = stem.with_suffix(".rdb").read_bytes()[start : start + length]
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Missing constructor"
-        )  # R's spatial classes: their bare slots will do
+        warnings.filterwarnings("ignore", message="Missing constructor")  # R's spatial classes: their bare slots will do
         return rdata.conversion.convert(rdata.parser.parse_data(zlib.decompress(packed[4:]), extension=".rds"))
 
 

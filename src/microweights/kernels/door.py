@@ -546,9 +546,14 @@ class Parameters:
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
         for w, state in zip(self.weights, self.slots, strict=True):
-            if len(state) > 3 or any(s.shape != w.shape or s.dtype != w.dtype for s in state):
+            if any(s.dtype != w.dtype for s in state):
+                kinds = [str(s.dtype) for s in state]
+                raise TypeError(explain(f"slots of {w.dtype}", kinds, "Make them like the weights."))
+            if len(state) > 3 or any(s.shape != w.shape for s in state):
                 received = [(s.shape, str(s.dtype)) for s in state]
-                raise ValueError(explain(f"up to 3 slots of shape {w.shape} of {w.dtype}", received, "Make them like the weights."))
+                raise ValueError(
+                    explain(f"up to 3 slots of shape {w.shape} of {w.dtype}", received, "Make them like the weights.")
+                )
         self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype if weights else FLOAT32
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))

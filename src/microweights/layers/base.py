@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,13 @@ from ..naming import snake_case
 from ..tensor import FLOATS, Array, Tensor, as_array
 
 Shape = tuple[int, ...]
+
+
+class _Calling(threading.local):
+    training = False  # whether the outermost call is part of a training
+
+
+_calling = _Calling()
 
 
 class Layer:
@@ -52,11 +60,12 @@ class Layer:
         wanted = door.FLOAT32 if dtype is None else np.dtype(dtype)
         if wanted not in FLOATS:
             raise ValueError(explain("`dtype` float32 or float64", dtype, "float32 is the usual choice."))
-        self._parts: dict[str, Layer] = {}
         self._own_weights: dict[str, Tensor] = {}
+        self._fixed: set[str] = set()  # names of weights that are never trained
         self._penalties: list[tuple[regularizers.Regularizer, Tensor]] = []
         self._trainable = trainable
         self.built = False
+        self.is_in_a_row = False  # a Sequential model has it and knows it by its name
         self.dtype = wanted
         self.given_name = name
         self.name = name or snake_case(type(self).__name__)
@@ -78,17 +87,31 @@ class Layer:
         """The layer's function."""
         raise NotImplementedError(explain("a layer with a `call` method", type(self).__name__, "Define call(self, x)."))
 
-    def __call__(self, x: Any, training: bool = False) -> Tensor:
+    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
+        """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
         t = x if type(x) is Tensor else Tensor(as_array(x))
         if self._casts and t.data.dtype is not self.dtype:
             t = t.astype(self.dtype)
         if not self.built:
-            self.build_for(t.shape)
-            self.built = True
-        z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+            self._build_once(t.shape)
+        before = _calling.training
+        _calling.training = training = before if training is None else training
+        try:
+            z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+        finally:
+            _calling.training = before
         if self.output_shape is None:
             self.output_shape = z.shape[1:]
         return z
+
+    def _build_once(self, input_shape: Shape) -> None:
+        try:
+            self.build_for(input_shape)
+        except BaseException:  # as if it had not been tried
+            self._own_weights.clear()
+            self._penalties.clear()
+            raise
+        self.built = True
 
     # ---- weights -----------------------------------------------------------------------------------------------
 
@@ -102,40 +125,49 @@ class Layer:
         values = initializers.get(initializer)(tuple(shape), self.dtype)
         w = Tensor(np.ascontiguousarray(values, self.dtype), requires_grad=trainable and self._trainable)
         self._own_weights[name] = w
+        if not trainable:
+            self._fixed.add(name)
         if regularizer is not None:
             self._penalties.append((regularizers.get(regularizer), w))
         return w
 
     def __setattr__(self, name: str, value: Any) -> None:
-        parts = self.__dict__.get("_parts")
-        if parts is not None:
-            for old in [n for n in parts if n == name or n.startswith(f"{name}.")]:
-                del parts[old]
-            if isinstance(value, Layer):
-                parts[name] = value
-            elif isinstance(value, (list, tuple)):
-                parts.update({f"{name}.{i}": v for i, v in enumerate(value) if isinstance(v, Layer)})
+        if "_own_weights" not in self.__dict__ and isinstance(value, Layer):
+            received = f"{type(self).__name__}.{name} set before that"
+            raise RuntimeError(explain("super().__init__() to be called first", received, "Call it at the top of __init__."))
         super().__setattr__(name, value)
 
     def sublayers(self) -> dict[str, Layer]:
-        """The layers that belong directly to this one, by name."""
-        return self._parts
+        """The layers that belong directly to this one, by name: its attributes, also in lists, tuples and dicts."""
+        found: dict[str, Layer] = {}
+        todo = [(name, value) for name, value in reversed(vars(self).items())]
+        while todo:
+            name, value = todo.pop()
+            if isinstance(value, Layer):
+                found[name] = value
+            elif isinstance(value, (list, tuple)):
+                todo.extend((f"{name}.{i}", v) for i, v in reversed(list(enumerate(value))))
+            elif isinstance(value, dict):
+                todo.extend((f"{name}.{key}", v) for key, v in reversed(value.items()))
+        return found
 
     def named_weights(self) -> dict[str, Tensor]:
         """All weights by path, such as "dense_1.kernel"; a layer used twice counts once."""
         found: dict[str, Tensor] = {}
-        seen: set[int] = set()
-        for path, layer in self._walk(""):
-            for name, w in layer._own_weights.items():
-                if id(w) not in seen:
-                    seen.add(id(w))
-                    found[path + name] = w
+        for path, layer in self.walk():
+            found.update({path + name: w for name, w in layer._own_weights.items()})
         return found
 
-    def _walk(self, path: str) -> Iterator[tuple[str, Layer]]:
-        yield path, self
-        for name, layer in self.sublayers().items():
-            yield from layer._walk(f"{path}{name}.")
+    def walk(self) -> list[tuple[str, Layer]]:
+        """This layer and all layers in it, each once, with the path to it."""
+        found: dict[int, tuple[str, Layer]] = {}
+        todo: list[tuple[str, Layer]] = [("", self)]
+        while todo:
+            path, layer = todo.pop()
+            if id(layer) not in found:
+                found[id(layer)] = path, layer
+                todo.extend((f"{path}{name}.", part) for name, part in reversed(layer.sublayers().items()))
+        return list(found.values())
 
     @property
     def weights(self) -> list[Tensor]:
@@ -156,14 +188,14 @@ class Layer:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        for _, layer in self._walk(""):
+        for _, layer in self.walk():
             layer._trainable = bool(value)
-            for w in layer._own_weights.values():
-                w.requires_grad = bool(value)
+            for name, w in layer._own_weights.items():
+                w.requires_grad = bool(value) and name not in layer._fixed
 
     def penalty(self) -> Tensor | None:
         """The sum of all penalties on trainable weights, or None if there are none."""
-        terms = [regularizer(w) for _, layer in self._walk("") for regularizer, w in layer._penalties if w.requires_grad]
+        terms = [regularizer(w) for _, layer in self.walk() for regularizer, w in layer._penalties if w.requires_grad]
         return sum(terms[1:], terms[0]) if terms else None
 
     def count_params(self) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from .. import activations, ops, random
+from .. import activations, initializers, ops, random, regularizers
 from ..errors import explain
-from ..tensor import Tensor
+from ..tensor import Array, Tensor
 from .base import Layer, Shape, checked_shape
 
 
@@ -53,16 +54,17 @@ class Dense(Layer):
             raise ValueError(explain("`units` to be a positive integer", repr(units), "Give the number of outputs."))
         self.units, self.use_bias = int(units), use_bias
         self.activation_name, self.activation = activations.get(activation)
-        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer) if kernel_regularizer is not None else None
+        self.bias_regularizer = regularizers.get(bias_regularizer) if bias_regularizer is not None else None
         # The matrix product's kernel applies relu and tanh itself. Other activations come as operations of their own:
         # sigmoid, too, because a loss goes from it back to the logits.
         is_named = activations.NAMED.get(self.activation_name) is self.activation
         self._inside = self.activation_name if is_named and self.activation_name in ("relu", "tanh") else "linear"
 
     def build(self, input_shape: Shape) -> None:
-        if len(input_shape) < 2:
-            raise ValueError(explain("inputs of shape (samples, ..., inputs)", input_shape, "Add an axis for the samples."))
+        _check_axes(input_shape)
         self.inputs = input_shape[-1]
         self.kernel = self.add_weight(
             (self.inputs, self.units), self.kernel_initializer, "kernel", regularizer=self.kernel_regularizer
@@ -73,6 +75,8 @@ class Dense(Layer):
 
     def call(self, x: Tensor) -> Tensor:
         shape = x.data.shape
+        if len(shape) < 2:
+            _check_axes(shape)
         if shape[-1] != self.inputs:
             remedy = "The layer was built for that many inputs."
             raise ValueError(explain(f"inputs of shape (samples, ..., {self.inputs}) for {self.name!r}", shape, remedy))
@@ -83,6 +87,11 @@ class Dense(Layer):
         if len(shape) != 2:
             z = z.reshape(*shape[:-1], self.units)
         return z if self._inside == self.activation_name else self.activation(z)
+
+
+def _check_axes(shape: Shape) -> None:
+    if len(shape) < 2:
+        raise ValueError(explain("inputs of shape (samples, ..., inputs)", shape, "Add an axis for the samples."))
 
 
 class Activation(Layer):
@@ -109,12 +118,12 @@ class Dropout(Layer):
         For random numbers of its own.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, rate: Any, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        if isinstance(rate, (str, bool)) or not 0 <= rate < 1:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
             raise ValueError(explain("`rate` from 0 to below 1", repr(rate), "It is the part of inputs to drop."))
-        self.rate = float(rate)
-        self._state = random.new_state(seed)
+        self.rate: float = float(rate)
+        self._state: Array = random.new_state(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -136,7 +145,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
-        sizes = tuple(target_shape)
+        sizes = tuple(target_shape) if isinstance(target_shape, (tuple, list)) else (target_shape,)
         if sizes.count(-1) > 1:
             raise ValueError(explain("`target_shape` with at most one -1", sizes, "Give the other sizes."))
         checked_shape("target_shape", [1 if n == -1 else n for n in sizes])

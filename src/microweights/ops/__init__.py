@@ -6,6 +6,7 @@ The functions here check arguments and choose the class; :class:`microweights.Te
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -163,8 +164,12 @@ def transpose(x: Tensor, axes: Sequence[int] | None) -> Tensor:
     return Transpose(order)(x)
 
 
-def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if not all(isinstance(n, (int, np.integer)) for n in shape) or door.broadcast_shape("broadcast_to", (x.shape, shape)) != shape:
+def broadcast_to(x: Tensor, sizes: Any) -> Tensor:
+    shape = tuple(sizes) if isinstance(sizes, (tuple, list)) else (sizes,)
+    if (
+        not all(isinstance(n, (int, np.integer)) for n in shape)
+        or door.broadcast_shape("broadcast_to", (x.shape, shape)) != shape
+    ):
         raise ValueError(explain(f"a shape that {x.shape} broadcasts to", shape, "Sum the tensor to make it smaller."))
     return x if x.shape == shape else BroadcastTo(shape)(x)
 
@@ -231,13 +236,15 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
 def pad(x: Operand, widths: Sequence[Sequence[int]], value: float = 0.0) -> Tensor:
     """A border of `value`: `widths` gives (before, after) for each axis."""
     t = real(x)
+    if not isinstance(value, Real):
+        raise TypeError(explain("`value` to be a number", repr(value), "0 is the usual border."))
     given = np.asarray(widths)
     if given.size == 0:
         given = np.zeros((0, 2), np.int64)
     if given.shape != (t.ndim, 2) or given.dtype.kind not in "iu" or (given < 0).any():
         remedy = "Give (before, after) for each axis."
         raise ValueError(explain(f"{t.ndim} pairs of whole widths, none negative", widths, remedy))
-    return Pad(tuple((int(before), int(after)) for before, after in given), value)(t)
+    return Pad(tuple((int(before), int(after)) for before, after in given), float(value))(t)
 
 
 def _sequence(tensors: Any) -> list[Operand]:

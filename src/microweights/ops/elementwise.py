@@ -264,7 +264,7 @@ class Sigmoid(Op):
     cases = [case((3, 4))]
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        return remember_logits(super().__call__(*inputs), *inputs, "sigmoid")
+        return remember_logits(super().__call__(*inputs), inputs[0], "sigmoid")
 
     def forward(self, x: Array) -> Array:
         return door.unary("sigmoid", x)
@@ -349,7 +349,8 @@ class Maximum(Op):
         return door.binary("maximum", x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        return share(dz, *self.inputs, self.needs)
+        x, y = self.inputs
+        return share(dz, x, y, self.needs)
 
 
 class Minimum(Op):

@@ -42,9 +42,12 @@ class Dense(Op):
     """
 
     __slots__ = ("activation",)
-    cases = [case((3, 4), (4, 2), (2,), activation=f) for f in ("linear", "sigmoid", "tanh")] + [
-        case((3, 4), (4, 2), (2,), low=0.1, activation="relu"), case((5, 3), (3, 17), activation="linear"), case((4, 4, 4), (4, 4), (4,), activation="tanh")
-    ]  # fmt: skip
+    cases = [
+        *[case((3, 4), (4, 2), (2,), activation=f) for f in ("linear", "sigmoid", "tanh")],
+        case((3, 4), (4, 2), (2,), low=0.1, activation="relu"),
+        case((5, 3), (3, 17), activation="linear"),
+        case((4, 4, 4), (4, 4), (4,), activation="tanh"),
+    ]
 
     def __init__(self, activation: str = "linear") -> None:
         self.activation = activation
@@ -53,7 +56,9 @@ class Dense(Op):
         return door.matmul(x, w, b, self.activation)
 
     def backward(self, dz: Tensor) -> Any:
-        if not graph.state.recording:  # nobody will differentiate the gradient: the same formulas on arrays, with less around them
+        if (
+            not graph.state.recording
+        ):  # nobody will differentiate the gradient: the same formulas on arrays, with less around them
             z = None if self.activation == "linear" else self.output.data
             return tuple([None if g is None else Tensor(g) for g in self.plain_backward(dz.data, z)])
         da = dz if self.activation == "linear" else GRADIENTS[self.activation]()(dz, self.output)
@@ -61,12 +66,15 @@ class Dense(Op):
         dw = MatMul()(flip(self.input(0)), da) if self.needs[1] else None
         return (dx, dw) if len(self.needs) == 2 else (dx, dw, Sum(tuple(range(da.ndim - 1)))(da) if self.needs[2] else None)
 
-
     def plain_backward(self, dz: Array, z: Array | None) -> tuple[Array | None, ...]:
         da = dz if z is None else door.binary(f"{self.activation}_grad", dz, z)
         dx = door.matmul(da, self.input(1).data.T) if self.needs[0] else None
         dw = door.matmul(self.input(0).data.swapaxes(-1, -2), da) if self.needs[1] else None
-        return (dx, dw) if len(self.needs) == 2 else (dx, dw, door.reduce("sum", da, tuple(range(da.ndim - 1))) if self.needs[2] else None)
+        return (
+            (dx, dw)
+            if len(self.needs) == 2
+            else (dx, dw, door.reduce("sum", da, tuple(range(da.ndim - 1))) if self.needs[2] else None)
+        )
 
 
 GRADIENTS: dict[str, type[Op]] = {"relu": ReluGrad, "sigmoid": SigmoidGrad, "tanh": TanhGrad}

@@ -166,7 +166,7 @@ class Pad(Op):
     def forward(self, x: Array) -> Array:
         z = door.empty([n + before + after for n, (before, after) in zip(x.shape, self.widths, strict=True)], x.dtype)
         door.copy_to(np.array(self.value, x.dtype), z)
-        door.copy_to(x, z[(*self.inside(x.shape), ...)])
+        door.copy_to(x, z[with_ellipsis(self.inside(x.shape))])
         return z
 
     def backward(self, dz: Tensor) -> Any:
