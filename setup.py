@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CSRC = Path("csrc")
-KERNELS = ["elementwise.c", "gemm.c", "index.c", "random.c", "reduce.c", "softmax.c", "update.c"]
+KERNELS = ["dense.c", "elementwise.c", "gemm.c", "index.c", "random.c", "reduce.c", "softmax.c", "update.c"]
 # random numbers are to be the same on every instruction set, with fused multiply-add or without
 OWN_FLAGS = {"random.c": ["-ffp-contract=off"]}
 TYPES = {"f32": "float", "f64": "double"}

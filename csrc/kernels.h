@@ -75,10 +75,20 @@ typedef struct {
 
 enum mw_activation { MW_LINEAR, MW_RELU, MW_SIGMOID, MW_TANH };
 
+/* A layer Z = f(X @ W + b): X is rows×inputs, W inputs×units, Z rows×units. */
+typedef struct {
+    int64_t rows, inputs, units;
+    int64_t activation;        /* f, an mw_activation */
+} mw_dense;
+
 /* ---- matrix product -------------------------------------------------------------------------------------------- */
 
 /* C = activation(A @ B + bias); bias may be NULL. With k = 0 the product is zero. C overlaps neither A nor B. */
 void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan);
+
+/* The backward of a layer, from dz:  da = dz f'(z),  dx = da @ Wᵀ,  dw = Xᵀ @ da,  db = Σ da over the rows. What is NULL of dx,
+ * dw and db is not computed. With f linear, da is dz, and z and da may be NULL. */
+void mw_dense_grad_real(const real *dz, const real *z, const real *x, const real *w, real *da, real *dx, real *dw, real *db, const mw_dense *plan);
 
 /* ---- element-wise: z = f(x), z = f(x, y), in place if the strides are the same ----------------------------------- */
 

@@ -7,6 +7,7 @@ it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 20
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from .kernels import door
 from .kernels.machine import struct
 from .naming import lookup
 from .tensor import Array, Tensor
+
+
+_data = attrgetter("data")
 
 
 class Optimizer:
@@ -73,7 +77,7 @@ class Optimizer:
             return
         key = tuple([id(v) for v in variables])
         table = self._tables.get(key)
-        if table is None or any(v.data is not w for v, w in zip(variables, table.weights, strict=True)):
+        if table is None or not all(map(is_, map(_data, variables), table.weights)):
             table = self._tables[key] = self._make_table(variables)
         arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
         table.update(self.rule, arrays, self.hyper)

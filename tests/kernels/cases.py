@@ -181,6 +181,19 @@ def gemm(kernel: str, m: Maker) -> Iterator[Case]:
     yield case(m.real(1, 131, 290), m.real(1, 530, 290).swapaxes(1, 2), None, m.garbage(1, 131, 530))
 
 
+def dense_grad(kernel: str, m: Maker) -> Iterator[Case]:
+    for i, (rows, inputs, units) in enumerate([(1, 1, 1), (0, 3, 2), (3, 0, 2), (5, 3, 17), (32, 64, 10), (33, 7, 40)]):
+        for activation in range(4):
+            dz, z, x, w = m.real(rows, units), m.unit(rows, units), m.real(rows, inputs), m.real(inputs, units)
+            outputs = [m.garbage(rows, units), m.garbage(rows, inputs), m.garbage(inputs, units), m.garbage(units)]
+            if not activation:
+                z = outputs[0] = None
+            if rows and activation == i % 4:
+                outputs[1 + i % 3] = None  # one that is not needed
+            plan = struct("mw_dense", rows=rows, inputs=inputs, units=units, activation=activation)
+            yield Case(kernel, [dz, z, x, w, *outputs], (plan,))
+
+
 ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
 
 
@@ -291,7 +304,7 @@ def cast(kernel: str, m: Maker) -> Iterator[Case]:
 # ---- the table -----------------------------------------------------------------------------------------------------
 
 Cases = Callable[[str, Maker], Iterator[Case]]
-CASES: dict[str, Cases] = {"gemm": gemm}
+CASES: dict[str, Cases] = {"gemm": gemm, "dense_grad": dense_grad}
 UNARY = [
     "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",

@@ -401,6 +401,48 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     return c
 
 
+def _plan_dense_grad(key: Any, dz: Array, z: Array | None, x: Array, w: Array, activation: str) -> Any:
+    shapes = [a.shape for a in (dz, x, w)]
+    if any(a.ndim != 2 for a in (dz, x, w)) or dz.shape != (len(x), w.shape[1]) or x.shape[1] != len(w):
+        raise ValueError(explain("shapes (rows, units), (rows, inputs), (inputs, units)", shapes, "Check the layer."))
+    if z is not None and z.shape != dz.shape:
+        raise ValueError(explain(f"a result of shape {dz.shape}", z.shape, "Check the layer."))
+    kernel = machine.active.kernel("dense_grad" + real_suffix("dense_grad", [a.dtype for a in (dz, z, x, w) if a is not None]))
+    plan = struct("mw_dense", rows=len(x), inputs=len(w), units=w.shape[1], activation=ACTIVATIONS[activation])
+    return _remember(key, (kernel, plan, POINTER_TYPE[dz.dtype]))
+
+
+def dense_grad(
+    dz: Array, z: Array | None, x: Array, w: Array, activation: str, needs: Sequence[bool]
+) -> tuple[Array | None, Array | None, Array | None]:
+    """The gradients of x, w and b for `z = activation(x @ w + b)`, those that `needs` names; all arrays of two axes.
+
+    z may be None if the activation is linear.
+    """
+    key = ("dense_grad", activation, dz.shape, x.shape, w.shape, dz.dtype, x.dtype, w.dtype, z is None or (z.shape, z.dtype))
+    backend = machine.active
+    kernel, plan, kind = backend.plans.get(key) or _plan_dense_grad(key, dz, z, x, w, activation)
+    p, null, dtype = backend.pointer, backend.null, dz.dtype
+    try:
+        given = p(kind, dz), null if z is None else p(kind, z), p(kind, x), p(kind, w)
+    except ValueError:  # one is not contiguous
+        whole_z = None if z is None else contiguous(z)
+        return dense_grad(contiguous(dz), whole_z, contiguous(x), contiguous(w), activation, needs)
+    da = None if z is None else empty(dz.shape, dtype)
+    dx = empty(x.shape, dtype) if needs[0] else None
+    dw = empty(w.shape, dtype) if needs[1] else None
+    db = empty(w.shape[1:], dtype) if len(needs) > 2 and needs[2] else None
+    kernel(
+        *given,
+        null if da is None else p(kind, da),
+        null if dx is None else p(kind, dx),
+        null if dw is None else p(kind, dw),
+        null if db is None else p(kind, db),
+        plan,
+    )
+    return dx, dw, db
+
+
 # ---- rows of probabilities -----------------------------------------------------------------------------------------
 
 
@@ -476,9 +518,11 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -
         raise ValueError(
             explain(f"`dz` of shape {expected} and {x.dtype}", f"{dz.shape}, {dz.dtype}", "Give one for each loss.")
         )
-    pointer, dx = backend.pointer, empty(x.shape, x.dtype)
-    inputs = pointer(kind, contiguous(dz)), pointer(kind, contiguous(x)), pointer(target_kind, contiguous(target))
-    backward(*inputs, pointer(kind, dx), rows)
+    p, dx = backend.pointer, empty(x.shape, x.dtype)
+    try:
+        backward(p(kind, dz), p(kind, x), p(target_kind, target), p(kind, dx), rows)
+    except ValueError:  # one is not contiguous
+        return cross_entropy_grad(contiguous(dz), contiguous(x), contiguous(target), mean)
     return dx
 
 
@@ -554,14 +598,16 @@ class Parameters:
                 raise ValueError(
                     explain(f"up to 3 slots of shape {w.shape} of {w.dtype}", received, "Make them like the weights.")
                 )
+        self.fewest_slots = min(len(state) for state in self.slots)
         self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype if weights else FLOAT32
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
         if ffi is not None:
             kind = POINTER_TYPE[self.weights[0].dtype] if weights else None
             self._table = ffi.new("mw_parameter[]", len(self.weights))
+            self._rows = list(self._table)
             self._keep: list[Any] = []
-            for row, w, state in zip(self._table, self.weights, self.slots, strict=True):
+            for row, w, state in zip(self._rows, self.weights, self.slots, strict=True):
                 pointers = [ffi.from_buffer(kind, a) for a in (w, *state)]
                 self._keep += pointers
                 row.weights, row.n = pointers[0], w.size
@@ -579,20 +625,21 @@ class Parameters:
             If it does not have their type.
         """
         needed = slots_of(rule, hyper)
-        if any(len(state) < needed for state in self.slots):
+        if self.fewest_slots < needed:
             raise ValueError(explain(f"{needed} slots for the rule {rule!r}", [len(s) for s in self.slots], "Add slots."))
         if len(gradients) != len(self.weights):
             raise ValueError(explain(f"{len(self.weights)} gradients", len(gradients), "Give one for each array of weights."))
-        for g, shape in zip(gradients, self.shapes, strict=True):
-            if g.shape != shape:
-                raise ValueError(explain(f"a gradient of shape {shape}", g.shape, "Give each array of weights its own."))
-            if g.dtype != self.dtype:
+        shapes = [g.shape for g in gradients]
+        if shapes != self.shapes:
+            raise ValueError(explain(f"gradients of shapes {self.shapes}", shapes, "Give each array of weights its own."))
+        for g in gradients:
+            if g.dtype is not self.dtype and g.dtype != self.dtype:
                 raise TypeError(explain(f"a gradient of {self.dtype}", g.dtype, "Compute it in the type of the weights."))
         kernel = machine.active.kernel(rule + self.suffix)
         if machine.active.name == "c":
             kind = POINTER_TYPE[self.weights[0].dtype]
             pointers = [ffi.from_buffer(kind, contiguous(g)) for g in gradients]
-            for row, p in zip(self._table, pointers, strict=True):
+            for row, p in zip(self._rows, pointers, strict=True):
                 row.gradient = p
             kernel(self._table, len(pointers), hyper)
         else:

@@ -30,6 +30,19 @@ def gemm(a: Array, b: Array, bias: Array | None, c: Array, plan: Any) -> None:
         {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}[ACTIVATIONS[plan.activation]](c, c, None)
 
 
+def dense_grad(dz: Array, z: Any, x: Array, w: Array, da: Any, dx: Any, dw: Any, db: Any, plan: Any) -> None:
+    if plan.activation:
+        {"relu": relu_grad, "sigmoid": sigmoid_grad, "tanh": tanh_grad}[ACTIVATIONS[plan.activation]](dz, z, da, None)
+    else:
+        da = dz
+    if dx is not None:
+        np.matmul(da, w.T, out=dx)
+    if dw is not None:
+        np.matmul(x.T, da, out=dw)
+    if db is not None:
+        np.sum(da, axis=0, out=db)
+
+
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 

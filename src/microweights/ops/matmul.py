@@ -56,25 +56,21 @@ class Dense(Op):
         return door.matmul(x, w, b, self.activation)
 
     def backward(self, dz: Tensor) -> Any:
-        if (
-            not graph.state.recording
-        ):  # nobody will differentiate the gradient: the same formulas on arrays, with less around them
-            z = None if self.activation == "linear" else self.output.data
-            return tuple([None if g is None else Tensor(g) for g in self.plain_backward(dz.data, z)])
+        if not graph.state.recording and dz.data.ndim == 2:
+            return self.at_once(dz)
         da = dz if self.activation == "linear" else GRADIENTS[self.activation]()(dz, self.output)
         dx = MatMul()(da, flip(self.input(1))) if self.needs[0] else None
         dw = MatMul()(flip(self.input(0)), da) if self.needs[1] else None
         return (dx, dw) if len(self.needs) == 2 else (dx, dw, Sum(tuple(range(da.ndim - 1)))(da) if self.needs[2] else None)
 
-    def plain_backward(self, dz: Array, z: Array | None) -> tuple[Array | None, ...]:
-        da = dz if z is None else door.binary(f"{self.activation}_grad", dz, z)
-        dx = door.matmul(da, self.input(1).data.T) if self.needs[0] else None
-        dw = door.matmul(self.input(0).data.swapaxes(-1, -2), da) if self.needs[1] else None
-        return (
-            (dx, dw)
-            if len(self.needs) == 2
-            else (dx, dw, door.reduce("sum", da, tuple(range(da.ndim - 1))) if self.needs[2] else None)
-        )
+    def at_once(self, dz: Tensor) -> tuple[Tensor | None, ...]:
+        """The same by one kernel, where nobody will differentiate the gradient."""
+        z = None if self.activation == "linear" else self.output.data
+        x = (self.input(0) if self.needs[1] else self._inputs[0]).data
+        w = (self.input(1) if self.needs[0] else self._inputs[1]).data
+        dx, dw, db = door.dense_grad(dz.data, z, x, w, self.activation, self.needs)
+        both = None if dx is None else Tensor(dx), None if dw is None else Tensor(dw)
+        return both if len(self.needs) == 2 else (*both, None if db is None else Tensor(db))
 
 
 GRADIENTS: dict[str, type[Op]] = {"relu": ReluGrad, "sigmoid": SigmoidGrad, "tanh": TanhGrad}
