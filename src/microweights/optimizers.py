@@ -19,7 +19,6 @@ from .kernels.machine import struct
 from .naming import lookup
 from .tensor import Array, Tensor
 
-
 _data = attrgetter("data")
 
 
