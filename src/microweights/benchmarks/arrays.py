@@ -88,7 +88,7 @@ UNARY: dict[str, tuple[Any, str, float, float]] = {
 def unary(name: str, size: int) -> Race:
     by_hand, torch_name, low, high = UNARY[name]
     x = random(size, low=low, high=high)
-    calls: dict[str, Call] = {OURS: partial(door.unary, name, x)}
+    calls: dict[str, Call] = {OURS: partial(door.unary, name, x, out=np.empty_like(x))}
     if by_hand in (sigmoid, erf, gelu):
         calls |= by_numpy(by_hand, lambda: (np.empty_like(x), x))
     else:
@@ -105,7 +105,7 @@ def unary(name: str, size: int) -> Race:
 
 def binary(name: str, size: int) -> Race:
     x, y = random(size), random(size, seed=1)
-    calls: dict[str, Call] = {OURS: partial(door.binary, name, x, y)}
+    calls: dict[str, Call] = {OURS: partial(door.binary, name, x, y, out=np.empty_like(x))}
     calls["numpy"] = partial(getattr(np, name), x, y, out=np.empty_like(x))
     if torch := import_torch():
         calls["torch"] = partial(getattr(torch, name), *map(torch.from_numpy, (x, y)), out=torch.empty(size))
@@ -136,7 +136,7 @@ def reduction(name: str, axis: int | None, shape: tuple[int, int]) -> Race:
 
 def softmax_rows(shape: tuple[int, int]) -> Race:
     x = random(*shape)
-    calls: dict[str, Call] = {OURS: partial(door.rowwise, "softmax", x)}
+    calls: dict[str, Call] = {OURS: partial(door.rowwise, "softmax", x, out=np.empty_like(x))}
     calls |= by_numpy(softmax, lambda: (np.empty_like(x), x))
     if torch := import_torch():
         calls["torch"] = partial(torch.softmax, torch.from_numpy(x), 1, out=torch.empty(shape))

@@ -17,7 +17,10 @@ def product(m: int, k: int, n: int, a_transposed: bool = False, b_transposed: bo
     a = random(k, m).T if a_transposed else random(m, k)
     b = random(n, k, seed=1).T if b_transposed else random(k, n, seed=1)
     out = np.empty((m, n), np.float32)
-    calls: dict[str, Call] = {OURS: partial(door.matmul, a, b), "numpy": partial(np.matmul, a, b, out=out)}
+    calls: dict[str, Call] = {
+        OURS: partial(door.matmul, a, b, out=np.empty_like(out)),
+        "numpy": partial(np.matmul, a, b, out=out),
+    }
     if torch := import_torch():
         calls["torch"] = partial(torch.mm, *map(torch.from_numpy, (a, b)), out=torch.empty(m, n))
     return Race(lambda: a.astype(np.float64) @ b.astype(np.float64), calls)
@@ -25,7 +28,7 @@ def product(m: int, k: int, n: int, a_transposed: bool = False, b_transposed: bo
 
 def matrix_vector(n: int) -> Race:
     a, x = random(n, n), random(n, seed=1)
-    calls: dict[str, Call] = {OURS: partial(door.matmul, a, x[:, None])}
+    calls: dict[str, Call] = {OURS: partial(door.matmul, a, x[:, None], out=np.empty((n, 1), np.float32))}
     calls["numpy"] = partial(np.matmul, a, x, out=np.empty_like(x))
     if torch := import_torch():
         calls["torch"] = partial(torch.mv, torch.from_numpy(a), torch.from_numpy(x), out=torch.empty(n))

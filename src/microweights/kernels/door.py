@@ -171,23 +171,39 @@ def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array],
     return _remember(key, (kernel, shape, dtype, walk, POINTER_TYPE[reals[0].dtype], *map(window, inputs)))
 
 
-def unary(name: str, x: Array) -> Array:
+def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> Array:
+    """`out` if a kernel may write its result there.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or type, is not contiguous and writeable, or shares memory with one of `inputs`.
+    """
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
+        received = f"{out.dtype} of shape {out.shape}"
+        raise ValueError(explain(f"a contiguous, writeable `out` of {dtype} and shape {shape}", received, "Use np.empty."))
+    if any(np.may_share_memory(out, x) for x in inputs):
+        raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
+    return out
+
+
+def unary(name: str, x: Array, out: Array | None = None) -> Array:
     """`z = name(x)`, element by element, for a kernel of one input; `x` is float32 or float64 of any strides."""
     key = (name, x.shape, x.strides, x.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx = backend.plans.get(key) or _plan_elementwise(key, (x,), (x,))
-    z = empty(shape, dtype)
+    z = empty(shape, dtype) if out is None else checked(out, shape, dtype)
     pointer = backend.pointer
     kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, z), walk)
     return z
 
 
-def binary(name: str, x: Array, y: Array) -> Array:
+def binary(name: str, x: Array, y: Array, out: Array | None = None) -> Array:
     """`z = name(x, y)` with broadcasting; both of one type, float32 or float64."""
     key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y))
-    z = empty(shape, dtype)
+    z = empty(shape, dtype) if out is None else checked(out, shape, dtype)
     pointer = backend.pointer
     kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, y if wy is None else y[wy]), pointer(kind, z), walk)
     return z
@@ -325,14 +341,26 @@ def reduce(name: str, x: Array, axes: tuple[int, ...], mean: bool = False) -> Ar
     return z
 
 
-def arg_reduce(name: str, x: Array, axis: int) -> Array:
-    """`argmax` or `argmin` along one axis: an array of int64 without that axis."""
-    rows = contiguous(np.moveaxis(x, axis, -1))
-    if rows.shape[-1] == 0:
+def _plan_arg_reduction(key: Any, name: str, x: Array, axis: int) -> Any:
+    if x.shape[axis] == 0:
         raise ValueError(explain(f"`{name}` over at least one element", f"shape {x.shape}, axis {axis}", "Check the data."))
-    z = empty(rows.shape[:-1], INT64)
-    plan = struct("mw_reduction", outer=z.size, count=rows.shape[-1], inner=1, scale=1.0)
-    call(name + real_suffix(name, (x.dtype,)), (rows, z), plan)
+    order = None if axis == x.ndim - 1 else (*(a for a in range(x.ndim) if a != axis), axis)
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    plan = struct("mw_reduction", outer=math.prod(shape), count=x.shape[axis], inner=1, scale=1.0)
+    return _remember(
+        key, (machine.active.kernel(name + real_suffix(name, (x.dtype,))), order, shape, plan, POINTER_TYPE[x.dtype])
+    )
+
+
+def arg_reduce(name: str, x: Array, axis: int) -> Array:
+    """`argmax` or `argmin` along one axis (not negative): an array of int64 without that axis."""
+    key = (name, x.shape, x.dtype, axis)
+    backend = machine.active
+    kernel, order, shape, plan, kind = backend.plans.get(key) or _plan_arg_reduction(key, name, x, axis)
+    if order is not None:
+        x = x.transpose(order)
+    z = empty(shape, INT64)
+    kernel(backend.pointer(kind, contiguous(x)), backend.pointer(POINTER_TYPE[INT64], z), plan)
     return z
 
 
@@ -371,7 +399,7 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     return _remember(key, (kernel, (*batch, m, n), plan, POINTER_TYPE[a.dtype], window(a), window(b)))
 
 
-def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "linear") -> Array:
+def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "linear", out: Array | None = None) -> Array:
     """`activation(a @ b + bias)` for `a` (..., m, k) and `b` (..., k, n) of any strides, with leading axes broadcast.
 
     Raises
@@ -390,9 +418,9 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     if plan is None:  # a batch that no single stride walks through: broadcast it in memory
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         whole = [unary("copy", np.broadcast_to(x, (*batch, *x.shape[-2:]))) for x in (a, b)]
-        return matmul(whole[0], whole[1], bias, activation)
+        return matmul(whole[0], whole[1], bias, activation, out)
     kernel, shape, geometry, kind, wa, wb = plan
-    c = empty(shape, a.dtype)
+    c = empty(shape, a.dtype) if out is None else checked(out, shape, a.dtype, a, b)
     pointer = backend.pointer
     kernel(
         pointer(kind, a if wa is None else a[wa]), pointer(kind, b if wb is None else b[wb]),
@@ -446,13 +474,14 @@ def dense_grad(
 # ---- rows of probabilities -----------------------------------------------------------------------------------------
 
 
-def rowwise(name: str, *arrays: Array) -> Array:
+def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:
     """`softmax`, `log_softmax` or their gradients over the last axis; arrays of one shape and type."""
     suffix = real_suffix(name, [a.dtype for a in arrays])
     if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
-    z = empty(arrays[0].shape, arrays[0].dtype)
-    rows = struct("mw_rows", rows=math.prod(z.shape[:-1]), columns=z.shape[z.ndim - 1])
+    shape, dtype = arrays[0].shape, arrays[0].dtype
+    z = empty(shape, dtype) if out is None else checked(out, shape, dtype)
+    rows = struct("mw_rows", rows=math.prod(shape[:-1]), columns=shape[-1])
     call(name + suffix, [*map(contiguous, arrays), z], rows)
     return z
 
