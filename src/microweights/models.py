@@ -203,9 +203,9 @@ class Sequential(Model):
     def _is_built_before_last(self) -> bool:
         return all(layer.output_shape is not None for layer in list(self._row.values())[:-1])
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Tensor) -> Tensor:
         if not self._row:
             raise ValueError(explain("a model with layers", "none", "Add one, as in model.add(mw.layers.Dense(10))."))
         for layer in self._row.values():
-            x = layer(x, training=training)
+            x = layer(x)
         return x

@@ -526,16 +526,15 @@ def cross_entropy(x: Array, target: Array, mean: bool = False) -> Array:
     """
     backend, key = machine.active, ("cross_entropy", x.shape, x.dtype, target.shape, target.dtype, mean)
     forward, _, bad_label, rows, kind, target_kind = backend.plans.get(key) or _plan_cross_entropy(key, x, target, mean)
-    pointer, loss = backend.pointer, empty(x.shape[:1], x.dtype)
-    inputs = pointer(kind, contiguous(x)), pointer(target_kind, contiguous(target))
-    if bad_label is not None and bad_label(inputs[1], *x.shape) >= 0:
+    p, loss, average = backend.pointer, empty(x.shape[:1], x.dtype), empty((), x.dtype)
+    try:
+        logits, targets = p(kind, x), p(target_kind, target)
+    except ValueError:  # one is not contiguous
+        return cross_entropy(contiguous(x), contiguous(target), mean)
+    if bad_label is not None and bad_label(targets, *x.shape) >= 0:
         check_labels(target, x.shape[1])
-    if not mean:
-        forward(*inputs, pointer(kind, loss), backend.null, rows)
-        return loss
-    average = empty((), x.dtype)
-    forward(*inputs, pointer(kind, loss), pointer(kind, average), rows)
-    return average
+    forward(logits, targets, p(kind, loss), p(kind, average) if mean else backend.null, rows)
+    return average if mean else loss
 
 
 def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -> Array:

@@ -94,12 +94,14 @@ class Layer:
             t = t.astype(self.dtype)
         if not self.built:
             self._build_once(t.shape)
-        before = _calling.training
-        _calling.training = training = before if training is None else training
-        try:
-            z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
-        finally:
-            _calling.training = before
+        if training is None:  # as the call that this one is part of
+            z = self.call(t, training=_calling.training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+        else:
+            before, _calling.training = _calling.training, training
+            try:
+                z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+            finally:
+                _calling.training = before
         if self.output_shape is None:
             self.output_shape = z.shape[1:]
         return z
