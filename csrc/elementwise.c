@@ -99,6 +99,15 @@ static void walk_range(const void *job, int64_t begin, int64_t end) {
     }
 }
 
+/* Where every operand is flat there is nothing to stage: f at once over all of blocks [begin, end). */
+static void walk_flat(const void *job, int64_t begin, int64_t end) {
+    const walk_job *j = job;
+    int64_t first = begin * BLOCK, last = end * BLOCK < j->walk->size ? end * BLOCK : j->walk->size;
+    uint8_t *p[MAX_OPERANDS];
+    for (int i = 0; i < j->operands; i++) p[i] = j->o[i].start + first * j->o[i].size;
+    j->f(p, last - first);
+}
+
 static void walk_blocks(const mw_walk *walk, int operands, const operand *o, block_function *f) {
     layout lies[MAX_OPERANDS];
     int all_flat = 1;
@@ -107,14 +116,15 @@ static void walk_blocks(const mw_walk *walk, int operands, const operand *o, blo
         if (i == 0 && lies[i] == REPEATED) lies[i] = STRIDED;
         all_flat &= lies[i] == FLAT;
     }
-    if (all_flat && walk->size <= BLOCK) {                   /* nothing to stage: spare the set-up */
+    if (all_flat && walk->size <= BLOCK) {                   /* a small one: spare the set-up */
         uint8_t *p[MAX_OPERANDS];
         for (int i = 0; i < operands; i++) p[i] = o[i].start;
         f(p, walk->size);
         return;
     }
     walk_job job = {walk, operands, o, lies, f};
-    mw_parallel(mw_threads_for(walk->size, ELEMENTWISE_GRAIN), (walk->size + BLOCK - 1) / BLOCK, walk_range, &job);
+    int64_t threads = mw_threads_for(walk->size, ELEMENTWISE_GRAIN), blocks = (walk->size + BLOCK - 1) / BLOCK;
+    mw_parallel(threads, blocks, all_flat ? walk_flat : walk_range, &job);
 }
 
 /* ---- the loops: one per kind of signature -------------------------------------------------------------------------- */
@@ -220,13 +230,23 @@ TERNARY(binary_cross_entropy_grad)
 
 /* What remains mixes element types: plain loops, which the compiler turns into vectors by itself. */
 
-#define COMPARE_LOOP(name, sign) static void name##_block(uint8_t *const *p, int64_t n) { const real *x = (const real *)p[1], *y = (const real *)p[2]; for (int64_t i = 0; i < n; i++) p[0][i] = x[i] sign y[i]; }
-#define COMPARE(name, sign) COMPARE_LOOP(name, sign) void mw_##name##_real(const real *x, const real *y, uint8_t *z, const mw_walk *walk) WALK(name, IN(z), IN(x), IN(y))
+INLINE int less(real x, real y) { return x < y; }
+INLINE int less_equal(real x, real y) { return x <= y; }
+INLINE int equal(real x, real y) { return x == y; }
+INLINE int not_equal(real x, real y) { return x != y; }
 
-COMPARE(less, <)
-COMPARE(less_equal, <=)
-COMPARE(equal, ==)
-COMPARE(not_equal, !=)
+INLINE void compare_map(uint8_t *const *p, int64_t n, int (*f)(real, real)) {
+    const real *x = (const real *)p[1], *y = (const real *)p[2];
+    for (int64_t i = 0; i < n; i++) p[0][i] = (uint8_t)f(x[i], y[i]);
+}
+
+#define COMPARE_DOOR(name) void mw_##name##_real(const real *x, const real *y, uint8_t *z, const mw_walk *walk) WALK(name, IN(z), IN(x), IN(y))
+#define COMPARE(name) LOOP(name, compare_map, name) COMPARE_DOOR(name)
+
+COMPARE(less)
+COMPARE(less_equal)
+COMPARE(equal)
+COMPARE(not_equal)
 
 static void where_block(uint8_t *const *p, int64_t n) {
     real *z = (real *)p[0];
@@ -240,11 +260,22 @@ static void where_block(uint8_t *const *p, int64_t n) {
 void mw_where_real(const uint8_t *condition, const real *x, const real *y, real *z, const mw_walk *walk)
     WALK(where, IN(z), IN(condition), IN(x), IN(y))
 
-#define CAST_LOOP(name, type) static void name##_block(uint8_t *const *p, int64_t n) { real *z = (real *)p[0]; const type *x = (const type *)p[1]; for (int64_t i = 0; i < n; i++) z[i] = (real)x[i]; }
-#define CAST(name, type) CAST_LOOP(name, type) void mw_##name##_real(const type *x, real *z, const mw_walk *walk) WALK(name, IN(z), IN(x))
+INLINE real bool_at(const void *x, int64_t i) { return ((const uint8_t *)x)[i]; }
+INLINE real int32_at(const void *x, int64_t i) { return (real)((const int32_t *)x)[i]; }
+INLINE real int64_at(const void *x, int64_t i) { return (real)((const int64_t *)x)[i]; }
+INLINE real float32_at(const void *x, int64_t i) { return (real)((const float *)x)[i]; }
+INLINE real float64_at(const void *x, int64_t i) { return (real)((const double *)x)[i]; }
 
-CAST(cast_bool, uint8_t)
-CAST(cast_int32, int32_t)
-CAST(cast_int64, int64_t)
-CAST(cast_float32, float)
-CAST(cast_float64, double)
+INLINE void cast_map(uint8_t *const *p, int64_t n, real (*at)(const void *, int64_t)) {
+    real *z = (real *)p[0];
+    for (int64_t i = 0; i < n; i++) z[i] = at(p[1], i);
+}
+
+#define CAST_DOOR(name, type) void mw_##name##_real(const type *x, real *z, const mw_walk *walk) WALK(name, IN(z), IN(x))
+#define CAST(name, type, at) LOOP(name, cast_map, at) CAST_DOOR(name, type)
+
+CAST(cast_bool, uint8_t, bool_at)
+CAST(cast_int32, int32_t, int32_at)
+CAST(cast_int64, int64_t, int64_at)
+CAST(cast_float32, float, float32_at)
+CAST(cast_float64, double, float64_at)

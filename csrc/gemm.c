@@ -579,25 +579,37 @@ static void compute_piece(product g, int64_t piece, int64_t down, int64_t across
     compute(&g);
 }
 
+/* All that a thread needs: the products of the batch in `shares`, and each in down × across pieces. */
+typedef struct {
+    const real *a, *b, *bias;
+    real *c;
+    const mw_gemm_plan *plan;
+    int64_t shares, down, across;
+} gemm_job;
+
+/* Parts [begin, end) of shares × down × across. */
+static void compute_parts(const void *job, int64_t begin, int64_t end) {
+    const gemm_job *j = job;
+    const int64_t pieces = j->down * j->across, batch = j->plan->batch;
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t share = t / pieces;
+        for (int64_t item = batch * share / j->shares; item < batch * (share + 1) / j->shares; item++)
+            compute_piece(product_of(j->a, j->b, j->bias, j->c, j->plan, item), t % pieces, j->down, j->across);
+    }
+}
+
 void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan) {
     if (plan->m <= 0 || plan->n <= 0 || plan->batch <= 0) return;
     const int64_t batch = plan->batch, threads = mw_threads_for(batch * plan->m * plan->n * plan->k, GRAIN);
-    if (threads <= 1) {
-        for (int64_t item = 0; item < batch; item++) {
-            const product g = product_of(a, b, bias, c, plan, item);
-            compute(&g);
-        }
+    const product first = product_of(a, b, bias, c, plan, 0);
+    if (threads == 1 && batch == 1) {
+        compute(&first);
         return;
     }
-    const product first = product_of(a, b, bias, c, plan, 0);
     const int64_t shares = smaller(threads, batch), pieces = first.path == NARROW ? 1 : threads / shares;
     int64_t across = 1;
     for (int64_t d = 2; d <= pieces; d++)
         if (pieces % d == 0 && first.n / d >= first.m / (pieces / d)) across = d;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t t = 0; t < shares * pieces; t++) {
-        const int64_t share = t / pieces;
-        for (int64_t item = batch * share / shares; item < batch * (share + 1) / shares; item++)
-            compute_piece(product_of(a, b, bias, c, plan, item), t % pieces, pieces / across, across);
-    }
+    const gemm_job job = {a, b, bias, c, plan, shares, pieces / across, across};
+    mw_parallel(smaller(threads, shares * pieces), shares * pieces, compute_parts, &job);
 }

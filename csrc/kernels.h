@@ -58,7 +58,7 @@ typedef struct {
     double centered;                       /* 0 or 1 */
     double l1, l2;                         /* coupled: added to the gradient, l1 * sign(w) + l2 * w */
     double weight_decay;                   /* decoupled: w is first scaled by 1 - learning_rate * weight_decay */
-    double step;                           /* updates done so far; the Adam kernel adds 1 */
+    double step;                           /* updates done so far; every rule adds 1 */
 } mw_hyper;
 
 /* C = activation(A @ B + bias), once per item of a batch: A is m×k, B is k×n, C is m×n and bias has n elements.

@@ -28,15 +28,19 @@ static void philox(uint64_t key, uint64_t first, uint32_t *out) {
         for (int w = 0; w < WORDS; w++) out[WORDS * b + w] = (uint32_t)c[w][b];
 }
 
-/* What a kernel makes of one block: up to four numbers. */
-typedef struct { double a, b; } range;
-typedef void draw_function(const uint32_t *word, real *out, range r);
+/* low and high, mean and deviation, or threshold and value */
+typedef struct {
+    double a, b;
+} parameters;
+
+/* What a kernel makes of the four words of a block: up to four numbers. */
+typedef void draw_function(const uint32_t *word, real *out, parameters r);
 
 typedef struct {
     uint64_t key, first;
     real *z;
     int64_t n;
-    range r;
+    parameters r;
 } draw_job;
 
 /* Groups [begin, end) of AT_ONCE blocks, each block giving `each` numbers. */
@@ -49,12 +53,15 @@ INLINE void draw_groups(const void *job, int64_t begin, int64_t end, int64_t eac
             int64_t i = (group * AT_ONCE + b) * each, left = j->n - i;
             real number[WORDS];
             if (left >= each) f(word + WORDS * b, j->z + i, j->r);
-            else if (left > 0) f(word + WORDS * b, number, j->r), memcpy(j->z + i, number, (size_t)left * sizeof(real));
+            else if (left > 0) {
+                f(word + WORDS * b, number, j->r);
+                memcpy(j->z + i, number, (size_t)left * sizeof(real));
+            }
         }
     }
 }
 
-static void draw(uint64_t *state, real *z, int64_t n, int64_t each, mw_range_function *groups_of, range r) {
+static void draw(uint64_t *state, real *z, int64_t n, int64_t each, mw_range_function *groups_of, parameters r) {
     int64_t blocks = (n + each - 1) / each;
     draw_job job = {state[0], state[1], z, n, r};
     mw_parallel(mw_threads_for(n, RANDOM_GRAIN), (blocks + AT_ONCE - 1) / AT_ONCE, groups_of, &job);
@@ -73,7 +80,7 @@ INLINE real unit(const uint32_t *word, int i) {
 }
 
 /* Rounding may carry low + u (high - low) up to high itself; that number is put back to low. */
-INLINE void uniform_block(const uint32_t *word, real *out, range r) {
+INLINE void uniform_block(const uint32_t *word, real *out, parameters r) {
     for (int i = 0; i < UNIFORMS; i++) {
         real x = (real)(r.a + unit(word, i) * (r.b - r.a));
         out[i] = x < (real)r.b ? x : (real)r.a;
@@ -81,7 +88,7 @@ INLINE void uniform_block(const uint32_t *word, real *out, range r) {
 }
 
 /* Two uniforms give two normals: √(-2 ln u) cos 2πv and √(-2 ln u) sin 2πv, u in (0, 1]  (Box & Muller 1958). */
-INLINE void normal_block(const uint32_t *word, real *out, range r) {
+INLINE void normal_block(const uint32_t *word, real *out, parameters r) {
     for (int i = 0; i < UNIFORMS; i += 2) {
         double u = 1 - (double)unit(word, i), v = (double)unit(word, i + 1);
         double radius = sqrt(-2 * log(u)), angle = 2 * 3.14159265358979323846 * v;
@@ -91,24 +98,22 @@ INLINE void normal_block(const uint32_t *word, real *out, range r) {
 }
 
 /* a is p in units of 2⁻³², b the value. */
-INLINE void bernoulli_block(const uint32_t *word, real *out, range r) {
+INLINE void bernoulli_block(const uint32_t *word, real *out, parameters r) {
     for (int i = 0; i < WORDS; i++) out[i] = word[i] < r.a ? (real)r.b : 0;
 }
 
-#define DRAW(name, each) static void name##_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, each, name##_block); }
-
-DRAW(uniform, UNIFORMS)
-DRAW(normal, UNIFORMS)
-DRAW(bernoulli, WORDS)
+static void uniform_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, UNIFORMS, uniform_block); }
+static void normal_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, UNIFORMS, normal_block); }
+static void bernoulli_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, WORDS, bernoulli_block); }
 
 void mw_uniform_real(uint64_t *state, real *z, int64_t n, double low, double high) {
-    draw(state, z, n, UNIFORMS, uniform_groups, (range){low, high});
+    draw(state, z, n, UNIFORMS, uniform_groups, (parameters){low, high});
 }
 
 void mw_normal_real(uint64_t *state, real *z, int64_t n, double mean, double deviation) {
-    draw(state, z, n, UNIFORMS, normal_groups, (range){mean, deviation});
+    draw(state, z, n, UNIFORMS, normal_groups, (parameters){mean, deviation});
 }
 
 void mw_bernoulli_real(uint64_t *state, real *z, int64_t n, double p, double value) {
-    draw(state, z, n, WORDS, bernoulli_groups, (range){p * 0x1p32, value});
+    draw(state, z, n, WORDS, bernoulli_groups, (parameters){p * 0x1p32, value});
 }

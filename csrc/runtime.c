@@ -4,9 +4,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 typedef double real;               /* for the prototypes; no kernel of element type real is defined here */
 #include "kernels.h"

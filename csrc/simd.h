@@ -59,9 +59,31 @@ INLINE vec as_real(ivec i) { vec v; memcpy(&v, &i, sizeof v); return v; }
 /* mask ? x : y, lane by lane */
 INLINE vec select(ivec mask, vec x, vec y) { return as_real((mask & as_bits(x)) | (~mask & as_bits(y))); }
 
-/* As NumPy's maximum and minimum: a NaN on either side comes through. */
-INLINE vec vmax(vec x, vec y) { return select((x > y) | (x != x), x, y); }
-INLINE vec vmin(vec x, vec y) { return select((x < y) | (x != x), x, y); }
+/* The greater, the lesser of two lanes, and y where either is a NaN: one instruction, which GCC only finds by its name. */
+#if defined(__clang__) || !defined(__x86_64__)
+INLINE vec greater(vec x, vec y) { return select(x > y, x, y); }
+INLINE vec lesser(vec x, vec y) { return select(x < y, x, y); }
+#else
+#if MW_VECTOR_BYTES == 64
+#define X86(op, type) (vec)__builtin_ia32_##op##type##512_mask(x, y, x, -1, 4)      /* all lanes, rounded as ever */
+#elif MW_VECTOR_BYTES == 32
+#define X86(op, type) (vec)__builtin_ia32_##op##type##256(x, y)
+#else
+#define X86(op, type) (vec)__builtin_ia32_##op##type(x, y)
+#endif
+#if MW_DOUBLE
+INLINE vec greater(vec x, vec y) { return X86(max, pd); }
+INLINE vec lesser(vec x, vec y) { return X86(min, pd); }
+#else
+INLINE vec greater(vec x, vec y) { return X86(max, ps); }
+INLINE vec lesser(vec x, vec y) { return X86(min, ps); }
+#endif
+#endif
+
+/* As NumPy's maximum and minimum: a NaN on either side comes through (all bits set are one). In a chain y = vmax(x, y) only the
+ * first instruction waits for y. */
+INLINE vec vmax(vec x, vec y) { return as_real(as_bits(greater(x, y)) | (x != x)); }
+INLINE vec vmin(vec x, vec y) { return as_real(as_bits(lesser(x, y)) | (x != x)); }
 
 INLINE vec vabs(vec x) { return as_real(as_bits(x) & ~as_bits(splat(REAL(-0.0)))); }
 
@@ -82,10 +104,13 @@ INLINE vec exchange(vec v, int64_t distance) {
 #endif
 }
 
-/* f over all lanes (f: vadd, vmax, vmin), by halves: always in the same order. */
+/* f over all lanes (f: vadd, vmax, vmin), by halves: always in the same order. The distances stand one by one because GCC, given
+ * them in a loop, puts together the order of each exchange lane by lane at run time: a hundred instructions. */
 INLINE real join_lanes(vec v, vec (*f)(vec, vec)) {
-    for (int64_t distance = LANES / 2; distance > 0; distance /= 2) v = f(v, exchange(v, distance));
-    return v[0];
+    if (LANES > 8) v = f(v, exchange(v, 8 % LANES));
+    if (LANES > 4) v = f(v, exchange(v, 4 % LANES));
+    if (LANES > 2) v = f(v, exchange(v, 2 % LANES));
+    return f(v, exchange(v, 1))[0];
 }
 
 #endif

@@ -6,7 +6,7 @@
 #include "runtime.h"
 #include "vmath.h"
 
-enum { UPDATE_GRAIN = 16384 };
+enum { UPDATE_GRAIN = 16384, ALIGN_FROM = 1024 };
 
 /* The hyper-parameters as vectors, made once per call. */
 typedef struct {
@@ -80,22 +80,33 @@ INLINE vec step(vec w, vec g, vec *s, const rates *r, rule_function *rule) {
     return rule(w * r->decay, g, s, r);
 }
 
-INLINE void update_range(const mw_parameter *p, int64_t begin, int64_t end, const rates *r, rule_function *rule, int slots) {
-    real *w = p->weights;
-    const real *g = p->gradient;
+/* n <= LANES weights from w + i on */
+INLINE void update_vector(real *w, const real *g, real *const *slot, int64_t i, int64_t n, const rates *r, rule_function *rule, int slots) {
     vec s[3];
-    int64_t i = begin;
-    for (; i + LANES <= end; i += LANES) {
-        for (int k = 0; k < slots; k++) s[k] = load((real *)p->slot[k] + i);
+    if (n == LANES) {
+        for (int k = 0; k < slots; k++) s[k] = load(slot[k] + i);
         store(w + i, step(load(w + i), load(g + i), s, r, rule));
-        for (int k = 0; k < slots; k++) store((real *)p->slot[k] + i, s[k]);
-    }
-    if (i < end) {
-        int64_t n = end - i;
-        for (int k = 0; k < slots; k++) s[k] = load_first((real *)p->slot[k] + i, n);
+        for (int k = 0; k < slots; k++) store(slot[k] + i, s[k]);
+    } else {
+        for (int k = 0; k < slots; k++) s[k] = load_first(slot[k] + i, n);
         store_first(w + i, step(load_first(w + i, n), load_first(g + i, n), s, r, rule), n);
-        for (int k = 0; k < slots; k++) store_first((real *)p->slot[k] + i, s[k], n);
+        for (int k = 0; k < slots; k++) store_first(slot[k] + i, s[k], n);
     }
+}
+
+/* Pointers and rates are copied, as the compiler must take them to change with every store to the weights otherwise. A few
+ * weights go first, so that no other vector of them lies in two cache lines. */
+INLINE void update_range(const mw_parameter *p, int64_t begin, int64_t end, const rates *shared, rule_function *rule, int slots) {
+    real *w = p->weights, *slot[3] = {p->slot[0], p->slot[1], p->slot[2]};
+    const real *g = p->gradient;
+    const rates r = *shared;
+    int64_t i = begin, lead = -(int64_t)((uintptr_t)(w + begin) / sizeof(real)) & (LANES - 1);
+    if (end - begin > ALIGN_FROM && lead > 0) {
+        update_vector(w, g, slot, i, lead, &r, rule, slots);
+        i += lead;
+    }
+    for (; i + LANES <= end; i += LANES) update_vector(w, g, slot, i, LANES, &r, rule, slots);
+    if (i < end) update_vector(w, g, slot, i, end - i, &r, rule, slots);
 }
 
 typedef struct {

@@ -193,7 +193,7 @@ def test_a_model_without_weights(tmp_path: Path) -> None:
 # ---- a full disk -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen"])
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     path = tmp_path / "weights"
     model(value=1.0).save_weights(path)

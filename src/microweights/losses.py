@@ -151,7 +151,7 @@ class RowCrossentropy(Loss):
     from_logits = False
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
-        """The targets as the kernel takes them, in the shape that belongs to the predictions."""
+        """The targets as the kernel takes them, of the shape that belongs to the predictions."""
         raise NotImplementedError
 
     def logits(self, y_pred: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class RowCrossentropy(Loss):
             classes = logits.shape[-1]
             logits = logits.reshape(-1, classes)
             target = target.reshape(-1) if target.dtype == door.INT64 else target.reshape(-1, classes)
-        return ops.CrossEntropy(target, mean)(logits)
+        return ops.CrossEntropy(target, mean, y_true)(logits)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.rows(y_true, y_pred, mean=False).reshape(y_pred.shape[:-1])
@@ -228,7 +228,8 @@ def logits_of(probabilities: Tensor, activation: str) -> Tensor | None:
     if known is None or known.activation != activation:
         return None
     owner = known.owner()
-    return known.values if owner is None or owner.changed < known.since else None
+    stale = probabilities.memory.changed > known.since or (owner is not None and owner.changed > known.since)
+    return None if stale else known.values
 
 
 def _checked_smoothing(value: float) -> float:

@@ -25,11 +25,10 @@ _data = attrgetter("data")
 class Optimizer:
     """`optimizer.apply(gradients, variables)` moves every variable one step, all in one call into C.
 
-    A subclass names the kernel of its rule and how many arrays of state it keeps for each variable.
+    A subclass names the kernel of its rule.
     """
 
     rule = ""
-    slots = 0
     initial_slot_value = 0.0
 
     def __init__(
@@ -39,10 +38,11 @@ class Optimizer:
         for name, number in numbers.items():
             _check_not_negative(name, number)
         for name in ("beta_1", "beta_2", "rho", "momentum"):
-            if numbers.get(name, 0.0) > 1 or (name.startswith("beta") and numbers.get(name) == 1):
+            if numbers.get(name, 0.0) >= 1:
                 raise ValueError(explain(f"`{name}` from 0 to below 1", numbers[name], "0.9 is a usual choice."))
         everything = dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "step"), 0.0)
         self.hyper = struct("mw_hyper", **{**everything, **{n: float(x) for n, x in numbers.items()}})
+        self.slots = door.slots_of(self.rule, self.hyper)
         self._state: dict[int, tuple[Tensor, list[Array]]] = {}  # by id of the variable, which is kept alive
         self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
 
@@ -82,9 +82,11 @@ class Optimizer:
         table.update(self.rule, arrays, self.hyper)
         now = graph.tick()
         for v in variables:
-            v.changed = now
+            v.memory.changed = now
 
     def _make_table(self, variables: Sequence[Tensor]) -> door.Parameters:
+        if len({id(v) for v in variables}) < len(variables):
+            raise ValueError(explain("each variable once", "one of them twice", "Pass a list without repetitions."))
         for v in variables:
             known = self._state.get(id(v))
             if known is None or any(s.shape != v.shape or s.dtype != v.dtype for s in known[1]):
@@ -127,13 +129,12 @@ class SGD(Optimizer):
     ) -> None:
         rates = {"momentum": momentum, "nesterov": float(nesterov)}
         super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
-        self.slots = int(momentum > 0)
 
 
 class Adam(Optimizer):
     """Steps of the size of the learning rate along the averaged gradient  (Kingma & Ba 2015)."""
 
-    rule, slots = "adam", 2
+    rule = "adam"
 
     def __init__(
         self,
@@ -181,13 +182,12 @@ class RMSprop(Optimizer):
     ) -> None:
         rates = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": float(centered)}
         super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
-        self.slots = 3 if centered else 2 if momentum else 1
 
 
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients so far  (Duchi et al. 2011)."""
 
-    rule, slots = "adagrad", 1
+    rule = "adagrad"
 
     def __init__(
         self,

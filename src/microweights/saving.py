@@ -21,19 +21,17 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> No
     OSError
         If it cannot be written, for instance because the disk is full; what stood there before is untouched.
     """
-    import tempfile
-
     from safetensors.numpy import save
 
     target = Path(path)
     content = save({name: a.copy(order="C") for name, a in arrays.items()})
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = target.parent / f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
@@ -59,9 +57,3 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         remedy = "It may be cut off, or of another format. Save the weights again."
         raise ValueError(explain(f"a whole safetensors file at {os.fspath(path)!r}", str(error), remedy)) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -81,7 +81,10 @@ class Value:
         return z
 
     def exp(self) -> Value:
-        result = math.exp(self.data) if self.data < 709.7 else math.inf
+        try:
+            result = math.exp(self.data)
+        except OverflowError:
+            result = math.inf
         z = Value(result, (self,), "exp")
         z._backward = lambda dz: (dz * result,)
         return z
@@ -101,7 +104,8 @@ class Value:
         return z
 
     def sigmoid(self) -> Value:
-        result = 0.5 * (1 + math.tanh(0.5 * self.data))
+        e = math.exp(-abs(self.data))  # never more than 1
+        result = (1.0 if self.data >= 0 else e) / (1 + e)
         z = Value(result, (self,), "sigmoid")
         z._backward = lambda dz: (dz * result * (1 - result),)
         return z
@@ -186,7 +190,7 @@ def _number(x: float) -> float:
 
 def _power(x: float, p: float) -> float:
     """xᵖ, infinite where it is too large, and at 0 for negative p."""
-    if x < 0 and p != int(p):
+    if x < 0 and math.isfinite(p) and not p.is_integer():
         raise ValueError(explain("a whole power of a negative number", f"{x}**{p}", "Use a whole power."))
     try:
         return float(x**p)

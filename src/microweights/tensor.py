@@ -170,16 +170,16 @@ class Tensor:
         return Tensor(self.data, base=self.memory)
 
     def retain_grad(self) -> None:
-        """Keep `.grad` at the next backward although this is not a leaf."""
+        """Keep `.grad` at every backward although this is not a leaf."""
         self.keeps_grad = True
 
     def assign(self, values: Operand) -> None:
-        """Replace the values in place. Operations that saved the old ones will refuse to go backward.
+        """Replace the values in place, with broadcasting. Operations that saved the old ones will refuse to go backward.
 
         Raises
         ------
         ValueError
-            If the new values do not fit the shape.
+            If the new values do not broadcast to the shape.
         """
         self[...] = values
 
@@ -454,7 +454,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     if wanted.kind == "i" and values.dtype.kind in "fu" and values.size and not _fits(values, wanted):
         remedy = "Use float64 for larger numbers."
         raise ValueError(explain(f"numbers that {wanted} can hold", f"values up to {values.max()}", remedy))
-    if any(s % values.itemsize for s in values.strides):
+    if any(s % values.itemsize for s in values.strides) or not values.flags.aligned:
         values = values.copy()  # C steps from element to element, not from byte to byte
     return values.astype(wanted, copy=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from .layers import Layer
 from .metrics import Metric
 from .metrics import get as get_metric
 from .tensor import Array, Tensor
-
-if TYPE_CHECKING:
-    pass
 
 
 class Trainer(Layer):
@@ -137,10 +134,10 @@ class Trainer(Layer):
         FloatingPointError
             If the loss becomes infinite or NaN; the message names the first layer where that happens.
         """
-        samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
-        size = checked_batch_size(batch_size)
-        self._try_out(samples, validation)
         _check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
+        size, mode = checked_batch_size(batch_size), checked_verbose(verbose)
+        samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
+        self._try_out(samples, validation)
         self.history = history = History()
         every = [*as_list(callbacks), history]
         kinds = [(c, type(c)) for c in every]
@@ -151,7 +148,7 @@ class Trainer(Layer):
             c.on_train_begin()
         self.stop_training, self.validates = False, validation is not None
         steps = -(-len(samples) // (size or len(samples)))
-        progress = _Progress(verbose, epochs, initial_epoch, steps)
+        progress = _Progress(mode, epochs, initial_epoch, steps)
         try:
             for epoch in range(initial_epoch, epochs):
                 for c in every:
@@ -213,7 +210,7 @@ class Trainer(Layer):
         self, x: Any, y: Any, batch_size: int | None = 32, verbose: str | int = "auto", sample_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:  # fmt: skip
-        """Loss and metrics on data that is not trained on.
+        """Loss and metrics on data that is not trained on. `verbose` is accepted as Keras's, and nothing is printed.
 
         Returns
         -------
@@ -239,7 +236,7 @@ class Trainer(Layer):
         return self._logs(total / len(samples))
 
     def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:
-        """The predictions for all samples, as an array."""
+        """The predictions for all samples, as an array. `verbose` is accepted as Keras's, and nothing is printed."""
         samples, size = Samples(x, dtype=self.compute_dtype), checked_batch_size(batch_size)
         with graph.no_grad():
             return np.concatenate([self(batch.x).numpy() for batch in samples.batches(size)])
@@ -290,6 +287,9 @@ class Trainer(Layer):
                     y_pred = self(batch.x)
                     self.loss.check(given.y, y_pred)
                     self._loss_of(batch, y_pred)
+                    for metric in self.metrics:
+                        metric.reset_state()
+                        metric.update_state(batch.y, y_pred)
 
     def _explain_nonfinite(self, batch: Batch) -> None:
         """Run the batch once more, looking for the first number that is infinite or NaN."""
@@ -334,10 +334,7 @@ class _Progress:
 
     INTERVAL = 0.1  # seconds between two looks at the bar
 
-    def __init__(self, verbose: str | int, epochs: int, initial_epoch: int, steps: int) -> None:
-        if verbose not in ("auto", 0, 1, 2):
-            raise ValueError(explain("`verbose` to be 'auto', 0, 1 or 2", repr(verbose), "0 is silent."))
-        mode = (1 if sys.stderr.isatty() else 2) if verbose == "auto" else int(verbose)
+    def __init__(self, mode: int, epochs: int, initial_epoch: int, steps: int) -> None:
         self.epochs, self.epoch, self.steps, self.lines = epochs, initial_epoch, steps, mode == 2
         self.bar: Any = None
         if mode == 1:
@@ -375,6 +372,13 @@ class _Progress:
 
 def _as_text(logs: dict[str, float]) -> str:
     return "  ".join(f"{name}: {value:.4g}" for name, value in logs.items())
+
+
+def checked_verbose(verbose: Any) -> int:
+    """0, 1 or 2; "auto" is 1 in a terminal, else 2."""
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(explain("`verbose` to be 'auto', 0, 1 or 2", repr(verbose), "0 is silent."))
+    return (1 if sys.stderr.isatty() else 2) if verbose == "auto" else int(verbose)
 
 
 def _check_counts(**counts: Any) -> None:

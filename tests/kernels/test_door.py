@@ -177,8 +177,9 @@ def test_strides_between_elements_are_refused_or_followed(name: str, setting: st
 def test_arrays_off_their_alignment(setting: str) -> None:
     x = np.frombuffer(b"\0" + np.arange(50, dtype="f4").tobytes(), "f4", offset=1)
     assert not x.flags.aligned
-    assert np.array_equal(door.unary("negative", x), -x)
-    np.testing.assert_allclose(door.matmul(x.reshape(5, 10), x.reshape(10, 5)), x.reshape(5, 10) @ x.reshape(10, 5))
+    for call in (lambda: door.unary("negative", x), lambda: door.matmul(x.reshape(5, 10), x.reshape(10, 5))):
+        with pytest.raises(ValueError, match="Copy the array first"):
+            call()
 
 
 def test_the_memory_of_plans_is_bounded(setting: str) -> None:

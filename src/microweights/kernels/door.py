@@ -1,4 +1,4 @@
-"""The door: every number that microweights computes is computed by a kernel, and every kernel is reached from here.
+"""The door: every number of a training step is computed by a kernel, and every kernel is reached from here.
 
 The functions here take and return NumPy arrays. Each first looks up its *plan*: the kernel, and what must be known about
 shapes, strides and types before C is entered. A plan is checked and made once and then found in a dictionary, so that a
@@ -11,6 +11,7 @@ the array itself for a NumPy twin.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,6 +119,8 @@ def element_strides(a: Array, shape: Shape) -> tuple[int, ...]:
         remedy = "Copy the array first."
         raise ValueError(explain("strides of whole elements", f"{a.strides} bytes for elements of {a.itemsize}", remedy))
     missing = len(shape) - a.ndim
+    if not a.flags.aligned:
+        raise ValueError(explain("elements at addresses of their size", "others", "Copy the array first."))
     own = [0 if n == 1 else s // a.itemsize for n, s in zip(a.shape, a.strides, strict=True)]
     return (0,) * missing + tuple(own)
 
@@ -172,7 +175,7 @@ def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array],
 
 
 def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> Array:
-    """`out` if a kernel may write its result there.
+    """`out` if a kernel may write its result there: it may be an input itself, but no other view of its memory.
 
     Raises
     ------
@@ -182,7 +185,7 @@ def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> A
     if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
         received = f"{out.dtype} of shape {out.shape}"
         raise ValueError(explain(f"a contiguous, writeable `out` of {dtype} and shape {shape}", received, "Use np.empty."))
-    if any(np.may_share_memory(out, x) for x in inputs):
+    if any(x is not out and np.may_share_memory(out, x) for x in inputs):
         raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
     return out
 
@@ -192,7 +195,7 @@ def unary(name: str, x: Array, out: Array | None = None) -> Array:
     key = (name, x.shape, x.strides, x.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx = backend.plans.get(key) or _plan_elementwise(key, (x,), (x,))
-    z = empty(shape, dtype) if out is None else checked(out, shape, dtype)
+    z = empty(shape, dtype) if out is None else checked(out, shape, dtype, x)
     pointer = backend.pointer
     kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, z), walk)
     return z
@@ -203,7 +206,7 @@ def binary(name: str, x: Array, y: Array, out: Array | None = None) -> Array:
     key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y))
-    z = empty(shape, dtype) if out is None else checked(out, shape, dtype)
+    z = empty(shape, dtype) if out is None else checked(out, shape, dtype, x, y)
     pointer = backend.pointer
     kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, y if wy is None else y[wy]), pointer(kind, z), walk)
     return z
@@ -388,7 +391,7 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     batch = broadcast_shape("matmul", [a.shape[:-2], b.shape[:-2]])
     a_batch, b_batch = _batch_stride(a, batch), _batch_stride(b, batch)
     if a_batch is None or b_batch is None:
-        return _remember(key, None)
+        return None
     (a_row, a_col), (b_row, b_col) = [element_strides(x, x.shape)[-2:] for x in (a, b)]
     plan = struct(
         "mw_gemm_plan", m=m, n=n, k=k, a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=n,
@@ -409,7 +412,7 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     TypeError
         If the types are not all float32 or all float64.
     """
-    key: tuple[Any, ...] = (activation, a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype)
+    key: tuple[Any, ...] = ("matmul", activation, a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype)
     if bias is not None:
         bias = contiguous(bias)
         key = (*key, bias.shape, bias.dtype)
@@ -420,7 +423,7 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
         whole = [unary("copy", np.broadcast_to(x, (*batch, *x.shape[-2:]))) for x in (a, b)]
         return matmul(whole[0], whole[1], bias, activation, out)
     kernel, shape, geometry, kind, wa, wb = plan
-    c = empty(shape, a.dtype) if out is None else checked(out, shape, a.dtype, a, b)
+    c = empty(shape, a.dtype) if out is None else checked(out, shape, a.dtype, a[:], b[:], *(() if bias is None else (bias,)))
     pointer = backend.pointer
     kernel(
         pointer(kind, a if wa is None else a[wa]), pointer(kind, b if wb is None else b[wb]),
@@ -433,6 +436,9 @@ def _plan_dense_grad(key: Any, dz: Array, z: Array | None, x: Array, w: Array, a
     shapes = [a.shape for a in (dz, x, w)]
     if any(a.ndim != 2 for a in (dz, x, w)) or dz.shape != (len(x), w.shape[1]) or x.shape[1] != len(w):
         raise ValueError(explain("shapes (rows, units), (rows, inputs), (inputs, units)", shapes, "Check the layer."))
+    if activation not in ACTIVATIONS or (z is None and activation != "linear"):
+        received = f"{activation!r} and z {'missing' if z is None else 'given'}"
+        raise ValueError(explain(f"an activation out of {list(ACTIVATIONS)}, and its result z", received, "Pass both."))
     if z is not None and z.shape != dz.shape:
         raise ValueError(explain(f"a result of shape {dz.shape}", z.shape, "Check the layer."))
     kernel = machine.active.kernel("dense_grad" + real_suffix("dense_grad", [a.dtype for a in (dz, z, x, w) if a is not None]))
@@ -456,7 +462,7 @@ def dense_grad(
     except ValueError:  # one is not contiguous
         whole_z = None if z is None else contiguous(z)
         return dense_grad(contiguous(dz), whole_z, contiguous(x), contiguous(w), activation, needs)
-    da = None if z is None else empty(dz.shape, dtype)
+    da = None if activation == "linear" else empty(dz.shape, dtype)
     dx = empty(x.shape, dtype) if needs[0] else None
     dw = empty(w.shape, dtype) if needs[1] else None
     db = empty(w.shape[1:], dtype) if len(needs) > 2 and needs[2] else None
@@ -480,7 +486,7 @@ def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:
     if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
     shape, dtype = arrays[0].shape, arrays[0].dtype
-    z = empty(shape, dtype) if out is None else checked(out, shape, dtype)
+    z = empty(shape, dtype) if out is None else checked(out, shape, dtype, *(a[:] for a in arrays))
     rows = struct("mw_rows", rows=math.prod(shape[:-1]), columns=shape[-1])
     call(name + suffix, [*map(contiguous, arrays), z], rows)
     return z
@@ -548,9 +554,10 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -
         )
     p, dx = backend.pointer, empty(x.shape, x.dtype)
     try:
-        backward(p(kind, dz), p(kind, x), p(target_kind, target), p(kind, dx), rows)
+        given = p(kind, dz), p(kind, x), p(target_kind, target)
     except ValueError:  # one is not contiguous
         return cross_entropy_grad(contiguous(dz), contiguous(x), contiguous(target), mean)
+    backward(*given, p(kind, dx), rows)
     return dx
 
 
@@ -568,13 +575,16 @@ def _check_index(index: Array, rows: int) -> Array:
 
 
 def gather(source: Array, index: Array) -> Array:
-    """`source[index]` for int64 indices into the first axis; `source` may be of any type without objects.
+    """`source[index]` for integer indices into the first axis; `source` may be of any type without objects.
 
     Raises
     ------
     IndexError
         If an index is negative or too large.
     """
+    if source.ndim == 0 or source.dtype.hasobject:
+        received = f"{source.dtype} of shape {source.shape}"
+        raise TypeError(explain("an array with rows and without Python objects", received, "Convert it to numbers."))
     index = _check_index(index, source.shape[0])
     source = np.ascontiguousarray(source)
     out = empty((*index.shape, *source.shape[1:]), source.dtype)
@@ -627,11 +637,11 @@ class Parameters:
                     explain(f"up to 3 slots of shape {w.shape} of {w.dtype}", received, "Make them like the weights.")
                 )
         self.fewest_slots = min(len(state) for state in self.slots)
-        self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype if weights else FLOAT32
+        self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
         if ffi is not None:
-            kind = POINTER_TYPE[self.weights[0].dtype] if weights else None
+            kind = POINTER_TYPE[self.weights[0].dtype]
             self._table = ffi.new("mw_parameter[]", len(self.weights))
             self._rows = list(self._table)
             self._keep: list[Any] = []
@@ -709,11 +719,15 @@ def new_random_state(seed: int) -> Array:
 
 def random(name: str, state: Array, shape: Shape, dtype: np.dtype[Any], a: float, b: float) -> Array:
     """`uniform` from low `a` to high `b`, `normal` of mean `a` and deviation `b`, or `bernoulli`: `b` with probability `a`."""
-    if state.dtype != UINT64 or state.shape != (2,) or not state.flags.writeable:
+    if state.dtype != UINT64 or state.shape != (2,) or not state.flags.writeable or not state.flags.c_contiguous:
         raise ValueError(explain("a state of new_random_state", f"{state.shape} of {state.dtype}", "Make one with a seed."))
     z = empty(shape, dtype)
-    call(name + real_suffix(name, (dtype,)), (state, z), z.size, a, b)
+    with _drawing:  # the kernel reads the state and moves it on, without Python's lock
+        call(name + real_suffix(name, (dtype,)), (state, z), z.size, a, b)
     return z
+
+
+_drawing = threading.Lock()
 
 
 # ---- questions with an answer --------------------------------------------------------------------------------------

@@ -40,7 +40,13 @@ class Backend:
         """The C function `mw_<name>`, or the twin of that name without the type."""
         if self.name == "c":
             return getattr(lib, f"mw_{name}")
-        return np.errstate(all="ignore")(getattr(reference, name.removesuffix("_f32").removesuffix("_f64")))
+        twin = getattr(reference, name.removesuffix("_f32").removesuffix("_f64"))
+
+        def quietly(*arguments: Any) -> Any:
+            with np.errstate(all="ignore"):
+                return twin(*arguments)
+
+        return quietly
 
 
 def _array_itself(kind: Any, a: Any) -> Any:

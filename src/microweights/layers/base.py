@@ -111,6 +111,7 @@ class Layer:
             self.build_for(input_shape)
         except BaseException:  # as if it had not been tried
             self._own_weights.clear()
+            self._fixed.clear()
             self._penalties.clear()
             raise
         self.built = True
@@ -137,6 +138,8 @@ class Layer:
         if "_own_weights" not in self.__dict__ and isinstance(value, Layer):
             received = f"{type(self).__name__}.{name} set before that"
             raise RuntimeError(explain("super().__init__() to be called first", received, "Call it at the top of __init__."))
+        if isinstance(value, Tensor) and name in self.__dict__.get("_own_weights", ()):
+            self._own_weights[name] = value
         super().__setattr__(name, value)
 
     def sublayers(self) -> dict[str, Layer]:

@@ -91,16 +91,16 @@ class Op:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        for x in self._inputs:
+        for x in self._inputs:  # as `input` does for one, without a call for each
             if (x if x._base is None else x._base).changed > self.recorded_at:
-                self._refuse("input")
+                self.refuse("input")
         return self._inputs
 
     def input(self, i: int) -> Tensor:
         """One of the inputs, for a backward that does not use them all."""
         x = self._inputs[i]
         if x.memory.changed > self.recorded_at:
-            self._refuse("input")
+            self.refuse("input")
         return x
 
     @property
@@ -108,9 +108,9 @@ class Op:
         z = self._output
         assert z is not None
         if z.memory.changed > self.recorded_at:
-            self._refuse("result")
+            self.refuse("result")
         return z
 
-    def _refuse(self, role: str) -> None:
+    def refuse(self, role: str) -> None:
         expected = f"the {role} that {type(self).__name__} saved to be unchanged"
         raise RuntimeError(explain(expected, "an overwritten one", "Go backward before overwriting it, or overwrite a copy."))

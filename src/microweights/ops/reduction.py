@@ -159,7 +159,7 @@ class CrossEntropy(Op):
     The targets t are probabilities, one for each class, or integer labels, which stand for a 1 at their place.
     """
 
-    __slots__ = ("mean", "target")
+    __slots__ = ("mean", "owner", "target")
     cases = [
         case((3, 4), target=np.array([0, 3, 1])),
         case((3, 4), target=np.array([0, 3, 1]), mean=True),
@@ -167,13 +167,15 @@ class CrossEntropy(Op):
         case((2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]]), mean=True),
     ]
 
-    def __init__(self, target: Array, mean: bool = False) -> None:
-        self.target, self.mean = target, mean
+    def __init__(self, target: Array, mean: bool = False, owner: Tensor | None = None) -> None:
+        self.target, self.mean, self.owner = target, mean, owner  # the tensor that the target is of, if it is of one
 
     def forward(self, x: Array) -> Array:
         return door.cross_entropy(x, _like(self.target, x), self.mean)
 
     def backward(self, dz: Tensor) -> Any:
+        if self.owner is not None and self.owner.memory.changed > self.recorded_at:
+            self.refuse("target")
         return CrossEntropyGrad(self.target, self.mean)(dz, self.inputs[0])
 
 

@@ -25,7 +25,7 @@ class Reshape(Op):
         self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        return door.contiguous(x).reshape(self.shape) if x.dtype in door.SUFFIX else x.reshape(self.shape)
+        return door.contiguous(x).reshape(self.shape)
 
     def backward(self, dz: Tensor) -> Any:
         return Reshape(self._inputs[0].shape)(dz)
@@ -87,6 +87,8 @@ class Index(Op):
             return np.asarray(x[with_ellipsis(self.key)])
         if x.dtype not in door.SUFFIX:
             return np.asarray(x[self.key])
+        if is_row_index(self.key):
+            return door.gather(door.contiguous(x), from_front(self.key, x.shape[0]))
         return door.gather(door.contiguous(x).reshape(-1), flat_index(x.shape, self.key))
 
     def backward(self, dz: Tensor) -> Any:
@@ -107,6 +109,8 @@ class IndexGrad(Op):
             dx = door.zeros(self.shape, dz.dtype)
             door.copy_to(dz, dx[with_ellipsis(self.key)])
             return dx
+        if is_row_index(self.key):
+            return door.scatter_add(dz, from_front(self.key, self.shape[0]), self.shape)
         size = math.prod(self.shape)
         return door.scatter_add(dz, flat_index(self.shape, self.key), (size,)).reshape(self.shape)
 
@@ -118,6 +122,16 @@ def with_ellipsis(key: Any) -> tuple[Any, ...]:
     """The same index, but so that NumPy answers with a view even where it names a single element."""
     parts = key if isinstance(key, tuple) else (key,)
     return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
+
+
+def is_row_index(key: Any) -> bool:
+    """Whether an index is one array of integers: it takes whole rows."""
+    return isinstance(key, np.ndarray) and key.dtype.kind in "iu"
+
+
+def from_front(index: Array, rows: int) -> Array:
+    """Indices counted from the front, as kernels count."""
+    return np.where(index < 0, index + rows, index)
 
 
 def flat_index(shape: tuple[int, ...], key: Any) -> Array:
