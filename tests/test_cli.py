@@ -131,7 +131,7 @@ def test_batch_size(capsys: pytest.CaptureFixture[str]) -> None:
         (["--learning-rate", "0"], "--learning-rate"),
         (["--seed", "-1"], "--seed"),
         (["--threads", "0"], "--threads"),
-        (["--threads", "5000"], "a number of threads from 1 to 1024. Received: 5000"),
+        (["--threads", "5000"], "Received: 5000. Give the number of cores to use."),
         (["--backend", "gpu"], "invalid choice: 'gpu'"),
         (["--epoch-count", "3"], "unrecognized arguments: --epoch-count"),
     ],

@@ -136,6 +136,8 @@ def class_weights(y: Array | None, weights: dict[int, float], base: Array | None
     if not isinstance(weights, dict) or not all(isinstance(w, Real) for w in weights.values()):
         raise TypeError(explain("`class_weight` as a dict of numbers", weights, "Map each class to its weight."))
     labels = y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y)).astype(np.int64)
+    if labels.size == y.size and not np.array_equal(labels, y.reshape(-1)):
+        raise ValueError(explain("whole numbers as classes together with `class_weight`", "fractions", "Use `sample_weight`."))
     classes, place = np.unique(labels, return_inverse=True)
     missing = [int(c) for c in classes if int(c) not in weights]
     if missing:

@@ -252,7 +252,12 @@ class FunctionLoss(Loss):
         self.fn = fn
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        losses: Tensor = self.fn(y_true, y_pred)
+        if y_true.size == y_pred.size:  # (n,) against (n, 1) would make n² losses
+            y_true = aligned(y_true, y_pred)
+        losses = self.fn(y_true, y_pred)
+        if not isinstance(losses, Tensor):
+            remedy = "Compute it with operations on tensors, not with NumPy."
+            raise TypeError(explain("a loss function that returns a tensor", type(losses).__name__, remedy))
         return losses if losses.ndim else losses.reshape(1)
 
 

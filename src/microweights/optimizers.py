@@ -88,9 +88,14 @@ class Optimizer:
         if len({id(v) for v in variables}) < len(variables):
             raise ValueError(explain("each variable once", "one of them twice", "Pass a list without repetitions."))
         for v in variables:
+            if not v.requires_grad:
+                remedy = "The order is apply(gradients, variables)."
+                raise ValueError(explain("variables that require a gradient", "one that does not", remedy))
+            if v.data.flags.owndata:
+                v.data = v.data[...]  # a view of the same memory, which NumPy does not resize: C holds its address
             known = self._state.get(id(v))
             if known is None or any(s.shape != v.shape or s.dtype != v.dtype for s in known[1]):
-                slots = [np.full(v.shape, self.initial_slot_value, v.dtype) for _ in range(self.slots)]
+                slots = [np.full(v.shape, self.initial_slot_value, v.dtype)[...] for _ in range(self.slots)]
                 self._state[id(v)] = (v, slots)
         return door.Parameters([v.data for v in variables], [self._state[id(v)][1] for v in variables])
 

@@ -27,8 +27,13 @@ def seed(n: int) -> None:
     _state[...] = new_state(n)
 
 
+def common() -> Array:
+    """The state of the library's common stream."""
+    return _state
+
+
 def new_state(n: int | None) -> Array:
-    """A stream of its own for a seed; None gives the common stream of the library."""
+    """A stream of its own for a seed; None gives the common one."""
     if n is None:
         return _state
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 <= n < 2**64:

@@ -23,9 +23,11 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> No
     """
     from safetensors.numpy import save
 
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # a link stays one, and what it points to is replaced
+    if target.exists() and not target.is_file():
+        raise OSError(explain("the path of a file", f"{os.fspath(path)!r}, which is none", "Give another path."))
     content = save({name: a.copy(order="C") for name, a in arrays.items()})
-    temporary = target.parent / f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}"
+    temporary = target.parent / f".microweights-{os.getpid()}-{os.urandom(4).hex()}"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:

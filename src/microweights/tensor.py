@@ -451,7 +451,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
         if wanted.kind not in "fiu":
             raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", wanted, "Choose one of these."))
         wanted = door.INT64 if wanted.kind in "iu" else door.FLOAT32 if wanted.itemsize < 4 else door.FLOAT64
-    if wanted.kind == "i" and values.dtype.kind in "fu" and values.size and not _fits(values, wanted):
+    if wanted.kind == "i" and values.dtype.kind in "fiu" and values.size and not _fits(values, wanted):
         remedy = "Use float64 for larger numbers."
         raise ValueError(explain(f"numbers that {wanted} can hold", f"values up to {values.max()}", remedy))
     if any(s % values.itemsize for s in values.strides) or not values.flags.aligned:
@@ -461,6 +461,8 @@ def as_array(data: Any, dtype: Any = None) -> Array:
 
 def _fits(values: Array, dtype: np.dtype[Any]) -> bool:
     limits = np.iinfo(dtype)
+    if values.dtype.kind == "f":  # the largest int64 is no float, the number after it is; NaN fits nowhere
+        return bool(values.min() >= float(limits.min) and values.max() < float(limits.max) + 1)
     return bool(values.min() >= limits.min and values.max() <= limits.max)
 
 

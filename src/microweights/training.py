@@ -50,6 +50,13 @@ class Trainer(Layer):
 
     def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward, loss, backward, update: the loss before the update, and the predictions."""
+        recording, graph.state.recording = graph.state.recording, True
+        try:
+            return self._train_step(batch)
+        finally:
+            graph.state.recording = recording
+
+    def _train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         y_pred = self(batch.x, training=True)
         if self._step is None:
             self._step = self.trainable_variables, self.penalty() is not None
@@ -187,6 +194,7 @@ class Trainer(Layer):
         for number, batch in enumerate(samples.batches(size, shuffle)):
             for c in before:
                 c.on_train_batch_begin(number)
+                self._step = None
             loss, y_pred = self.train_step(batch)
             n = len(batch.x)
             total, seen = total + float(loss.data.item()) * n, seen + n
@@ -201,6 +209,11 @@ class Trainer(Layer):
                 progress.step(number, self._logs(total / seen))
             if self.stop_training:
                 break
+        self._step = None
+        for name, w in self.named_weights().items():
+            if not door.all_finite(w.data):
+                received = f"infinity or NaN in {name!r} after an update"
+                raise FloatingPointError(explain("finite weights", received, "Lower the learning rate, or clip the gradients."))
         return self._logs(total / seen)
 
     def _logs(self, loss: float) -> dict[str, float]:
@@ -337,10 +350,12 @@ class _Progress:
     def __init__(self, mode: int, epochs: int, initial_epoch: int, steps: int) -> None:
         self.epochs, self.epoch, self.steps, self.lines = epochs, initial_epoch, steps, mode == 2
         self.bar: Any = None
+        self.last = ""
         if mode == 1:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=(epochs - initial_epoch) * steps, unit="step", dynamic_ncols=True)
+            form = "{desc} {percentage:3.0f}%|{bar:10}| {elapsed}<{remaining} {postfix}"
+            self.bar = tqdm(total=(epochs - initial_epoch) * steps, bar_format=form, leave=False)
         self.first, self.started = initial_epoch, time.perf_counter()
         self.next_look = self.started if mode == 1 else float("inf")
 
@@ -352,11 +367,11 @@ class _Progress:
         self._show(self.epoch - self.first, number + 1, logs)
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        if self.bar is not None and (self.is_due() or epoch + 1 == self.epochs):
+        self.last = f"epoch {epoch + 1}/{self.epochs}  {time.perf_counter() - self.started:.2f} s  {_as_text(logs)}"
+        if self.bar is not None and self.is_due():
             self._show(epoch - self.first, self.steps, logs)
         if self.lines:
-            seconds = time.perf_counter() - self.started
-            print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.2f} s  " + _as_text(logs), flush=True)
+            print(self.last, flush=True)
             self.started = time.perf_counter()
         self.epoch = epoch + 1
 
@@ -368,6 +383,7 @@ class _Progress:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+            print(self.last, flush=True)  # what the bar showed last, and in full
 
 
 def _as_text(logs: dict[str, float]) -> str:

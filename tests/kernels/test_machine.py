@@ -159,7 +159,7 @@ def test_a_child_that_asks_for_threads_does_not_hang() -> None:
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", True, None, 1025])
 def test_a_wrong_number_of_threads_is_refused(n: Any) -> None:
     before = machine.num_threads()
-    with pytest.raises(ValueError, match="Expected a number of threads from 1 to 1024"):
+    with pytest.raises(ValueError, match=r"Expected a number of threads from 1 to \d+\. Received"):
         machine.set_num_threads(n)
     assert machine.num_threads() == before
 

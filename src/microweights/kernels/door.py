@@ -163,9 +163,22 @@ def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) ->
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 
+ELEMENTWISE = {
+    "unary": {"copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log", "relu", "sigmoid", "tanh", "erf", "gelu",
+              "softplus"},
+    "binary": {"add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error", "binary_cross_entropy",
+               "relu_grad", "sigmoid_grad", "tanh_grad", "gelu_grad"},
+    "ternary": {"squared_error_grad", "binary_cross_entropy_grad"},
+    "compare": {"less", "less_equal", "equal", "not_equal"},
+    "where": {"where"},
+}  # fmt: skip
+
+
 def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array], out_dtype: np.dtype[Any] | None = None) -> Any:
     """The kernel, shape and type of the result, the walk, the pointers' type, a window for each input."""
-    name = key[0]
+    kind, name = key[:2]
+    if name not in ELEMENTWISE[kind]:
+        raise ValueError(explain(f"a kernel out of {sorted(ELEMENTWISE[kind])}", repr(name), "Check the spelling."))
     suffix = real_suffix(name, [a.dtype for a in reals])
     shape = broadcast_shape(name, [a.shape for a in inputs])
     dtype = out_dtype or reals[0].dtype
@@ -192,7 +205,7 @@ def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> A
 
 def unary(name: str, x: Array, out: Array | None = None) -> Array:
     """`z = name(x)`, element by element, for a kernel of one input; `x` is float32 or float64 of any strides."""
-    key = (name, x.shape, x.strides, x.dtype)
+    key = ("unary", name, x.shape, x.strides, x.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx = backend.plans.get(key) or _plan_elementwise(key, (x,), (x,))
     z = empty(shape, dtype) if out is None else checked(out, shape, dtype, x)
@@ -203,7 +216,7 @@ def unary(name: str, x: Array, out: Array | None = None) -> Array:
 
 def binary(name: str, x: Array, y: Array, out: Array | None = None) -> Array:
     """`z = name(x, y)` with broadcasting; both of one type, float32 or float64."""
-    key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    key = ("binary", name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y))
     z = empty(shape, dtype) if out is None else checked(out, shape, dtype, x, y)
@@ -214,7 +227,7 @@ def binary(name: str, x: Array, y: Array, out: Array | None = None) -> Array:
 
 def ternary(name: str, w: Array, x: Array, y: Array) -> Array:
     """`z = name(w, x, y)` with broadcasting; all of one type, float32 or float64."""
-    key = (name, w.shape, w.strides, w.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    key = ("ternary", name, w.shape, w.strides, w.dtype, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, *windows = backend.plans.get(key) or _plan_elementwise(key, (w, x, y), (w, x, y))
     z = empty(shape, dtype)
@@ -226,7 +239,7 @@ def ternary(name: str, w: Array, x: Array, y: Array) -> Array:
 
 def compare(name: str, x: Array, y: Array) -> Array:
     """`less`, `less_equal`, `equal` or `not_equal`, with broadcasting: an array of bool."""
-    key = (name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
+    key = ("compare", name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y), BOOL)
     z = empty(shape, dtype)
@@ -239,6 +252,7 @@ def compare(name: str, x: Array, y: Array) -> Array:
 def where(condition: Array, x: Array, y: Array) -> Array:
     """`x` where the bool `condition` holds, else `y`, with broadcasting."""
     key = (
+        "where",
         "where",
         condition.shape,
         condition.strides,
@@ -312,6 +326,8 @@ ZERO: dict[Any, Array] = {FLOAT32: np.zeros((), FLOAT32), FLOAT64: np.zeros((), 
 
 def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: bool) -> Any:
     """Which axes to bring together before, and (outer, count, inner) after."""
+    if name not in ("sum", "max", "min"):
+        raise ValueError(explain("a reduction 'sum', 'max' or 'min'", repr(name), "Check the spelling."))
     suffix = real_suffix(name, (x.dtype,))
     if list(axes) != sorted(set(axes)) or any(not 0 <= a < x.ndim for a in axes):
         raise ValueError(explain(f"axes of a shape {x.shape} in order, each once", axes, "Count them from 0."))
@@ -334,7 +350,7 @@ def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: 
 
 def reduce(name: str, x: Array, axes: tuple[int, ...], mean: bool = False) -> Array:
     """`sum`, `max` or `min` over `axes` (sorted, not negative), which go; with `mean`, a sum is divided by its count."""
-    key = (name, x.shape, x.dtype, axes, mean)
+    key = ("reduce", name, x.shape, x.dtype, axes, mean)
     backend = machine.active
     kernel, order, shape, plan, kind = backend.plans.get(key) or _plan_reduction(key, name, x, axes, mean)
     if order is not None:
@@ -345,6 +361,8 @@ def reduce(name: str, x: Array, axes: tuple[int, ...], mean: bool = False) -> Ar
 
 
 def _plan_arg_reduction(key: Any, name: str, x: Array, axis: int) -> Any:
+    if name not in ("argmax", "argmin") or not 0 <= axis < x.ndim:
+        raise ValueError(explain(f"'argmax' or 'argmin' over an axis of {x.shape}", f"{name!r}, {axis}", "Count from 0."))
     if x.shape[axis] == 0:
         raise ValueError(explain(f"`{name}` over at least one element", f"shape {x.shape}, axis {axis}", "Check the data."))
     order = None if axis == x.ndim - 1 else (*(a for a in range(x.ndim) if a != axis), axis)
@@ -357,7 +375,7 @@ def _plan_arg_reduction(key: Any, name: str, x: Array, axis: int) -> Any:
 
 def arg_reduce(name: str, x: Array, axis: int) -> Array:
     """`argmax` or `argmin` along one axis (not negative): an array of int64 without that axis."""
-    key = (name, x.shape, x.dtype, axis)
+    key = ("arg_reduce", name, x.shape, x.dtype, axis)
     backend = machine.active
     kernel, order, shape, plan, kind = backend.plans.get(key) or _plan_arg_reduction(key, name, x, axis)
     if order is not None:
@@ -480,8 +498,15 @@ def dense_grad(
 # ---- rows of probabilities -----------------------------------------------------------------------------------------
 
 
+ROWWISE = {"softmax": 1, "log_softmax": 1, "softmax_grad": 2, "log_softmax_grad": 2}  # how many arrays come in
+
+
 def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:
     """`softmax`, `log_softmax` or their gradients over the last axis; arrays of one shape and type."""
+    if name not in ROWWISE or len(arrays) != ROWWISE[name]:
+        raise ValueError(
+            explain(f"a kernel out of {sorted(ROWWISE)} with its arrays", f"{name!r}, {len(arrays)}", "Check both.")
+        )
     suffix = real_suffix(name, [a.dtype for a in arrays])
     if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
@@ -625,6 +650,7 @@ class Parameters:
     def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
         if not weights:
             raise ValueError(explain("at least one array of weights", "none", "Build the model first."))
+        self._updating = threading.Lock()  # gradients stand in the one table until the kernel is done
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
         for w, state in zip(self.weights, self.slots, strict=True):
@@ -677,9 +703,10 @@ class Parameters:
         if machine.active.name == "c":
             kind = POINTER_TYPE[self.weights[0].dtype]
             pointers = [ffi.from_buffer(kind, contiguous(g)) for g in gradients]
-            for row, p in zip(self._rows, pointers, strict=True):
-                row.gradient = p
-            kernel(self._table, len(pointers), hyper)
+            with self._updating:
+                for row, p in zip(self._rows, pointers, strict=True):
+                    row.gradient = p
+                kernel(self._table, len(pointers), hyper)
         else:
             rows = [_Row(w, g, s) for w, g, s in zip(self.weights, gradients, self.slots, strict=True)]
             kernel(rows, len(rows), hyper)
@@ -721,6 +748,8 @@ def random(name: str, state: Array, shape: Shape, dtype: np.dtype[Any], a: float
     """`uniform` from low `a` to high `b`, `normal` of mean `a` and deviation `b`, or `bernoulli`: `b` with probability `a`."""
     if state.dtype != UINT64 or state.shape != (2,) or not state.flags.writeable or not state.flags.c_contiguous:
         raise ValueError(explain("a state of new_random_state", f"{state.shape} of {state.dtype}", "Make one with a seed."))
+    if name not in ("uniform", "normal", "bernoulli"):
+        raise ValueError(explain("'uniform', 'normal' or 'bernoulli'", repr(name), "Check the spelling."))
     z = empty(shape, dtype)
     with _drawing:  # the kernel reads the state and moves it on, without Python's lock
         call(name + real_suffix(name, (dtype,)), (state, z), z.size, a, b)

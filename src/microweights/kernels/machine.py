@@ -121,8 +121,9 @@ def set_num_threads(n: int) -> None:
     ValueError
         If `n` is not a positive integer.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= 1024:
-        raise ValueError(explain("a number of threads from 1 to 1024", repr(n), "Give the number of cores to use."))
+    most = max_threads()
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= most:
+        raise ValueError(explain(f"a number of threads from 1 to {most}", repr(n), "Give the number of cores to use."))
     if lib is not None:
         lib.mw_set_threads(int(n))
 
@@ -151,8 +152,18 @@ def show_config() -> None:
 def _default_threads() -> int:
     for name in ("MICROWEIGHTS_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0]
-        if text.isdigit() and int(text) > 0:
-            return min(int(text), 1024)
+        if text.isdecimal() and int(text) > 0:
+            return min(int(text), max_threads())
+    return cpu_count()
+
+
+def max_threads() -> int:
+    """More than any use has for, and few enough for the system to make."""
+    return max(16, 4 * cpu_count())
+
+
+def cpu_count() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -139,16 +139,24 @@ class Layer:
             received = f"{type(self).__name__}.{name} set before that"
             raise RuntimeError(explain("super().__init__() to be called first", received, "Call it at the top of __init__."))
         if isinstance(value, Tensor) and name in self.__dict__.get("_own_weights", ()):
-            self._own_weights[name] = value
+            old, self._own_weights[name] = self._own_weights[name], value
+            self._penalties = [(r, value if w is old else w) for r, w in self._penalties]
         super().__setattr__(name, value)
 
     def sublayers(self) -> dict[str, Layer]:
         """The layers that belong directly to this one, by name: its attributes, also in lists, tuples and dicts."""
         found: dict[str, Layer] = {}
+        seen: set[int] = set()
         todo = [(name, value) for name, value in reversed(vars(self).items())]
         while todo:
             name, value = todo.pop()
+            if isinstance(value, (list, tuple, dict)):
+                if id(value) in seen:
+                    continue
+                seen.add(id(value))
             if isinstance(value, Layer):
+                if name in found:
+                    raise ValueError(explain("layers under different names", f"{name!r} twice", "Rename one."))
                 found[name] = value
             elif isinstance(value, (list, tuple)):
                 todo.extend((f"{name}.{i}", v) for i, v in reversed(list(enumerate(value))))
@@ -160,7 +168,10 @@ class Layer:
         """All weights by path, such as "dense_1.kernel"; a layer used twice counts once."""
         found: dict[str, Tensor] = {}
         for path, layer in self.walk():
-            found.update({path + name: w for name, w in layer._own_weights.items()})
+            for name, w in layer._own_weights.items():
+                if path + name in found:
+                    raise ValueError(explain("weights under different names", f"{path + name!r} twice", "Rename a layer."))
+                found[path + name] = w
         return found
 
     def walk(self) -> list[tuple[str, Layer]]:
@@ -223,7 +234,7 @@ class Layer:
         if len(values) != len(weights):
             remedy = "Build the layer first by calling it, or pass as many arrays as get_weights() gives."
             raise ValueError(explain(f"{len(weights)} arrays of weights", len(values), remedy))
-        arrays = [as_array(v) for v in values]
+        arrays = [as_array(v).copy() for v in values]  # they may be views of these very weights
         for (name, w), a in zip(weights.items(), arrays, strict=True):
             if a.shape != w.shape:
                 raise ValueError(explain(f"shape {w.shape} for {name!r}", a.shape, "No weight was changed."))

@@ -123,12 +123,12 @@ class Dropout(Layer):
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
             raise ValueError(explain("`rate` from 0 to below 1", repr(rate), "It is the part of inputs to drop."))
         self.rate: float = float(rate)
-        self._state: Array = random.new_state(seed)
+        self._state: Array | None = None if seed is None else random.new_state(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
-        return x * random.dropout_mask(x.shape, self.rate, x.dtype, self._state)
+        return x * random.dropout_mask(x.shape, self.rate, x.dtype, random.common() if self._state is None else self._state)
 
 
 class Flatten(Layer):
