@@ -388,7 +388,7 @@ def test_verbose_0_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_verbose_1_is_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
     classifier().fit(X, LABELS, epochs=3, batch_size=10, verbose=1)
     captured = capsys.readouterr()
-    assert "epoch 1/3" in captured.err and "%|" in captured.err and "loss: " in captured.err
+    assert "epoch 1/3" in captured.err and "%|" in captured.err
     assert re.fullmatch(
         r"epoch 3/3 .* s  loss: [\d.]+  accuracy: [\d.]+\n", captured.out
     )  # in full, whatever the terminal's width

@@ -355,7 +355,8 @@ class _Progress:
             from tqdm import tqdm
 
             form = "{desc} {percentage:3.0f}%|{bar:10}| {elapsed}<{remaining} {postfix}"
-            self.bar = tqdm(total=(epochs - initial_epoch) * steps, bar_format=form, leave=False)
+            first = f"epoch {initial_epoch + 1}/{epochs}"
+            self.bar = tqdm(total=(epochs - initial_epoch) * steps, desc=first, bar_format=form, leave=False)
         self.first, self.started = initial_epoch, time.perf_counter()
         self.next_look = self.started if mode == 1 else float("inf")
 
