@@ -113,4 +113,30 @@ INLINE real join_lanes(vec v, vec (*f)(vec, vec)) {
     return f(v, exchange(v, 1))[0];
 }
 
+/* x[from], y[from], x[from + 1], y[from + 1], ... */
+INLINE vec zip(vec x, vec y, int64_t from) {
+#ifdef __clang__
+    vec zipped;
+    for (int64_t i = 0; i < LANES; i++) zipped[i] = i % 2 ? y[from + i / 2] : x[from + i / 2];
+    return zipped;
+#else
+    static const bits numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    ivec lane;
+    memcpy(&lane, numbers, sizeof lane);
+    return __builtin_shuffle(x, y, lane / 2 + lane % 2 * (bits)LANES + (bits)from);
+#endif
+}
+
+/* Rows become columns: zipping row i with row i + LANES/2, log2(LANES) times over, leads there. */
+INLINE void transpose(vec *rows) {
+#pragma GCC unroll 4
+    for (int64_t round = 1; round < LANES; round *= 2) {
+        vec zipped[LANES];
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < LANES; i++) zipped[i] = zip(rows[i / 2], rows[i / 2 + LANES / 2], i % 2 * (LANES / 2));
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < LANES; i++) rows[i] = zipped[i];
+    }
+}
+
 #endif

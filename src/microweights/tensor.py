@@ -451,7 +451,13 @@ def as_array(data: Any, dtype: Any = None) -> Array:
         if wanted.kind not in "fiu":
             raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", wanted, "Choose one of these."))
         wanted = door.INT64 if wanted.kind in "iu" else door.FLOAT32 if wanted.itemsize < 4 else door.FLOAT64
-    if wanted.kind == "i" and values.dtype.kind in "fiu" and values.size and not _fits(values, wanted):
+    if (
+        wanted.kind == "i"
+        and values.dtype != wanted
+        and values.dtype.kind in "fiu"
+        and values.size
+        and not _fits(values, wanted)
+    ):
         remedy = "Use float64 for larger numbers."
         raise ValueError(explain(f"numbers that {wanted} can hold", f"values up to {values.max()}", remedy))
     if any(s % values.itemsize for s in values.strides) or not values.flags.aligned:
