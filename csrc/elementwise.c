@@ -171,7 +171,7 @@ INLINE vec power(vec x, vec y) {
     return x;
 }
 
-INLINE vec relu_grad(vec dz, vec z) { return select(z <= 0, splat(0), dz); }
+INLINE vec relu_grad(vec dz, vec z) { return choose(z <= 0, splat(0), dz); }
 INLINE vec sigmoid_grad(vec dz, vec z) { return dz * (z * (1 - z)); }
 INLINE vec tanh_grad(vec dz, vec z) { return dz * (1 - z * z); }
 INLINE vec gelu_grad(vec dz, vec x) { return dz * vgelu_gradient(x); }

@@ -38,7 +38,7 @@ INLINE real reduce_run(const real *x, int64_t n, join_function *f) {
         all = f(f(chain[3], chain[2]), f(chain[1], chain[0]));
     }
     for (; i + LANES <= n; i += LANES) all = f(load(x + i), all);
-    if (i < n) all = select(first_lanes(i + LANES - n), all, f(load(x + n - LANES), all));     /* the lanes beyond i alone */
+    if (i < n) all = choose(first_lanes(i + LANES - n), all, f(load(x + n - LANES), all));     /* the lanes beyond i alone */
     return join_lanes(all, f);
 }
 
@@ -243,8 +243,8 @@ INLINE int64_t index_of_run(const real *x, int64_t n, join_function *f, join_fun
 
     vec top = splat(join_lanes(g(g(best[3], best[2]), g(best[1], best[0])), g));
     for (int64_t c = 0; c < 4; c++) {
-        vec stands = select(best[c] == top, __builtin_convertvector(where[c], vec), splat((real)n));
-        place = lesser(select(best[c] == best[c], stands, splat(-1)), place);             /* a NaN stands before all */
+        vec stands = choose(best[c] == top, __builtin_convertvector(where[c], vec), splat((real)n));
+        place = lesser(choose(best[c] == best[c], stands, splat(-1)), place);             /* a NaN stands before all */
     }
     at = (int64_t)join_lanes(place, lesser);
     if (at < 0) for (at = 0; x[at] == x[at];) at++;

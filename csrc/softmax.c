@@ -108,7 +108,7 @@ INLINE vec cross_entropy(rows r, lanes l) {
     vec max = line_max(r.x, l), rest = log_sum_exp(r.x, max, l), sum = {0};
     for (int64_t j = 0; j < r.x.length; j += LANES) {
         vec t = line_load(r.y, j);
-        sum += select(t == 0, splat(0), t * (max - line_load(r.x, j) + rest));        /* 0 * inf is no loss */
+        sum += choose(t == 0, splat(0), t * (max - line_load(r.x, j) + rest));        /* 0 * inf is no loss */
     }
     return sum_of(sum, l);
 }
@@ -208,7 +208,7 @@ INLINE void long_rows(const rows_job *j, int64_t begin, int64_t end, formula *f)
     for (int64_t i = begin; i < end; i++) {
         const real *x = j->x + i * columns, *y = j->y ? j->y + i * columns : NULL;
         real *out = j->out ? j->out + i * columns : NULL;
-        store(rest[0], select(first_lanes(columns - whole), load_first(x + whole, columns - whole), splat(j->fill)));
+        store(rest[0], choose(first_lanes(columns - whole), load_first(x + whole, columns - whole), splat(j->fill)));
         if (y) store(rest[1], load_first(y + whole, columns - whole));
         look_up(j, i, 1, &weight, &chosen);
         rows r = {

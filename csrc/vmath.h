@@ -146,7 +146,7 @@ INLINE vec vtanh(vec x) {
     vec c = 1 + r2 * polynomial(r2, COTH_SERIES, TERMS_TO_LN2_4), power = (vec)((uvec)rounded << MANTISSA_BITS);
     vec fraction = (r - c) / (power * (c + r) - (r - c));
     vec large = 1 + 2 * zero_where(a > (MW_DOUBLE ? 20 : 10), fraction);
-    return with_sign_of(select(a < REAL(0.55), small, large), x);
+    return with_sign_of(choose(a < REAL(0.55), small, large), x);
 }
 
 /* ---- logarithm ------------------------------------------------------------------------------------------------- */
@@ -181,8 +181,8 @@ INLINE vec log_series(vec k, vec f) {
 /* Where log has no series, the exponent k takes its value: x itself for infinity and NaN, -infinity at the pole, and NaN
  * below the pole (every bit set, as in a mask, is a NaN). */
 INLINE vec log_edges(vec k, vec x, real pole) {
-    k = select(x < INFINITY, k, x);
-    k = select(x == pole, splat(-INFINITY), k);
+    k = choose(x < INFINITY, k, x);
+    k = choose(x == pole, splat(-INFINITY), k);
     return (vec)((ivec)k | (x < pole));
 }
 
@@ -190,7 +190,7 @@ INLINE vec log_edges(vec k, vec x, real pole) {
 INLINE vec vlog(vec x) {
     const real scale_bits = MANTISSA_BITS + 1, scale = (real)((ubits)1 << (MANTISSA_BITS + 1));
     ivec tiny = x < (MW_DOUBLE ? (real)DBL_MIN : (real)FLT_MIN);
-    vec k, m = split_exponent(select(tiny, x * scale, x), &k);
+    vec k, m = split_exponent(choose(tiny, x * scale, x), &k);
     return log_series(log_edges(k - (vec)(tiny & (ivec)splat(scale_bits)), x, 0), m - 1);
 }
 
@@ -248,7 +248,7 @@ INLINE vec verf(vec x) {
     exp_parts e = erfc_parts(a);
     vec power = power_of_two(e.n);
     vec y = (1 - power) - power * e.expm1_r_sharp;
-    return with_sign_of(select(a > ERF_SATURATED, splat(1), y), x);
+    return with_sign_of(choose(a > ERF_SATURATED, splat(1), y), x);
 }
 
 /* Φ(x) = (1 + erf(x/√2)) / 2, the normal distribution; as erfc(|x|/√2) / 2 for x < 0, where 1 + erf would cancel. */
@@ -257,7 +257,7 @@ INLINE vec normal_cdf(vec x) {
     exp_parts e = erfc_parts(a);
     vec half = REAL(0.5) * power_of_two(e.n);
     vec tail = zero_where(a > ERF_SATURATED, half + half * e.expm1_r);
-    return select(x < 0, tail, 1 - tail);
+    return choose(x < 0, tail, 1 - tail);
 }
 
 /* GELU: x Φ(x). Its error stays below |x| times the spacing of reals at 1; the result is zero from x = -5.7 down
