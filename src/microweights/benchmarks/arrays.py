@@ -71,6 +71,11 @@ def cross_entropy(z: Array, x: Array, rows: Array, labels: Array) -> float:
     return loss
 
 
+def kept(x: Array) -> Array | None:
+    """Memory for a large result; a small one is made anew, which is cheaper than the checks of memory that was given."""
+    return np.empty_like(x) if x.size > 1 << 20 else None
+
+
 # ---- element by element --------------------------------------------------------------------------------------------
 
 # name: what NumPy has for it in one pass or in several, what torch has, where x lies
@@ -88,7 +93,7 @@ UNARY: dict[str, tuple[Any, str, float, float]] = {
 def unary(name: str, size: int) -> Race:
     by_hand, torch_name, low, high = UNARY[name]
     x = random(size, low=low, high=high)
-    calls: dict[str, Call] = {OURS: partial(door.unary, name, x, out=np.empty_like(x))}
+    calls: dict[str, Call] = {OURS: partial(door.unary, name, x, out=kept(x))}
     if by_hand in (sigmoid, erf, gelu):
         calls |= by_numpy(by_hand, lambda: (np.empty_like(x), x))
     else:
@@ -105,7 +110,7 @@ def unary(name: str, size: int) -> Race:
 
 def binary(name: str, size: int) -> Race:
     x, y = random(size), random(size, seed=1)
-    calls: dict[str, Call] = {OURS: partial(door.binary, name, x, y, out=np.empty_like(x))}
+    calls: dict[str, Call] = {OURS: partial(door.binary, name, x, y, out=kept(x))}
     calls["numpy"] = partial(getattr(np, name), x, y, out=np.empty_like(x))
     if torch := import_torch():
         calls["torch"] = partial(getattr(torch, name), *map(torch.from_numpy, (x, y)), out=torch.empty(size))
@@ -136,7 +141,7 @@ def reduction(name: str, axis: int | None, shape: tuple[int, int]) -> Race:
 
 def softmax_rows(shape: tuple[int, int]) -> Race:
     x = random(*shape)
-    calls: dict[str, Call] = {OURS: partial(door.rowwise, "softmax", x, out=np.empty_like(x))}
+    calls: dict[str, Call] = {OURS: partial(door.rowwise, "softmax", x, out=kept(x))}
     calls |= by_numpy(softmax, lambda: (np.empty_like(x), x))
     if torch := import_torch():
         calls["torch"] = partial(torch.softmax, torch.from_numpy(x), 1, out=torch.empty(shape))

@@ -198,9 +198,18 @@ def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> A
     if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
         received = f"{out.dtype} of shape {out.shape}"
         raise ValueError(explain(f"a contiguous, writeable `out` of {dtype} and shape {shape}", received, "Use np.empty."))
-    if any(x is not out and np.may_share_memory(out, x) for x in inputs):
-        raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
+    # only a view can share the memory of an array that owns its own
+    if out.base is not None or any(x.base is out for x in inputs):
+        if any(x is not out and np.may_share_memory(out, x) for x in inputs):
+            raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
     return out
+
+
+def apart(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array | None) -> Array:
+    """`out` as of :func:`checked`, for a kernel that must not write to an input either."""
+    if any(x is out for x in inputs):
+        raise ValueError(explain("an `out` apart from the inputs", "one of them", "Use np.empty."))
+    return checked(out, shape, dtype, *(x for x in inputs if x is not None))
 
 
 def unary(name: str, x: Array, out: Array | None = None) -> Array:
@@ -441,7 +450,7 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
         whole = [unary("copy", np.broadcast_to(x, (*batch, *x.shape[-2:]))) for x in (a, b)]
         return matmul(whole[0], whole[1], bias, activation, out)
     kernel, shape, geometry, kind, wa, wb = plan
-    c = empty(shape, a.dtype) if out is None else checked(out, shape, a.dtype, a[:], b[:], *(() if bias is None else (bias,)))
+    c = empty(shape, a.dtype) if out is None else apart(out, shape, a.dtype, a, b, bias)
     pointer = backend.pointer
     kernel(
         pointer(kind, a if wa is None else a[wa]), pointer(kind, b if wb is None else b[wb]),
@@ -511,7 +520,7 @@ def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:
     if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
     shape, dtype = arrays[0].shape, arrays[0].dtype
-    z = empty(shape, dtype) if out is None else checked(out, shape, dtype, *(a[:] for a in arrays))
+    z = empty(shape, dtype) if out is None else apart(out, shape, dtype, *arrays)
     rows = struct("mw_rows", rows=math.prod(shape[:-1]), columns=shape[-1])
     call(name + suffix, [*map(contiguous, arrays), z], rows)
     return z
