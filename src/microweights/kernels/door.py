@@ -199,9 +199,9 @@ def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> A
         received = f"{out.dtype} of shape {out.shape}"
         raise ValueError(explain(f"a contiguous, writeable `out` of {dtype} and shape {shape}", received, "Use np.empty."))
     # only a view can share the memory of an array that owns its own
-    if out.base is not None or any(x.base is out for x in inputs):
-        if any(x is not out and np.may_share_memory(out, x) for x in inputs):
-            raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
+    may_share = out.base is not None or any(x.base is out for x in inputs)
+    if may_share and any(x is not out and np.may_share_memory(out, x) for x in inputs):
+        raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
     return out
 
 
