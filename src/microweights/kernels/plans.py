@@ -1,0 +1,180 @@
+"""What every function of the door does before C: find out about shapes, strides and types, once, and remember it as a plan.
+
+The active backend (machine.py) gives the kernel for a name and turns an array into what the kernel takes: a pointer for C,
+the array itself for a NumPy twin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import explain
+from . import machine
+from .machine import struct
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
+UINT8, UINT64 = np.dtype(np.uint8), np.dtype(np.uint64)
+SUFFIX = {FLOAT32: "_f32", FLOAT64: "_f64"}
+empty = np.empty
+
+ffi, lib = machine.ffi, machine.lib
+
+# ---- calling a kernel ----------------------------------------------------------------------------------------------
+
+if ffi is not None:
+    POINTER_TYPE = {
+        FLOAT32: ffi.typeof("float[]"),
+        FLOAT64: ffi.typeof("double[]"),
+        INT32: ffi.typeof("int32_t[]"),
+        INT64: ffi.typeof("int64_t[]"),
+        BOOL: ffi.typeof("uint8_t[]"),
+        UINT8: ffi.typeof("uint8_t[]"),
+        UINT64: ffi.typeof("uint64_t[]"),
+    }
+else:
+    POINTER_TYPE = dict.fromkeys((FLOAT32, FLOAT64, INT32, INT64, BOOL, UINT8, UINT64))
+
+_FIRST = [(slice(0, 1),) * ndim for ndim in range(65)]
+
+
+def window(a: Array) -> Any:
+    """An index that makes of an array something whose address cffi can take: of a strided array, its first element alone.
+
+    None where no index is needed.
+    """
+    return None if a.flags.c_contiguous or machine.active.name == "numpy" else _FIRST[a.ndim]
+
+
+def call(kernel: str, arrays: Sequence[Array | None], *arguments: Any) -> Any:
+    """Run a kernel by its name. The busiest functions below do the same with the kernel out of their plan."""
+    backend = machine.active
+    given = []
+    for a in arrays:
+        if a is None:
+            given.append(backend.null)
+        else:
+            key = window(a)
+            given.append(backend.pointer(POINTER_TYPE[a.dtype], a if key is None else a[key]))
+    return backend.kernel(kernel)(*given, *arguments)
+
+
+# ---- plans ---------------------------------------------------------------------------------------------------------
+
+
+def remember(key: Any, plan: Any) -> Any:
+    plans = machine.active.plans
+    if len(plans) >= 4096:  # shapes that never come back must not fill the memory
+        plans.clear()
+    plans[key] = plan
+    return plan
+
+
+def real_suffix(kernel: str, dtypes: Sequence[np.dtype[Any]]) -> str:
+    """`_f32` or `_f64`: the build of a kernel for arrays that must share one type.
+
+    Raises
+    ------
+    TypeError
+        If the types differ, or are not native float32 or float64.
+    """
+    first = dtypes[0]
+    if first not in SUFFIX or any(d != first for d in dtypes):
+        remedy = "Convert the arrays with .astype('float32')."
+        raise TypeError(explain(f"`{kernel}` to get arrays all of float32 or all of float64", list(map(str, dtypes)), remedy))
+    return SUFFIX[first]
+
+
+def broadcast_shape(kernel: str, shapes: Sequence[Shape]) -> Shape:
+    """The common shape of operands by NumPy's rule: sizes agree from the right, or one of them is 1.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        remedy = "Reshape one so that sizes agree from the right, or are 1."
+        raise ValueError(explain(f"`{kernel}` to get shapes that broadcast", ", ".join(map(str, shapes)), remedy)) from None
+
+
+def element_strides(a: Array, shape: Shape) -> tuple[int, ...]:
+    """The strides of `a` broadcast to `shape`, in elements: 0 where it is repeated."""
+    if any(s % a.itemsize for s in a.strides):
+        remedy = "Copy the array first."
+        raise ValueError(explain("strides of whole elements", f"{a.strides} bytes for elements of {a.itemsize}", remedy))
+    missing = len(shape) - a.ndim
+    if not a.flags.aligned:
+        raise ValueError(explain("elements at addresses of their size", "others", "Copy the array first."))
+    own = [0 if n == 1 else s // a.itemsize for n, s in zip(a.shape, a.strides, strict=True)]
+    return (0,) * missing + tuple(own)
+
+
+def merge_axes(shape: Shape, strides: Sequence[tuple[int, ...]]) -> tuple[list[int], list[list[int]]]:
+    """The same walk over memory with as few loops as possible.
+
+    Axes of size 1 go, and neighbours become one wherever every operand steps through them as through one.
+
+    >>> merge_axes((2, 3, 4), [(12, 4, 1), (0, 4, 1)])
+    ([2, 12], [[12, 1], [0, 1]])
+    """
+    sizes: list[int] = []
+    steps: list[list[int]] = [[] for _ in strides]
+    for axis, n in enumerate(shape):
+        if n == 1:
+            continue
+        if sizes and all(done[-1] == s[axis] * n for done, s in zip(steps, strides, strict=True)):
+            sizes[-1] *= n
+            for done, s in zip(steps, strides, strict=True):
+                done[-1] = s[axis]
+        else:
+            sizes.append(n)
+            for done, s in zip(steps, strides, strict=True):
+                done.append(s[axis])
+    if not sizes:
+        return [1], [[1] for _ in strides]
+    return sizes, steps
+
+
+def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) -> Any:
+    """The `mw_walk` of an element-wise kernel."""
+    sizes, steps = merge_axes(shape, [element_strides(a, shape) for a in (out, *inputs)])
+    if len(sizes) > 8:
+        remedy = "Make the operands contiguous with .copy() first."
+        raise ValueError(explain(f"`{kernel}` to walk at most 8 separate axes", len(sizes), remedy))
+    return struct("mw_walk", size=math.prod(shape), ndim=len(sizes), shape=sizes, stride=steps)
+
+
+def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> Array:
+    """`out` if a kernel may write its result there: it may be an input itself, but no other view of its memory.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or type, is not contiguous and writeable, or shares memory with one of `inputs`.
+    """
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
+        received = f"{out.dtype} of shape {out.shape}"
+        raise ValueError(explain(f"a contiguous, writeable `out` of {dtype} and shape {shape}", received, "Use np.empty."))
+    # only a view can share the memory of an array that owns its own
+    may_share = out.base is not None or any(x.base is out for x in inputs)
+    if may_share and any(x is not out and np.may_share_memory(out, x) for x in inputs):
+        raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
+    return out
+
+
+def apart(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array | None) -> Array:
+    """`out` as of :func:`checked`, for a kernel that must not write to an input either."""
+    if any(x is out for x in inputs):
+        raise ValueError(explain("an `out` apart from the inputs", "one of them", "Use np.empty."))
+    return checked(out, shape, dtype, *(x for x in inputs if x is not None))

@@ -1,0 +1,112 @@
+"""The update rules, on all parameters in one call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import explain
+from . import machine
+from .elementwise import contiguous
+from .plans import POINTER_TYPE, Array, real_suffix
+
+
+class Parameters:
+    """The weights and the state of an update rule, laid out as its kernel reads them.
+
+    Parameters
+    ----------
+    weights : list of arrays
+        C-contiguous, all float32 or all float64; updated in place.
+    slots : list of lists of arrays
+        For each array of weights its arrays of state, of the same shape.
+    """
+
+    def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
+        if not weights:
+            raise ValueError(explain("at least one array of weights", "none", "Build the model first."))
+        self._updating = threading.Lock()  # gradients stand in the one table until the kernel is done
+        self.suffix = real_suffix("update", [w.dtype for w in weights])
+        self.weights, self.slots = list(weights), [list(s) for s in slots]
+        for w, state in zip(self.weights, self.slots, strict=True):
+            if any(s.dtype != w.dtype for s in state):
+                kinds = [str(s.dtype) for s in state]
+                raise TypeError(explain(f"slots of {w.dtype}", kinds, "Make them like the weights."))
+            if len(state) > 3 or any(s.shape != w.shape for s in state):
+                received = [(s.shape, str(s.dtype)) for s in state]
+                raise ValueError(
+                    explain(f"up to 3 slots of shape {w.shape} of {w.dtype}", received, "Make them like the weights.")
+                )
+        self.fewest_slots = min(len(state) for state in self.slots)
+        self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype
+        if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
+            raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
+        if machine.ffi is not None:
+            kind = POINTER_TYPE[self.weights[0].dtype]
+            self._table = machine.ffi.new("mw_parameter[]", len(self.weights))
+            self._rows = list(self._table)
+            self._keep: list[Any] = []
+            for row, w, state in zip(self._rows, self.weights, self.slots, strict=True):
+                pointers = [machine.ffi.from_buffer(kind, a) for a in (w, *state)]
+                self._keep += pointers
+                row.weights, row.n = pointers[0], w.size
+                for k, p in enumerate(pointers[1:]):
+                    row.slot[k] = p
+
+    def update(self, rule: str, gradients: Sequence[Array], hyper: Any) -> None:
+        """One step of the kernel `rule` on all weights. `hyper` is an `mw_hyper`.
+
+        Raises
+        ------
+        ValueError
+            If a gradient does not have the shape of its weights.
+        TypeError
+            If it does not have their type.
+        """
+        needed = slots_of(rule, hyper)
+        if self.fewest_slots < needed:
+            raise ValueError(explain(f"{needed} slots for the rule {rule!r}", [len(s) for s in self.slots], "Add slots."))
+        if len(gradients) != len(self.weights):
+            raise ValueError(explain(f"{len(self.weights)} gradients", len(gradients), "Give one for each array of weights."))
+        shapes = [g.shape for g in gradients]
+        if shapes != self.shapes:
+            raise ValueError(explain(f"gradients of shapes {self.shapes}", shapes, "Give each array of weights its own."))
+        for g in gradients:
+            if g.dtype is not self.dtype and g.dtype != self.dtype:
+                raise TypeError(explain(f"a gradient of {self.dtype}", g.dtype, "Compute it in the type of the weights."))
+        kernel = machine.active.kernel(rule + self.suffix)
+        if machine.active.name == "c":
+            kind = POINTER_TYPE[self.weights[0].dtype]
+            pointers = [machine.ffi.from_buffer(kind, contiguous(g)) for g in gradients]
+            with self._updating:
+                for row, p in zip(self._rows, pointers, strict=True):
+                    row.gradient = p
+                kernel(self._table, len(pointers), hyper)
+        else:
+            rows = [_Row(w, g, s) for w, g, s in zip(self.weights, gradients, self.slots, strict=True)]
+            kernel(rows, len(rows), hyper)
+
+
+def slots_of(rule: str, hyper: Any) -> int:
+    """How many arrays of state a rule keeps for each array of weights.
+
+    Raises
+    ------
+    ValueError
+        If there is no such rule.
+    """
+    if rule == "sgd":
+        return int(hyper.momentum != 0)
+    if rule == "rmsprop":
+        return 3 if hyper.centered else 2 if hyper.momentum else 1
+    if rule not in ("adam", "adagrad"):
+        raise ValueError(explain("a rule 'sgd', 'adam', 'rmsprop' or 'adagrad'", repr(rule), "Check the spelling."))
+    return 2 if rule == "adam" else 1
+
+
+class _Row:
+    """An `mw_parameter` for the twins."""
+
+    def __init__(self, weights: Array, gradient: Array, slot: list[Array]) -> None:
+        self.weights, self.gradient, self.slot = weights, gradient, slot
