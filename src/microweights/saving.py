@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import explain
@@ -23,11 +22,11 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> No
     """
     from safetensors.numpy import save
 
-    target = Path(os.path.realpath(path))  # a link stays one, and what it points to is replaced
-    if target.exists() and not target.is_file():
+    target = os.path.realpath(path)  # a link stays one, and what it points to is replaced
+    if os.path.exists(target) and not os.path.isfile(target):
         raise OSError(explain("the path of a file", f"{os.fspath(path)!r}, which is none", "Give another path."))
     content = save({name: a.copy(order="C") for name, a in arrays.items()})
-    temporary = target.parent / f".microweights-{os.getpid()}-{os.urandom(4).hex()}"
+    temporary = os.path.join(os.path.dirname(target), f".microweights-{os.getpid()}-{os.urandom(4).hex()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -53,7 +52,8 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    content = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        content = file.read()
     try:
         return load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
