@@ -199,7 +199,7 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
 
     def targets(self, y: Any, dtype: np.dtype[Any]) -> Array:
         """Labels as int64; whole numbers in floats are labels, too."""
-        values = as_array(y)
+        values = y.data if type(y) is Tensor else as_array(y)
         if values.dtype == door.INT64:
             return values
         with np.errstate(invalid="ignore"):
