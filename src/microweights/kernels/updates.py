@@ -78,7 +78,10 @@ class Parameters:
         kernel = machine.active.kernel(rule + self.suffix)
         if machine.active.name == "c":
             kind = POINTER_TYPE[self.weights[0].dtype]
-            pointers = [machine.ffi.from_buffer(kind, contiguous(g)) for g in gradients]
+            try:
+                pointers = [machine.ffi.from_buffer(kind, g) for g in gradients]
+            except ValueError:  # one is not contiguous
+                pointers = [machine.ffi.from_buffer(kind, contiguous(g)) for g in gradients]
             with self._updating:
                 for row, p in zip(self._rows, pointers, strict=True):
                     row.gradient = p
