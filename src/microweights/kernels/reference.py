@@ -208,9 +208,7 @@ def _middle(x: Array, plan: Any) -> Array:
 
 
 def sum(x: Array, z: Array, plan: Any) -> None:
-    # NumPy adds in pairs, and so exactly, only along the last axis
-    sums = x.reshape(plan.outer, plan.count).sum(axis=1) if plan.inner == 1 else _middle(x, plan).sum(axis=1)
-    z.reshape(plan.outer, plan.inner)[...] = sums.reshape(plan.outer, plan.inner) * x.dtype.type(plan.scale)
+    z.reshape(plan.outer, plan.inner)[...] = _middle(x, plan).sum(axis=1) * x.dtype.type(plan.scale)
 
 
 def max(x: Array, z: Array, plan: Any) -> None:
