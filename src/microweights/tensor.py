@@ -53,10 +53,10 @@ class Tensor:
     logits: Logits | None  # what went into the softmax or sigmoid that made it
     _base: Tensor | None  # the tensor whose memory this one shares
 
-    def __init__(self, data: Array, requires_grad: bool = False, op: Op | None = None, base: Tensor | None = None) -> None:
+    def __init__(self, data: Array, requires_grad: bool = False, base: Tensor | None = None) -> None:
         self.data = data
         self.requires_grad = requires_grad
-        self.op = op
+        self.op = None
         self.grad = None
         self.keeps_grad = False
         self.changed = 0

@@ -22,7 +22,6 @@ from .plans import (
     BOOL,
     FLOAT32,
     FLOAT64,
-    INT32,
     INT64,
     SUFFIX,
     UINT64,
@@ -36,24 +35,20 @@ from .plans import (
     merge_axes,
     real_suffix,
 )
-from .products import ACTIVATIONS, dense_grad, matmul
+from .products import dense_grad, matmul
 from .reductions import arg_reduce, reduce
 from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add
 from .updates import Parameters, slots_of
 
 __all__ = [
-    "ACTIVATIONS",
     "BOOL",
     "FLOAT32",
     "FLOAT64",
-    "INT32",
     "INT64",
     "SUFFIX",
-    "UINT64",
     "ZERO",
     "Array",
     "Parameters",
-    "Shape",
     "all_finite",
     "arg_reduce",
     "binary",

@@ -25,7 +25,7 @@ UINT8, UINT64 = np.dtype(np.uint8), np.dtype(np.uint64)
 SUFFIX = {FLOAT32: "_f32", FLOAT64: "_f64"}
 empty = np.empty
 
-ffi, lib = machine.ffi, machine.lib
+ffi = machine.ffi
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
