@@ -56,7 +56,7 @@ INLINE vec polynomial(vec x, const real *c, int terms) {
 typedef struct {
     vec expm1_r;               /* exp(r) - 1 */
     vec expm1_r_sharp;         /* the same without the rounding error of r, for two operations more (if it is read) */
-    uvec n;                    /* n + 2 EXPONENT_BIAS, in the low bits */
+    uvec n;                    /* the bits of MAGIC + 2 EXPONENT_BIAS + n: the low ones are those of that integer */
 } exp_parts;
 
 /* (exp(r) - 1 - r) / r²: 1/2!, 1/3!, ..., all but the last few digits. Fitted like LOG_ERFC below to the relative error of
@@ -87,20 +87,31 @@ INLINE vec power_of_two(uvec n) { return (vec)((n << MANTISSA_BITS) - ONE_BITS);
 #define EXP_LOWEST (MW_DOUBLE ? -746 : -104)
 #define EXP_HIGHEST (MW_DOUBLE ? 710 : 89)
 
-/* 2ⁿ in two factors, 2^⌊n/2⌋ and 2^⌈n/2⌉, as 2ⁿ itself may lie outside the range of `real`: of a number near 1 times
- * the first times the second, only the last product rounds (to a denormal) or overflows. */
-INLINE vec half_power(uvec n) { return (vec)(n << (MANTISSA_BITS - 1) & EXPONENT_MASK); }
-INLINE vec other_half_power(uvec n) { return (vec)((n << MANTISSA_BITS) - (uvec)half_power(n)); }
+/* 2ⁿ x for x near 1 and n of exp_parts, rounded once, where 2ⁿ itself may lie outside the range of `real`. AVX-512 has an instruction for it. Others
+ * take two factors, 2^⌊n/2⌋ and 2^⌈n/2⌉: only the last product rounds (to a denormal) or overflows. */
+#if MW_VECTOR_BYTES == 64
+INLINE vec scaled(vec x, uvec n) {
+    vec power = (vec)n - (MAGIC + 2 * EXPONENT_BIAS);
+#if MW_DOUBLE
+    return (vec)__builtin_ia32_scalefpd512_mask(x, power, x, -1, 4);    /* all lanes, rounded as ever */
+#else
+    return (vec)__builtin_ia32_scalefps512_mask(x, power, x, -1, 4);
+#endif
+}
+#else
+INLINE vec scaled(vec x, uvec n) {
+    uvec half = n << (MANTISSA_BITS - 1) & EXPONENT_MASK;
+    return x * (vec)half * (vec)((n << MANTISSA_BITS) - half);
+}
+#endif
 
 INLINE vec zero_where(ivec mask, vec x) { return (vec)((ivec)x & ~mask); }
 
-/* eˣ = 2ⁿ + 2ⁿ (exp(r) - 1). Far outside the range exp_reduce yields rubbish. Above, x comes down to where the result is
- * infinite all the same; below, replacing the result costs less time, as nothing waits for the comparison. */
+/* eˣ = 2ⁿ (1 + (exp(r) - 1)). Far outside the range exp_reduce yields rubbish, so x comes to where the result is 0 or infinite
+ * all the same. */
 INLINE vec vexp(vec x) {
-    x = lesser(splat(EXP_HIGHEST), x);
-    exp_parts e = exp_reduce(x, (vec){0});
-    vec half = half_power(e.n);
-    return zero_where(x < EXP_LOWEST, (half + half * e.expm1_r) * other_half_power(e.n));
+    exp_parts e = exp_reduce(greater(splat(EXP_LOWEST), lesser(splat(EXP_HIGHEST), x)), (vec){0});
+    return scaled(1 + e.expm1_r, e.n);
 }
 
 /* Where 2ⁿ may be denormal but not infinite, a constant will do for the second factor: 2ⁿ = power_up(n) DOWN. */
