@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import repeat
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ import numpy as np
 from ..kernels import machine
 from .race import Call
 
-CHUNK = 0.015  # seconds
+CHUNK = 0.015 if machine.num_threads() == 1 else 0.1  # seconds; several threads take a while to be awake
+SETTLE = 0.3  # seconds until the idle threads of the last contender no longer spin (OpenBLAS: 0.1), but sleep
 clock = process_time if machine.num_threads() == 1 else perf_counter
 Timer = Callable[[int], float]  # runs so many calls, returns the seconds they took
 
@@ -50,6 +51,8 @@ def take_turns(timers: dict[str, Timer], budget: float, least: int = 5) -> dict[
     end, done, order = perf_counter() + budget, 0, list(timers)
     while done < least or perf_counter() < end:
         for name in order:
+            if machine.num_threads() > 1:
+                sleep(SETTLE)
             if calls[name] > 1:
                 timers[name](1)  # brings data and code back into the caches
             times[name].append(timers[name](calls[name]) / calls[name])
