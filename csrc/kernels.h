@@ -42,10 +42,9 @@ typedef struct {
     int64_t source_rows;
 } mw_indexing;
 
-/* One parameter of a model as the update rules see it: n weights, their gradient and up to three arrays of state. */
+/* One parameter of a model as the update rules see it: n weights and up to three arrays of state. */
 typedef struct {
     void *weights;
-    const void *gradient;
     void *slot[3];
     int64_t n;
 } mw_parameter;
@@ -212,17 +211,17 @@ void mw_scatter_add_real(const real *dz, const int64_t *index, real *out, const 
 
 /* ---- updates: one pass over all parameters ----------------------------------------------------------------------- */
 
-/* For every rule, g is the gradient + l1 sign(w) + l2 w, and w has been scaled by 1 - learning_rate * weight_decay. */
+/* gradients[i] belongs to parameters[i]. For every rule, g is the gradient + l1 sign(w) + l2 w, and w has been scaled by 1 - learning_rate * weight_decay. */
 
 /* w -= lr g;  with momentum (slot 0):  v = momentum v - lr g,  w += v,  or with Nesterov's:  w += momentum v - lr g */
-void mw_sgd_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 /* m += (1-β₁)(g - m),  v += (1-β₂)(g² - v),  w -= lr √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + ε)    (Kingma & Ba 2015); slots m, v */
-void mw_adam_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+void mw_adam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 /* v = ρ v + (1-ρ) g²,  d = lr g / √(v + ε), centered (slot 2: a = ρ a + (1-ρ) g): / √(v - a² + ε);  with momentum (slot 1):
  * m = momentum m + d, d = m;  w -= d    (Hinton 2012; Graves 2013) */
-void mw_rmsprop_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+void mw_rmsprop_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 /* a += g²,  w -= lr g / √(a + ε)    (Duchi et al. 2011); slot a */
-void mw_adagrad_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper);
+void mw_adagrad_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 
 /* ---- random numbers: Philox4x32-10 (Salmon et al. 2011) ------------------------------------------------------------ */
 

@@ -96,9 +96,8 @@ INLINE void update_vector(real *w, const real *g, real *const *slot, int64_t i, 
 
 /* Pointers and rates are copied, as the compiler must take them to change with every store to the weights otherwise. A few
  * weights go first, so that no other vector of them lies in two cache lines. */
-INLINE void update_range(const mw_parameter *p, int64_t begin, int64_t end, const rates *shared, rule_function *rule, int slots) {
+INLINE void update_range(const mw_parameter *p, const real *g, int64_t begin, int64_t end, const rates *shared, rule_function *rule, int slots) {
     real *w = p->weights, *slot[3] = {p->slot[0], p->slot[1], p->slot[2]};
-    const real *g = p->gradient;
     const rates r = *shared;
     int64_t i = begin, lead = -(int64_t)((uintptr_t)(w + begin) / sizeof(real)) & (LANES - 1);
     if (end - begin > ALIGN_FROM && lead > 0) {
@@ -111,6 +110,7 @@ INLINE void update_range(const mw_parameter *p, int64_t begin, int64_t end, cons
 
 typedef struct {
     const mw_parameter *parameters;
+    const real *const *gradients;
     int64_t count;
     const rates *r;
 } update_job;
@@ -121,13 +121,13 @@ INLINE void update_part(const void *job, int64_t begin, int64_t end, rule_functi
     for (int64_t i = 0, first = 0; i < j->count; first += j->parameters[i].n, i++) {
         const mw_parameter *p = &j->parameters[i];
         int64_t from = begin > first ? begin - first : 0, to = end - first < p->n ? end - first : p->n;
-        if (from < to) update_range(p, from, to, j->r, rule, slots);
+        if (from < to) update_range(p, j->gradients[i], from, to, j->r, rule, slots);
     }
 }
 
-static void update(const mw_parameter *parameters, int64_t count, mw_hyper *hyper, mw_range_function *part) {
+static void update(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper, mw_range_function *part) {
     rates r = rates_of(hyper);
-    update_job job = {parameters, count, &r};
+    update_job job = {parameters, gradients, count, &r};
     int64_t total = 0;
     for (int64_t i = 0; i < count; i++) total += parameters[i].n;
     mw_parallel(mw_threads_for(total, UPDATE_GRAIN), total, part, &job);
@@ -145,22 +145,22 @@ RULE(momentum_rmsprop, 2)
 RULE(centered_rmsprop, 3)
 RULE(adagrad, 1)
 
-void mw_sgd_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    if (hyper->momentum == 0) update(parameters, count, hyper, plain_sgd_part);
-    else if (hyper->nesterov == 0) update(parameters, count, hyper, momentum_sgd_part);
-    else update(parameters, count, hyper, nesterov_sgd_part);
+void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    if (hyper->momentum == 0) update(parameters, gradients, count, hyper, plain_sgd_part);
+    else if (hyper->nesterov == 0) update(parameters, gradients, count, hyper, momentum_sgd_part);
+    else update(parameters, gradients, count, hyper, nesterov_sgd_part);
 }
 
-void mw_adam_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    update(parameters, count, hyper, adam_part);
+void mw_adam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    update(parameters, gradients, count, hyper, adam_part);
 }
 
-void mw_rmsprop_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    if (hyper->centered != 0) update(parameters, count, hyper, centered_rmsprop_part);
-    else if (hyper->momentum != 0) update(parameters, count, hyper, momentum_rmsprop_part);
-    else update(parameters, count, hyper, rmsprop_part);
+void mw_rmsprop_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    if (hyper->centered != 0) update(parameters, gradients, count, hyper, centered_rmsprop_part);
+    else if (hyper->momentum != 0) update(parameters, gradients, count, hyper, momentum_rmsprop_part);
+    else update(parameters, gradients, count, hyper, rmsprop_part);
 }
 
-void mw_adagrad_real(const mw_parameter *parameters, int64_t count, mw_hyper *hyper) {
-    update(parameters, count, hyper, adagrad_part);
+void mw_adagrad_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    update(parameters, gradients, count, hyper, adagrad_part);
 }

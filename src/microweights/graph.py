@@ -182,11 +182,12 @@ def first_gradient(root: Tensor, gradient: Any) -> Tensor:
         remedy = "Make a leaf with requires_grad=True, outside of no_grad."
         raise RuntimeError(explain("a result that requires a gradient", "one that does not", remedy))
     if gradient is None:
-        if root.size != 1:
+        values = root.data
+        if values.size != 1:
             remedy = "Sum it first, or pass `gradient`."
             raise RuntimeError(explain("a result of one element to start from", f"shape {root.shape}", remedy))
-        one = constant(1.0, root.dtype)
-        return one if root.ndim == 0 else one.broadcast_to(root.shape)
+        one = constant(1.0, values.dtype)
+        return one if values.ndim == 0 else one.broadcast_to(root.shape)
     start = gradient if type(gradient) is type(root) else tensor(gradient, root.dtype)
     if start.shape != root.shape or start.dtype != root.dtype:
         received = f"shape {start.shape} of {start.dtype}"

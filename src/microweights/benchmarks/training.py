@@ -166,10 +166,10 @@ def update(name: str) -> Race:
 
     def exact() -> Array:
         wide = [a[::101].astype(np.float64) for a in (w, g)]
-        row = SimpleNamespace(weights=wide[0], gradient=wide[1], slot=[np.full_like(wide[0], s) for s in rule.slots])
+        row = SimpleNamespace(weights=wide[0], slot=[np.full_like(wide[0], s) for s in rule.slots])
         hyper = rule.ours().hyper
         for _ in range(3):
-            getattr(reference, optimizer.rule)([row], 1, hyper)
+            getattr(reference, optimizer.rule)([row], [wide[1]], 1, hyper)
         return wide[0]
 
     return Race(exact, calls, repeat=3, every=101)

@@ -299,18 +299,18 @@ def scatter_add(dz: Array, index: Array, out: Array, plan: Any) -> None:
 # ---- updates -------------------------------------------------------------------------------------------------------
 
 
-def _penalised(p: Any, h: Any) -> tuple[Array, Array]:
+def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
     """The gradient with the penalties of the old weights, and the weights after decay."""
     w, kind = p.weights, p.weights.dtype.type
-    g = p.gradient + kind(h.l2) * w + kind(h.l1) * np.sign(w)
+    g = gradient + kind(h.l2) * w + kind(h.l1) * np.sign(w)
     w *= kind(1 - h.learning_rate * h.weight_decay)
     return w, g
 
 
-def sgd(parameters: Any, count: int, hyper: Any) -> None:
+def sgd(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
     h = hyper
-    for p in parameters:
-        w, g = _penalised(p, h)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
         if h.momentum == 0:
             w -= h.learning_rate * g
             continue
@@ -321,12 +321,12 @@ def sgd(parameters: Any, count: int, hyper: Any) -> None:
     h.step += 1
 
 
-def adam(parameters: Any, count: int, hyper: Any) -> None:
+def adam(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
     h = hyper
     t = h.step + 1
     rate = h.learning_rate * math.sqrt(1 - h.beta_2**t) / (1 - h.beta_1**t)
-    for p in parameters:
-        w, g = _penalised(p, h)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
         m, v = p.slot[0], p.slot[1]
         m += (1 - h.beta_1) * (g - m)
         v += (1 - h.beta_2) * (g * g - v)
@@ -334,10 +334,10 @@ def adam(parameters: Any, count: int, hyper: Any) -> None:
     h.step += 1
 
 
-def rmsprop(parameters: Any, count: int, hyper: Any) -> None:
+def rmsprop(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
     h = hyper
-    for p in parameters:
-        w, g = _penalised(p, h)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
         v = p.slot[0]
         v *= h.rho
         v += (1 - h.rho) * (g * g)
@@ -354,10 +354,10 @@ def rmsprop(parameters: Any, count: int, hyper: Any) -> None:
     h.step += 1
 
 
-def adagrad(parameters: Any, count: int, hyper: Any) -> None:
+def adagrad(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
     h = hyper
-    for p in parameters:
-        w, g = _penalised(p, h)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
         a = p.slot[0]
         a += g * g
         w -= h.learning_rate * g / np.sqrt(a + h.epsilon)

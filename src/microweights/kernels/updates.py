@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import explain
 from . import machine
 from .elementwise import contiguous
-from .plans import POINTER_TYPE, Array, real_suffix
+from .plans import POINTER_TYPE, Array, real_suffix, remember
 
 
 class Parameters:
@@ -26,7 +25,6 @@ class Parameters:
     def __init__(self, weights: Sequence[Array], slots: Sequence[Sequence[Array]]) -> None:
         if not weights:
             raise ValueError(explain("at least one array of weights", "none", "Build the model first."))
-        self._updating = threading.Lock()  # gradients stand in the one table until the kernel is done
         self.suffix = real_suffix("update", [w.dtype for w in weights])
         self.weights, self.slots = list(weights), [list(s) for s in slots]
         for w, state in zip(self.weights, self.slots, strict=True):
@@ -43,11 +41,10 @@ class Parameters:
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
         if machine.ffi is not None:
-            kind = POINTER_TYPE[self.weights[0].dtype]
+            kind = POINTER_TYPE[self.dtype]
             self._table = machine.ffi.new("mw_parameter[]", len(self.weights))
-            self._rows = list(self._table)
             self._keep: list[Any] = []
-            for row, w, state in zip(self._rows, self.weights, self.slots, strict=True):
+            for row, w, state in zip(self._table, self.weights, self.slots, strict=True):
                 pointers = [machine.ffi.from_buffer(kind, a) for a in (w, *state)]
                 self._keep += pointers
                 row.weights, row.n = pointers[0], w.size
@@ -75,20 +72,14 @@ class Parameters:
         for g in gradients:
             if g.dtype is not self.dtype and g.dtype != self.dtype:
                 raise TypeError(explain(f"a gradient of {self.dtype}", g.dtype, "Compute it in the type of the weights."))
-        kernel = machine.active.kernel(rule + self.suffix)
-        if machine.active.name == "c":
-            kind = POINTER_TYPE[self.weights[0].dtype]
-            try:
-                pointers = [machine.ffi.from_buffer(kind, g) for g in gradients]
-            except ValueError:  # one is not contiguous
-                pointers = [machine.ffi.from_buffer(kind, contiguous(g)) for g in gradients]
-            with self._updating:
-                for row, p in zip(self._rows, pointers, strict=True):
-                    row.gradient = p
-                kernel(self._table, len(pointers), hyper)
-        else:
-            rows = [_Row(w, g, s) for w, g, s in zip(self.weights, gradients, self.slots, strict=True)]
-            kernel(rows, len(rows), hyper)
+        backend, kind = machine.active, POINTER_TYPE[self.dtype]
+        kernel = backend.plans.get((rule, self.suffix)) or remember((rule, self.suffix), backend.kernel(rule + self.suffix))
+        try:
+            given = [backend.pointer(kind, g) for g in gradients]
+        except ValueError:  # one is not contiguous
+            given = [backend.pointer(kind, contiguous(g)) for g in gradients]
+        table = list(map(_Row, self.weights, self.slots)) if backend.name == "numpy" else self._table
+        kernel(table, given, len(given), hyper)
 
 
 def slots_of(rule: str, hyper: Any) -> int:
@@ -108,8 +99,8 @@ def slots_of(rule: str, hyper: Any) -> int:
     return 2 if rule == "adam" else 1
 
 
-class _Row:
+class _Row(NamedTuple):
     """An `mw_parameter` for the twins."""
 
-    def __init__(self, weights: Array, gradient: Array, slot: list[Array]) -> None:
-        self.weights, self.gradient, self.slot = weights, gradient, slot
+    weights: Array
+    slot: list[Array]

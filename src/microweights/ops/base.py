@@ -41,15 +41,13 @@ class Op:
     for which inputs a gradient is wanted; None may stand for any other.
     """
 
-    __slots__ = ("_inputs", "_output", "needs", "recorded_at")
-
     cases: ClassVar[Sequence[Case]] = ()
     is_view: bool = False  # the result shares the memory of the first input
 
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
     needs: tuple[bool, ...]
-    recorded_at: int
+    recorded_at: int = 0  # on the clock of graph.py; 0 until then
 
     def __init_subclass__(cls) -> None:
         if "forward" in vars(cls):
@@ -63,7 +61,7 @@ class Op:
         if graph.state.recording:
             needs = tuple(map(_requires_grad, inputs))
             if True in needs:
-                if hasattr(self, "recorded_at"):
+                if self.recorded_at:
                     name = type(self).__name__
                     raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
                 self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
@@ -91,7 +89,7 @@ class Op:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        for x in self._inputs:  # as `input` does for one, without a call for each
+        for x in self._inputs:  # its memory's `changed`, without a call for each
             if (x if x._base is None else x._base).changed > self.recorded_at:
                 self.refuse("input")
         return self._inputs
@@ -99,7 +97,7 @@ class Op:
     def input(self, i: int) -> Tensor:
         """One of the inputs, for a backward that does not use them all."""
         x = self._inputs[i]
-        if x.memory.changed > self.recorded_at:
+        if (x if x._base is None else x._base).changed > self.recorded_at:
             self.refuse("input")
         return x
 
@@ -107,7 +105,7 @@ class Op:
     def output(self) -> Tensor:
         z = self._output
         assert z is not None
-        if z.memory.changed > self.recorded_at:
+        if (z if z._base is None else z._base).changed > self.recorded_at:
             self.refuse("result")
         return z
 

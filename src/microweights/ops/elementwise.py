@@ -167,7 +167,6 @@ class Copy(Op):
 class Cast(Op):
     """z = x in another floating-point type        dx = dz in the type of x"""
 
-    __slots__ = ("dtype",)
     cases = [case((3, 4), dtype=door.FLOAT64)]
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -380,7 +379,6 @@ def share(dz: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> tuple[Te
 class Where(Op):
     """z = x where the condition holds, else y        dx = dz where it holds, else 0        dy the other way round"""
 
-    __slots__ = ("condition",)
     cases = [
         case((2, 3), (2, 3), condition=np.array([[True, False, True], [False, False, True]])),
         case((3,), (2, 3), condition=np.array([[True], [False]])),

@@ -41,7 +41,6 @@ class Dense(Op):
     f is linear, relu, sigmoid or tanh: functions whose derivative can be told from their result.
     """
 
-    __slots__ = ("activation",)
     cases = [
         *[case((3, 4), (4, 2), (2,), activation=f) for f in ("linear", "sigmoid", "tanh")],
         case((3, 4), (4, 2), (2,), low=0.1, activation="relu"),

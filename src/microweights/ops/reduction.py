@@ -24,8 +24,6 @@ AXES = [
 class Reduction(Op):
     """A result without some axes; with `keepdims` they stay, of size 1."""
 
-    __slots__ = ("axes", "keepdims")
-
     def __init__(self, axes: tuple[int, ...], keepdims: bool = False) -> None:
         self.axes, self.keepdims = axes, keepdims
 
@@ -159,7 +157,6 @@ class CrossEntropy(Op):
     The targets t are probabilities, one for each class, or integer labels, which stand for a 1 at their place.
     """
 
-    __slots__ = ("mean", "owner", "target")
     cases = [
         case((3, 4), target=np.array([0, 3, 1])),
         case((3, 4), target=np.array([0, 3, 1]), mean=True),
@@ -182,7 +179,6 @@ class CrossEntropy(Op):
 class CrossEntropyGrad(Op):
     """g = dz (softmax(x) Σ t - t), for the mean / rows        d(dz) = Σ dg g / dz        d(x) = softmax_grad(dg dz Σ t)"""
 
-    __slots__ = ("mean", "target")
     cases = [
         case((3,), (3, 4), target=np.array([0, 3, 1])),
         case((), (3, 4), target=np.array([0, 3, 1]), mean=True),

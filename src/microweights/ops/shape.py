@@ -17,7 +17,6 @@ from .base import Op, case
 class Reshape(Op):
     """z = x in another shape        dx = dz in the shape of x"""
 
-    __slots__ = ("shape",)
     is_view = True
     cases = [case((2, 6), shape=(3, 4)), case((4,), shape=(1, 2, 2)), case((1,), shape=())]
 
@@ -34,7 +33,6 @@ class Reshape(Op):
 class Transpose(Op):
     """z = x with its axes in another order        dx = dz with the order undone"""
 
-    __slots__ = ("axes",)
     is_view = True
     cases = [case((2, 3), axes=(1, 0)), case((2, 3, 4), axes=(2, 0, 1)), case((), axes=())]
 
@@ -51,7 +49,6 @@ class Transpose(Op):
 class BroadcastTo(Op):
     """z = x repeated to a larger shape        dx = dz, which the backward walk sums to the shape of x"""
 
-    __slots__ = ("shape",)
     is_view = True
     cases = [case((3, 1), shape=(2, 3, 4)), case((), shape=(2,))]
 
@@ -68,7 +65,6 @@ class BroadcastTo(Op):
 class Index(Op):
     """z = x[key]        dx = 0, but dz added at [key]"""
 
-    __slots__ = ("is_view", "key")
     cases = [
         case((3, 4), key=(slice(None), 1)),
         case((5,), key=slice(3, 0, -1)),
@@ -98,7 +94,6 @@ class Index(Op):
 class IndexGrad(Op):
     """dx = 0, but dz added at [key]        d(dz) = d(dx)[key]"""
 
-    __slots__ = ("key", "shape")
     cases = [case((3,), key=(slice(None), 1), shape=(3, 4)), case((3, 2), key=np.array([4, 0, 4]), shape=(5, 2))]
 
     def __init__(self, key: Any, shape: tuple[int, ...]) -> None:
@@ -142,7 +137,6 @@ def flat_index(shape: tuple[int, ...], key: Any) -> Array:
 class Concatenate(Op):
     """z = [x₁, x₂, ...] along an axis        dxᵢ = the part of dz where xᵢ went"""
 
-    __slots__ = ("axis",)
     cases = [case((2, 3), (1, 3), axis=0), case((2, 1), (2, 2), (2, 3), axis=1)]
 
     def __init__(self, axis: int) -> None:
@@ -168,7 +162,6 @@ class Concatenate(Op):
 class Pad(Op):
     """z = x with a border of one value        dx = dz without the border"""
 
-    __slots__ = ("value", "widths")
     cases = [case((2, 3), widths=((1, 0), (2, 3)), value=0.5)]
 
     def __init__(self, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> None:
