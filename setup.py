@@ -33,9 +33,9 @@ def instruction_sets() -> dict[str, tuple[int, int, list[str]]]:
     return {"baseline": (16, 32, [])}
 
 
-def declarations() -> str:
-    """kernels.h for both element types: what stands before the first prototype, then the prototypes of each."""
-    header = re.sub(r"/\*.*?\*/", "", (CSRC / "kernels.h").read_text(encoding="utf-8"), flags=re.DOTALL)
+def declarations(name: str) -> str:
+    """A header of csrc for both element types: each prototype that names `real` is there once for float, once for double."""
+    header = re.sub(r"/\*.*?\*/", "", (CSRC / name).read_text(encoding="utf-8"), flags=re.DOTALL)
     statements = [s.strip() + ";" for s in re.findall(r"[^;{}]+(?:\{[^{}]*\})?[^;{}]*;", header)]
     parts = []
     for statement in statements:
@@ -44,6 +44,11 @@ def declarations() -> str:
         else:
             parts.append(statement)
     return "\n".join(re.sub(r";;$", ";", part) for part in parts) + "\n"
+
+
+def prototypes(text: str) -> list[tuple[str, str, str]]:
+    """(return type, name, parameters) of every kernel."""
+    return re.findall(r"^(void|int64_t) (mw_\w+)\(([^)]*\*[^)]*)\);", text, flags=re.MULTILINE)
 
 
 def typed_prototypes(text: str) -> list[tuple[str, str, str]]:
@@ -63,6 +68,23 @@ def dispatcher(text: str, isas: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def runners(text: str, programs: str) -> str:
+    """For each kernel the function that takes its arguments out of words, and the table of them all by name."""
+    lines = ["#include <stdint.h>", "#include <string.h>", text, programs]
+    table = []
+    for returns, name, parameters in prototypes(text):
+        kinds = ["pointer" if "*" in p else "number" if p.strip().startswith("double") else "integer" for p in parameters.split(",")]
+        call = f"{name}({', '.join(f'w[{i}].{kind}' for i, kind in enumerate(kinds))})"
+        body = f"return {call};" if returns == "int64_t" else f"{call}; return -1;"
+        lines.append(f"static int64_t run_{name}(const mw_word *w) {{ {body} }}")
+        table.append(f'    {{"{name}", run_{name}}},')
+    lines += ["static const struct { const char *name; mw_runner *run; } table[] = {", *table, "};"]
+    lines += ["mw_runner *mw_find_runner(const char *name) {"]
+    lines += ["    for (unsigned i = 0; i < sizeof table / sizeof *table; i++)"]
+    lines += ["        if (strcmp(table[i].name, name) == 0) return table[i].run;", "    return 0;", "}"]
+    return "\n".join(lines) + "\n"
+
+
 class BuildKernels(build_ext):
     """Compiles the kernels once for each element type and instruction set, and links them all into the one extension."""
 
@@ -71,17 +93,19 @@ class BuildKernels(build_ext):
 
         work = Path(self.build_temp)
         work.mkdir(parents=True, exist_ok=True)
-        text, isas = declarations(), instruction_sets()
+        text, programs, isas = declarations("kernels.h"), declarations("program.h"), instruction_sets()
         ffi = FFI()
-        ffi.cdef(text)
-        ffi.set_source(ext.name, "#include <stdint.h>\n" + text)
+        ffi.cdef(text + programs)
+        ffi.set_source(ext.name, "#include <stdint.h>\n" + text + programs)
         ffi.emit_c_code(str(work / "module.c"))
         (work / "dispatch.c").write_text(dispatcher(text, list(isas)), encoding="utf-8")
+        (work / "runners.c").write_text(runners(text, programs), encoding="utf-8")
 
         openmp = ["-fopenmp"] if self.compiles("-fopenmp") else []
         flags = [*FLAGS, *openmp, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
         built = [f"-DMW_BUILT_ISAS={len(isas)}"]
-        jobs = [(str(CSRC / "runtime.c"), work, [*flags, *built]), (str(work / "dispatch.c"), work, [*flags, "-w"])]
+        jobs = [(str(CSRC / source), work, [*flags, *built]) for source in ("runtime.c", "program.c")]
+        jobs += [(str(work / source), work, [*flags, "-w"]) for source in ("dispatch.c", "runners.c")]
         for element, (isa, (size, registers, extra)) in [(t, i) for t in TYPES for i in isas.items()]:
             folder = work / f"{element}_{isa}"
             folder.mkdir(exist_ok=True)

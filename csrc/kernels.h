@@ -235,7 +235,7 @@ void mw_normal_real(uint64_t *state, real *z, int64_t n, double mean, double dev
 /* z = value with probability p, else 0 */
 void mw_bernoulli_real(uint64_t *state, real *z, int64_t n, double p, double value);
 
-/* ---- questions with an answer: called by the door itself, never part of a recorded program ------------------------- */
+/* ---- questions with an answer --------------------------------------------------------------------------------------- */
 
 /* The first i with x[i] infinite or NaN, or -1 */
 int64_t mw_first_nonfinite_real(const real *x, int64_t n);

@@ -12,6 +12,7 @@ from . import (
     optimizers,
     regularizers,
 )
+from .capture import capture
 from .gradcheck import gradcheck
 from .graph import grad, no_grad
 from .kernels.machine import set_num_threads, show_config
@@ -23,7 +24,7 @@ from .scalar import Value, weighted_sum
 from .tensor import Tensor, from_dlpack, tensor
 
 __all__ = [
-    "Input", "Model", "Sequential", "Tensor", "Value", "callbacks", "concatenate", "datasets", "from_dlpack", "grad",
+    "Input", "Model", "Sequential", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets", "from_dlpack", "grad",
     "gradcheck", "initializers", "layers", "losses", "maximum", "metrics", "minimum", "no_grad", "ops", "optimizers", "pad",
     "regularizers", "seed", "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
 ]  # fmt: skip

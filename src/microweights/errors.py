@@ -10,3 +10,7 @@ def explain(expected: str, received: object, remedy: str) -> str:
     'Expected `units` to be a positive integer. Received: -3. Give the number of outputs of the layer.'
     """
     return f"Expected {expected}. Received: {received}. {remedy}"
+
+
+class CaptureError(RuntimeError):
+    """What a function does cannot be recorded and replayed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,31 @@ if TYPE_CHECKING:
 tick = count(1).__next__
 
 
-class _State(threading.local):
-    recording = True  # whether operations are being recorded for backward; each thread has its own
+class Watch:
+    """What a recording must know of the tensors that take part in it."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Tensor] = []  # of operations
+        self.changed: list[Tensor] = []  # whose values were overwritten
+
+
+class _State(threading.local):  # each thread has its own
+    recording = True  # whether operations are being recorded for backward
+    training = False  # whether the outermost call of a layer is part of a training
+    watch: Watch | None = None
 
 
 state = _State()
+
+
+def overwritten(tensors: Iterable[Tensor]) -> None:
+    """Note that the values of these tensors are others now."""
+    now, watch = tick(), state.watch
+    for t in tensors:
+        memory = t if t._base is None else t._base
+        memory.changed = now
+        if watch is not None:
+            watch.changed.append(memory)
 
 
 class no_grad(ContextDecorator):

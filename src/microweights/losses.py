@@ -107,14 +107,11 @@ class Huber(Loss):
 
 
 class Hinge(Loss):
-    """max(0, 1 - y_true y_pred); targets are -1 or 1, and 0 and 1 are taken as such."""
+    """max(0, 1 - y_true y_pred); targets are -1 or 1, and 0 is taken as -1."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         target = aligned(y_true, y_pred)
-        values = target.numpy()
-        if np.isin(values, (0, 1)).all():
-            target = 2 * target - 1
-        return (1 - target * y_pred).relu()
+        return (1 - ops.where(target == 0, -1.0, target) * y_pred).relu()
 
 
 EPSILON = 1e-7
@@ -202,6 +199,7 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
         values = y.data if type(y) is Tensor else as_array(y)
         if values.dtype == door.INT64:
             return values
+        door.read(values)
         with np.errstate(invalid="ignore"):
             labels = values.astype(np.int64)
         if values.dtype.kind == "f" and not np.array_equal(labels, values):

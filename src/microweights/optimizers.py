@@ -53,6 +53,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         _check_not_negative("learning_rate", value)
+        door.refuse("a change of the learning rate")
         self.hyper.learning_rate = float(value)
 
     @property
@@ -80,9 +81,7 @@ class Optimizer:
             table = self._tables[key] = self._make_table(variables)
         arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
         table.update(self.rule, arrays, self.hyper)
-        now = graph.tick()
-        for v in variables:
-            v.memory.changed = now
+        graph.overwritten(variables)
 
     def _make_table(self, variables: Sequence[Tensor]) -> door.Parameters:
         if len({id(v) for v in variables}) < len(variables):

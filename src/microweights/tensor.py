@@ -95,7 +95,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        text = np.array2string(self.data, separator=", ", prefix="tensor(")
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
         kind = "" if self.dtype in (door.FLOAT32, door.INT64, door.BOOL) else f", dtype={self.dtype}"
         flag = ", requires_grad=True" if self.requires_grad else ""
         return f"tensor({text}{kind}{flag})"
@@ -109,16 +109,17 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The values as an array, without a copy."""
+        door.read(self.data)
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         converts = dtype is not None and np.dtype(dtype) != self.data.dtype
         if converts and copy is False:
             raise ValueError(explain("copy=None or True to change the type", "copy=False", "Ask for the type it has."))
-        return np.array(self.data, dtype) if copy or converts else self.data
+        return np.array(self.numpy(), dtype) if copy or converts else self.numpy()
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
+        return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
@@ -133,10 +134,10 @@ class Tensor:
         """
         if self.size != 1:
             raise ValueError(explain("a tensor of one element", f"shape {self.shape}", "Use .numpy() for the array."))
-        return self.data.item()
+        return self.numpy().item()
 
     def tolist(self) -> Any:
-        return self.data.tolist()
+        return self.numpy().tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -193,19 +194,22 @@ class Tensor:
             remedy = "Convert the values first, or make a tensor of the larger type."
             raise TypeError(explain(f"values that {self.dtype} can hold", values.dtype, remedy))
         try:
-            self._write(ops.plain_index(key), values.astype(self.dtype, copy=False))
+            if values.dtype != self.dtype:
+                values = door.cast(values, self.dtype) if self.dtype in FLOATS else values.astype(self.dtype)
+            self._write(ops.plain_index(key), values)
         except (IndexError, TypeError, ValueError) as error:
             received = f"an index {key!r} and values of shape {values.shape}: {error}"
             raise type(error)(
                 explain(f"an index into shape {self.shape} and values that fit", received, "Check both.")
             ) from None
-        self.memory.changed = graph.tick()
+        graph.overwritten((self,))
 
     def _write(self, index: Any, values: Array) -> None:
         if is_basic_index(index) and self.dtype in FLOATS:
             window = self.data[ops.with_ellipsis(index)]
-            door.copy_to(values.copy() if np.may_share_memory(values, window) else values, window)
+            door.copy_to(door.unary("copy", values) if np.may_share_memory(values, window) else values, window)
         else:
+            door.refuse("a writing by an array of indices or of integers")
             self.data[index] = values
 
     def _overwrite_with(self, result: Tensor) -> Tensor:
@@ -387,7 +391,7 @@ class Tensor:
 
     def copy(self) -> Tensor:
         """The same values in memory of their own; gradients flow through."""
-        return ops.Copy()(self) if self.dtype in FLOATS else Tensor(self.data.copy())
+        return ops.Copy()(self) if self.dtype in FLOATS else Tensor(self.numpy().copy())
 
     def astype(self, dtype: Any) -> Tensor:
         """The values in another type; gradients flow through to floats only."""
@@ -418,7 +422,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     >>> tensor([1.0, 2.0]) * 3
     tensor([3., 6.])
     """
-    values = as_array(data, dtype)
+    values = as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
     if not isinstance(data, (list, tuple, int, float)):  # it may be, or share, memory of somebody else
         values = values.copy(order="C")
     if requires_grad and values.dtype not in FLOATS:

@@ -51,6 +51,7 @@ __all__ = [
     "Parameters",
     "all_finite",
     "arg_reduce",
+    "backend",
     "binary",
     "broadcast_shape",
     "call",
@@ -70,8 +71,10 @@ __all__ = [
     "merge_axes",
     "new_random_state",
     "random",
+    "read",
     "real_suffix",
     "reduce",
+    "refuse",
     "rowwise",
     "scatter_add",
     "slots_of",
@@ -81,6 +84,21 @@ __all__ = [
     "where",
     "zeros",
 ]
+
+
+def backend() -> str:
+    """The name of the backend that runs kernels."""
+    return machine.active.name
+
+
+def read(a: Array) -> None:
+    """Values leave the graph: an error while they are being recorded, as no replay could follow."""
+    machine.active.read(a)
+
+
+def refuse(what: str) -> None:
+    """Something is computed outside of kernels: an error while a program is being recorded."""
+    machine.active.refuse(what)
 
 
 def new_random_state(seed: int) -> Array:

@@ -159,7 +159,10 @@ def contiguous(x: Array) -> Array:
     """`x` itself if it is C-contiguous, else a copy that is."""
     if x.flags.c_contiguous:
         return x
-    return unary("copy", x) if x.dtype in SUFFIX else np.ascontiguousarray(x)
+    if x.dtype in SUFFIX:
+        return unary("copy", x)
+    machine.active.refuse("a copy of integers")
+    return np.ascontiguousarray(x)
 
 
 def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:

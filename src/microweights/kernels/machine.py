@@ -36,6 +36,12 @@ class Backend:
         self.pointer = _array_itself if name == "numpy" else ffi.from_buffer
         self.null = None if name == "numpy" else ffi.NULL
 
+    def read(self, a: Any) -> None:
+        """Values leave the graph: of interest to a recorder (program.py), which stands in for a backend."""
+
+    def refuse(self, what: str) -> None:
+        """Something is done outside of kernels: likewise."""
+
     def kernel(self, name: str) -> Any:
         """The C function `mw_<name>`, or the twin of that name without the type."""
         if self.name == "c":

@@ -107,7 +107,9 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -
 def _check_index(index: Array, rows: int) -> Array:
     if index.dtype.kind not in "iu":
         raise TypeError(explain("indices that are integers", index.dtype, "Convert them with .astype('int64')."))
-    index = np.asarray(index, INT64, order="C")
+    if index.dtype != INT64 or not index.flags.c_contiguous:
+        machine.active.refuse("a conversion of indices")
+        index = np.asarray(index, INT64, order="C")
     bad = int(call("first_bad_label", (index,), index.size, rows)) if index.size else -1
     if bad >= 0:
         raise IndexError(explain(f"indices from 0 to {rows - 1}", int(index.flat[bad]), "Check the indices."))
@@ -126,7 +128,7 @@ def gather(source: Array, index: Array) -> Array:
         received = f"{source.dtype} of shape {source.shape}"
         raise TypeError(explain("an array with rows and without Python objects", received, "Convert it to numbers."))
     index = _check_index(index, source.shape[0])
-    source = np.ascontiguousarray(source)
+    source = contiguous(source)
     out = empty((*index.shape, *source.shape[1:]), source.dtype)
     row_bytes = math.prod(source.shape[1:]) * source.itemsize
     plan = struct("mw_indexing", rows=index.size, row_size=row_bytes, source_rows=source.shape[0])

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import weakref
+
+import numpy as np
+
 from ..errors import explain
 from . import machine
 from .elementwise import contiguous
-from .plans import POINTER_TYPE, Array, real_suffix, remember
+from .plans import FLOAT32, FLOAT64, POINTER_TYPE, Array, real_suffix, remember
+
+
+_memory: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # what a table refers to lives as long as it
+
+RULES = ("sgd", "adam", "rmsprop", "adagrad")
 
 
 class Parameters:
@@ -40,13 +49,14 @@ class Parameters:
         self.shapes, self.dtype = [w.shape for w in weights], weights[0].dtype
         if not all(a.flags.c_contiguous and a.flags.writeable for a in [*weights, *(s for state in self.slots for s in state)]):
             raise ValueError(explain("weights that are contiguous and writeable", "others", "Copy them first."))
+        self._rows = list(map(_Row, self.weights, self.slots))
         if machine.ffi is not None:
             kind = POINTER_TYPE[self.dtype]
             self._table = machine.ffi.new("mw_parameter[]", len(self.weights))
-            self._keep: list[Any] = []
+            memory = _memory[self._table] = []
             for row, w, state in zip(self._table, self.weights, self.slots, strict=True):
                 pointers = [machine.ffi.from_buffer(kind, a) for a in (w, *state)]
-                self._keep += pointers
+                memory += pointers
                 row.weights, row.n = pointers[0], w.size
                 for k, p in enumerate(pointers[1:]):
                     row.slot[k] = p
@@ -78,8 +88,21 @@ class Parameters:
             given = [backend.pointer(kind, g) for g in gradients]
         except ValueError:  # one is not contiguous
             given = [backend.pointer(kind, contiguous(g)) for g in gradients]
-        table = list(map(_Row, self.weights, self.slots)) if backend.name == "numpy" else self._table
+        table = self._rows if backend.name == "numpy" else self._table
         kernel(table, given, len(given), hyper)
+
+
+def state_in(kernel: str, arguments: Sequence[Any]) -> list[Array]:
+    """The memory that a call of an update rule changes, seen through its arguments: weights, slots, hyper-parameters."""
+    if kernel.partition("_")[0] not in RULES:
+        return []
+    table, hyper, dtype = arguments[0], arguments[-1], FLOAT32 if kernel.endswith("f32") else FLOAT64
+    if isinstance(table, list):
+        arrays = [a for row in table for a in (row.weights, *row.slot)]
+    else:
+        pointers = [(p, row.n) for row in table for p in (row.weights, *row.slot) if p]
+        arrays = [np.frombuffer(machine.ffi.buffer(p, n * dtype.itemsize), dtype) for p, n in pointers]
+    return arrays if machine.ffi is None else [*arrays, np.frombuffer(machine.ffi.buffer(hyper), FLOAT64)]
 
 
 def slots_of(rule: str, hyper: Any) -> int:

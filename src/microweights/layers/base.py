@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,13 +14,6 @@ from ..naming import snake_case
 from ..tensor import FLOATS, Array, Tensor, as_array
 
 Shape = tuple[int, ...]
-
-
-class _Calling(threading.local):
-    training = False  # whether the outermost call is part of a training
-
-
-_calling = _Calling()
 
 
 class Layer:
@@ -95,13 +87,13 @@ class Layer:
         if not self.built:
             self._build_once(t.shape)
         if training is None:  # as the call that this one is part of
-            z = self.call(t, training=_calling.training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+            z = self.call(t, training=graph.state.training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
         else:
-            before, _calling.training = _calling.training, training
+            before, graph.state.training = graph.state.training, training
             try:
                 z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
             finally:
-                _calling.training = before
+                graph.state.training = before
         if self.output_shape is None:
             self.output_shape = z.shape[1:]
         return z

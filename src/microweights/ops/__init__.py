@@ -102,6 +102,7 @@ def compare(kernel: str, x: Operand, y: Operand) -> Tensor:
     exact = [v.data if isinstance(v, Tensor) else None if isinstance(v, float) else as_array(v) for v in (x, y)]
     if any(v is not None and v.dtype not in FLOATS for v in exact):  # integers are compared as they are
         a, b = (w if v is None else v for v, w in zip(exact, (x, y), strict=True))
+        door.refuse("a comparison of integers")
         door.broadcast_shape(kernel, [np.shape(a), np.shape(b)])
         return Tensor(np.asarray(getattr(np, kernel)(a, b)))
     p, q = operands(x, y)
@@ -124,6 +125,7 @@ def arg_reduce(kernel: str, x: Tensor, axis: int | None) -> Tensor:
     values = x.data.reshape(-1) if axis is None else x.data
     a = one_axis(0 if axis is None else axis, values.ndim)
     if values.dtype not in FLOATS and values.shape[a]:
+        door.refuse(f"{kernel} of integers")
         return Tensor(np.asarray(getattr(np, kernel)(values, a)))
     return Tensor(door.arg_reduce(kernel, values if values.dtype in FLOATS else door.cast(values, door.FLOAT32), a))
 
@@ -188,7 +190,7 @@ def plain_index(key: Any) -> Any:
     plain = []
     for part in key if isinstance(key, tuple) else (key,):
         if isinstance(part, (Tensor, np.ndarray, list)):
-            part = np.array(part.data if isinstance(part, Tensor) else part)
+            part = np.array(part.numpy() if isinstance(part, Tensor) else part)
             if part.size == 0 and part.dtype.kind == "f":  # an empty list
                 part = part.astype(np.int64)
             if part.dtype.kind not in "iub":
@@ -202,7 +204,7 @@ def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         return x
     if dtype in FLOATS:
         return Cast(dtype)(x)
-    return Tensor(as_array(x.data, dtype))
+    return Tensor(as_array(x.numpy(), dtype))
 
 
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
@@ -256,8 +258,10 @@ def _sequence(tensors: Any) -> list[Operand]:
 
 def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     """`x` where the condition holds, else `y`."""
-    chosen = np.array(as_array(condition) != 0)  # a copy, so that nobody changes it before backward
-    return Where(chosen)(*operands(x, y))
+    if isinstance(condition, Tensor) and condition.dtype == door.BOOL:
+        return Where(condition.data, condition)(*operands(x, y))
+    values = condition.numpy() if isinstance(condition, Tensor) else as_array(condition)
+    return Where(np.array(values != 0))(*operands(x, y))  # a copy, so that nobody changes it before backward
 
 
 def maximum(x: Operand, y: Operand) -> Tensor:

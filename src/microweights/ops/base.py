@@ -58,7 +58,10 @@ class Op:
         z = Tensor(self.forward(*map(_data, inputs)))
         if self.is_view and np.may_share_memory(z.data, inputs[0].data):
             z._base = inputs[0].memory
-        if graph.state.recording:
+        state = graph.state
+        if state.watch is not None:
+            state.watch.inputs += inputs
+        if state.recording:
             needs = tuple(map(_requires_grad, inputs))
             if True in needs:
                 if self.recorded_at:

@@ -384,16 +384,18 @@ class Where(Op):
         case((3,), (2, 3), condition=np.array([[True], [False]])),
     ]
 
-    def __init__(self, condition: Array) -> None:
-        self.condition = condition
+    def __init__(self, condition: Array, owner: Tensor | None = None) -> None:
+        self.condition, self.owner = condition, owner  # the tensor that the condition is of, if it is of one
 
     def forward(self, x: Array, y: Array) -> Array:
         return door.where(self.condition, x, y)
 
     def backward(self, dz: Tensor) -> Any:
+        if self.owner is not None and self.owner.memory.changed > self.recorded_at:
+            self.refuse("condition")
         zero = constant(0.0, dz.dtype)
-        dx = Where(self.condition)(dz, zero) if self.needs[0] else None
-        return dx, Where(self.condition)(zero, dz) if self.needs[1] else None
+        dx = Where(self.condition, self.owner)(dz, zero) if self.needs[0] else None
+        return dx, Where(self.condition, self.owner)(zero, dz) if self.needs[1] else None
 
 
 # ---- losses of one element -----------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ class Index(Op):
         if self.is_view:
             return np.asarray(x[with_ellipsis(self.key)])
         if x.dtype not in door.SUFFIX:
+            door.refuse("integers taken by index")
             return np.asarray(x[self.key])
         if is_row_index(self.key):
             return door.gather(door.contiguous(x), from_front(self.key, x.shape[0]))

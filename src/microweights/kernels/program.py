@@ -1,0 +1,316 @@
+"""Replay: a recording made into a table of C functions and their arguments, over one arena of memory.
+
+Computed blocks take turns in the arena, each from the first call that needs it to the last. Neighbouring element-wise calls
+become a chain, which goes over memory once.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import explain
+from . import machine
+from .plans import POINTER_TYPE, UINT8, Array, Shape
+from .recorder import Block, Call, Place, Recorder, address, plain_name
+from .updates import state_in
+
+CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
+Buffers = Sequence[tuple[Shape, np.dtype[Any]]]
+
+
+class Program:
+    """A recording that can be run again.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Settled.
+    inputs, outputs : lists of (shape, type)
+    twins : (list of arrays, list of arrays)
+        The arrays themselves, for the NumPy backend.
+    """
+
+    def __init__(self, recorder: Recorder, inputs: Buffers, outputs: Buffers, twins: tuple[list[Array], list[Array]]) -> None:
+        self.backend, self.inputs, self.outputs, self.twins = recorder.name, inputs, outputs, twins
+        self.state = recorder.state()
+        self.calls = recorder.calls
+        self.writes_inputs = any(b.kind == "input" and b.written for b in recorder.blocks.values())
+        self.arena_bytes = 0
+        self._lock = threading.Lock()
+        self._blocks = list(recorder.blocks.values())
+        self.steps = [[call] for call in self.calls]
+        if self.backend == "c":
+            self.steps = chains(self.calls)
+            self._lay_out()
+            self._write_table()
+            self._kinds = [POINTER_TYPE[dtype] for _, dtype in (*inputs, *outputs)]
+            self._still = [0] * len(self._kinds)
+
+    # ---- making it -------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """Give every block that is not bound anew for each run its address."""
+        first: dict[Block, int] = {}
+        last: dict[Block, int] = {}
+        for moment, calls in enumerate(self.steps):
+            for call in calls:
+                for _, p in call.places():
+                    first.setdefault(p.block, moment)
+                    last[p.block] = moment
+        computed = [b for b in first if b.kind == "computed"]
+        # what only one chain needs, it keeps a block of for each thread
+        self._local = {b for b in computed if first[b] == last[b] and len(self.steps[first[b]]) > 1}
+        self._threads = machine.num_threads()
+        sizes = {b: self._threads * CHAIN_BLOCK * b.itemsize if b in self._local else b.bytes for b in computed}
+        offsets, self.arena_bytes = place({b: (first[b], last[b], sizes[b]) for b in computed})
+        self._arena = np.empty(self.arena_bytes + 64, UINT8)
+        start = (address(self._arena) + 63) & ~63
+        self._address = {b: start + offsets[b] if b in offsets else address(b.root) for b in first if b.binding < 0}
+
+    def _write_table(self) -> None:
+        """The arguments of all calls as words in a row, lists of pointers after them, and the calls that point there."""
+        ffi, lib = machine.ffi, machine.lib
+        flat: list[Any] = []
+        begins = []
+        lists: list[tuple[int, list[Any]]] = []
+        for call in self.calls:
+            begins.append(len(flat))
+            lists += [(len(flat) + i, a) for i, a in enumerate(call.arguments) if isinstance(a, list)]
+            flat += call.arguments
+        starts = []
+        for _, values in lists:
+            starts.append(len(flat))
+            flat += values
+        words = self._words = ffi.new("mw_word[]", max(len(flat), 1))
+        uses = []
+        for i, value in enumerate(flat):
+            if isinstance(value, Place):
+                if value.block.binding >= 0:
+                    first_output = len(self.inputs) if value.block.kind == "output" else 0
+                    uses.append((i, first_output + value.block.binding, value.offset))
+                else:
+                    words[i].pointer = ffi.cast("void *", self._address[value.block] + value.offset)
+            elif isinstance(value, float):
+                words[i].number = value
+            elif isinstance(value, (int, np.integer)):
+                words[i].integer = int(value)
+            elif not isinstance(value, list):
+                words[i].pointer = value  # a struct or NULL
+        for (at, _), start in zip(lists, starts, strict=True):
+            words[at].pointer = ffi.addressof(words, start)
+
+        table = self._table = ffi.new("mw_call[]", max(len(self.steps), 1))
+        self._chains: list[Any] = []
+        number = 0
+        for row, calls in zip(table, self.steps, strict=False):
+            if len(calls) == 1:
+                row.run, row.arguments = runner(calls[0]), ffi.addressof(words, begins[number])
+            else:
+                row.run = ffi.addressof(lib, "mw_run_chain")
+                row.arguments = self._chain(calls, [ffi.addressof(words, b) for b in begins[number:]])
+            number += len(calls)
+        self._uses = ffi.new("mw_use[]", uses)
+        fields = {"call": table, "calls": len(self.steps), "words": words, "use": self._uses, "uses": len(uses)}
+        self._c = ffi.new("mw_program *", fields)
+
+    def _chain(self, calls: Sequence[Call], arguments: Sequence[Any]) -> Any:
+        ffi = machine.ffi
+        links = ffi.new("mw_link[]", len(calls))
+        for link, call, words in zip(links, calls, arguments, strict=False):
+            link.run, link.arguments, link.pointers = runner(call), words, len(call.arguments) - 1
+            for i, p in call.places():
+                if p.block in self._local:
+                    link.apart[i] = CHAIN_BLOCK * p.block.itemsize
+                else:
+                    link.step[i] = stride(call, i) * p.block.itemsize
+        size = flat_size(calls[0])
+        chain = ffi.new("mw_chain *", [links, len(calls), size, CHAIN_BLOCK, self._threads])
+        word = ffi.new("mw_word[1]")
+        word[0].pointer = chain
+        self._chains += [links, chain, word]
+        return word
+
+    # ---- running it ------------------------------------------------------------------------------------------------
+
+    def run(
+        self, inputs: Sequence[Array], outputs: Sequence[Array] | None = None, strides: Sequence[int] | None = None, times: int = 1,
+        seconds: Any = None,
+    ) -> Sequence[Array]:  # fmt: skip
+        """Run it and return its outputs.
+
+        Parameters
+        ----------
+        inputs : arrays
+            Of the recorded shapes and types, contiguous. They are read where they lie.
+        outputs : arrays, optional
+            Where to write; else new ones.
+        strides : list of int, optional
+            For each input and output how many bytes it moves on from one time to the next.
+        times : int
+        seconds : array of C doubles, optional
+            For each step of the program, its time is added here.
+
+        Raises
+        ------
+        ValueError, FloatingPointError
+            If a kernel finds a label out of range, or a number that is not finite where one must be.
+        """
+        results = [np.empty(shape, dtype) for shape, dtype in self.outputs] if outputs is None else outputs
+        if self.backend == "numpy":
+            self._run_twins(inputs, results, times)
+            return results
+        pointer, ffi = machine.ffi.from_buffer, machine.ffi
+        base = [pointer(kind, a) for kind, a in zip(self._kinds, (*inputs, *results), strict=True)]
+        with self._lock:
+            stopped = machine.lib.mw_replay(self._c, base, strides or self._still, times, seconds or ffi.NULL)
+        if stopped >= 0:
+            explain_fault(self.steps[stopped % len(self.steps)][0])
+        return results
+
+    def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int) -> None:
+        ours, theirs = self.twins
+        with self._lock:
+            for time in range(times):
+                for old, new in zip(ours, inputs, strict=True):
+                    old[...] = new if times == 1 else new[time]
+                for call in self.calls:
+                    found = machine.backends["numpy"].kernel(call.kernel)(*map(_twin, call.arguments))
+                    if found is not None and found >= 0:
+                        explain_fault(call)
+                for old, new in zip(ours, inputs, strict=True):
+                    if self.writes_inputs:
+                        new[...] = old
+                for result, a in zip(results, theirs, strict=True):
+                    (result if times == 1 else result[time])[...] = a
+
+    def times(self, inputs: Sequence[Array], runs: int) -> list[float]:
+        """Seconds of each step, the mean of some runs. What the program changes is put back afterwards."""
+        before = [a.copy() for a in self.state]
+        seconds = machine.ffi.new("double[]", len(self.steps))
+        self.run(inputs, times=runs, seconds=seconds)
+        for a, old in zip(self.state, before, strict=True):
+            a[...] = old
+        return [s / runs for s in seconds]
+
+
+def _twin(a: Any) -> Any:
+    return [_twin(x) for x in a] if type(a) is list else a.array if isinstance(a, Place) else a
+
+
+def explain_fault(call: Call) -> None:
+    """Raise the error for a kernel that found one."""
+    if call.kernel == "first_bad_label":
+        expected = f"labels or indices from 0 to {call.arguments[2] - 1}"
+        raise ValueError(explain(expected, f"another, at {call.line}", "Check the labels or the number of classes."))
+    remedy = "Check the data for NaN, scale the inputs, or lower the learning rate."
+    raise FloatingPointError(explain("finite numbers", f"infinity or NaN, at {call.line}", remedy))
+
+
+# ---- element-wise calls ----------------------------------------------------------------------------------------------
+
+
+def runner(call: Call) -> Any:
+    return machine.lib.mw_find_runner(f"mw_{call.kernel}".encode())
+
+
+def walk_of(call: Call) -> Any:
+    """The mw_walk of an element-wise call; None for others."""
+    last, ffi = call.arguments[-1], machine.ffi
+    return last if isinstance(last, ffi.CData) and ffi.typeof(last) is ffi.typeof("mw_walk *") else None
+
+
+def stride(call: Call, i: int) -> int:
+    """How an element-wise call steps through argument i; the first of a walk's strides is the output's, its last argument."""
+    walk = walk_of(call)
+    return int(walk.stride[0 if i == len(call.arguments) - 2 else i + 1][0])
+
+
+def flat_size(call: Call) -> int:
+    """How many elements an element-wise call goes over in a single run through memory; 0 for others."""
+    walk = walk_of(call)
+    if walk is None or walk.ndim != 1 or any(stride(call, i) not in (0, 1) for i, _ in call.places()):
+        return 0
+    return int(walk.size)
+
+
+def chains(calls: Sequence[Call]) -> list[list[Call]]:
+    """The calls, with neighbours taken together that go over the same elements, if they are more than a block."""
+    steps: list[list[Call]] = []
+    for call in calls:
+        size = flat_size(call)
+        if size > CHAIN_BLOCK and steps and size == flat_size(steps[-1][-1]) and may_follow(steps[-1], call):
+            steps[-1].append(call)
+        else:
+            steps.append([call])
+    return steps
+
+
+def may_follow(chain: Sequence[Call], call: Call) -> bool:
+    """Whether `call` may work on its first elements before the others have come to their last."""
+    for other in chain:
+        for i, p in other.places():
+            for j, q in call.places():
+                is_apart = p.offset != q.offset or stride(other, i) != stride(call, j)
+                if p.block is q.block and is_apart and (i in other.writes or j in call.writes):
+                    return False
+    return True
+
+
+def place(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
+    """Offsets in an arena for blocks of (first moment, last moment, bytes), and the size of the arena.
+
+    The largest choose first, each the lowest place where nobody lies who is needed at the same time.
+
+    >>> place({"a": (0, 1, 100), "b": (1, 2, 50), "c": (2, 3, 100)})
+    ({'a': 0, 'c': 0, 'b': 128}, 192)
+    """
+    offsets: dict[Any, int] = {}
+    taken: list[tuple[int, int, int, int]] = []
+    for b, (first, last, size) in sorted(blocks.items(), key=lambda item: -item[1][2]):
+        size, at = (size + 63) & ~63, 0
+        for begin, end, born, dead in taken:
+            if born <= last and first <= dead and at < end and begin < at + size:
+                at = end
+        offsets[b] = at
+        taken.append((at, at + size, first, last))
+        taken.sort()
+    return offsets, max((end for _, end, _, _ in taken), default=0)
+
+
+# ---- for people --------------------------------------------------------------------------------------------------------
+
+
+class Work(NamedTuple):
+    """What a call does: the shapes of it, floating-point operations, and bytes that it must at least read and write."""
+
+    kernel: str
+    shapes: str
+    operations: float
+    bytes: float
+
+
+def work_of(call: Call) -> Work:
+    name, last, shapes = plain_name(call.kernel), call.arguments[-1], [p.shape for _, p in call.places()]
+    moved = float(sum(p.bytes for _, p in call.places()))
+    operations = float(max((math.prod(s) for s in shapes), default=0))
+    text = "x".join(map(str, shapes[0])) if shapes else ""
+    if name == "gemm":
+        text = f"{last.m}x{last.k}x{last.n}"
+        operations = 2.0 * last.m * last.n * last.k * last.batch
+        itemsize = 4 if call.kernel.endswith("f32") else 8
+        moved = float(itemsize * last.batch * (last.m * last.k + last.k * last.n + last.m * last.n))
+    elif name == "dense_grad":
+        text = f"{last.rows}x{last.inputs}x{last.units}"
+        products = sum(isinstance(call.arguments[i], Place) for i in (5, 6))
+        operations = 2.0 * products * last.rows * last.inputs * last.units
+    elif name in ("sgd", "adam", "rmsprop", "adagrad"):
+        state = state_bytes = sum(a.nbytes for a in state_in(call.kernel, call.arguments))
+        moved += 2.0 * state_bytes
+        operations = state / 2
+        text = f"{sum(math.prod(s) for s in shapes)} weights"
+    return Work(call.kernel, text, operations, moved)

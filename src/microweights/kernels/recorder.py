@@ -1,0 +1,298 @@
+"""Record: what is called at the door, written down.
+
+A :class:`Recorder` stands in for the active backend. The door asks it for kernels and pointers as ever; it runs each kernel and
+notes it, with its arguments. Memory is known by its *block*, the array that owns it. Of what kind a block is follows from two
+recordings of the same function: an array that is in both was there before; a new one is a constant if it was read first, and
+computed if it was written first.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import CaptureError, explain
+from . import machine
+from .plans import Array, Shape
+from .updates import state_in
+
+PACKAGE = str(Path(__file__).parents[1])
+
+# Which arguments a kernel writes to: the last array, but for these.
+WRITES: dict[str, tuple[int, ...]] = {
+    "dense_grad": (4, 5, 6, 7),
+    **dict.fromkeys(("cross_entropy", "sparse_cross_entropy"), (2, 3)),
+    **dict.fromkeys(("uniform", "normal", "bernoulli"), (0, 1)),
+    **dict.fromkeys(("sgd", "adam", "rmsprop", "adagrad", "first_nonfinite", "first_bad_label"), ()),
+}
+
+
+def plain_name(kernel: str) -> str:
+    """The name of a kernel without its type."""
+    return kernel.removesuffix("_f32").removesuffix("_f64")
+
+
+class Block:
+    """Memory that kernels were given parts of.
+
+    Attributes
+    ----------
+    kind : str
+        `input`, `output`, `known` (it was there before), `computed` (it may lie anywhere, while it is needed) or `kept` (at its
+        own address, for other reasons); empty before :meth:`Recorder.settle`.
+    """
+
+    def __init__(self, number: int, root: Array, first_is_write: bool, is_whole: bool) -> None:
+        self.number, self.root, self.first_is_write, self.written = number, root, first_is_write, first_is_write
+        self.is_whole = is_whole  # whether the first call went over all of it
+        self.kind = ""
+        self.binding = -1  # the number of the input or output
+        self.bytes, self.itemsize = root.nbytes, root.itemsize
+
+
+class Place(NamedTuple):
+    """An argument that is memory: an array so many bytes into a block. On the twins, the array itself is kept."""
+
+    block: Block
+    offset: int
+    shape: Shape
+    bytes: int
+    array: Array | None
+
+
+class Call(NamedTuple):
+    """A kernel with its arguments: places, lists of places, numbers, structs, null."""
+
+    kernel: str
+    arguments: tuple[Any, ...]
+    writes: tuple[int, ...]
+    line: str
+
+    def places(self) -> Iterator[tuple[int, Place]]:
+        """The arguments that are memory, with their numbers."""
+        for i, a in enumerate(self.arguments):
+            for p in a if isinstance(a, list) else (a,):
+                if isinstance(p, Place):
+                    yield i, p
+
+
+class Given(NamedTuple):
+    """A pointer that the door asked for, and the array it was for."""
+
+    pointer: Any
+    array: Array
+
+
+def owner(a: Array) -> Array:
+    """The array whose memory `a` shows."""
+    while isinstance(a.base, np.ndarray):
+        a = a.base
+    return a
+
+
+def address(a: Array) -> int:
+    return int(a.__array_interface__["data"][0])
+
+
+def users_line() -> str:
+    """The place in the user's code from which this library was called."""
+    frame: Any = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class Recorder:
+    """A backend that runs kernels and writes them down, those of the thread that made it. `inputs` will be others next time."""
+
+    def __init__(self, backend: Any, inputs: Sequence[Array]) -> None:
+        self.backend, self.name, self.null = backend, backend.name, backend.null
+        self.plans: dict[Any, Any] = {}
+        self.calls: list[Call] = []
+        self.inputs = {id(a): i for i, a in enumerate(inputs)}
+        self.blocks: dict[int, Block] = {}  # by the id of the array
+        self._given: dict[int, Given] = {}  # by the id of the pointer
+        self._reads: list[tuple[Array, str]] = []
+        self._thread = threading.get_ident()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this thread that is being recorded, and still."""
+        return machine.active is self and threading.get_ident() == self._thread
+
+    # ---- what the door asks of a backend ---------------------------------------------------------------------------
+
+    def pointer(self, kind: Any, a: Array) -> Any:
+        p = self.backend.pointer(kind, a)
+        if self.is_here:
+            self._given[id(p)] = Given(p, a)
+        return p
+
+    def kernel(self, name: str) -> Any:
+        run = self.backend.kernel(name)
+
+        def write_down(*arguments: Any) -> Any:
+            if self.is_here:
+                self._note(name, arguments)
+            return run(*arguments)
+
+        return write_down
+
+    def read(self, a: Array) -> None:
+        """Values are about to leave the graph: an error if a replay would compute them anew."""
+        if not self.is_here:
+            return
+        root = owner(a)
+        block = self.blocks.get(id(root))
+        if id(root) in self.inputs or (block is not None and block.written):
+            remedy = "Keep it a tensor, return it from the captured function, and read it outside."
+            raise CaptureError(explain("a captured function not to read what it computes", f"a reading at {users_line()}", remedy))
+        self._reads.append((root, users_line()))
+
+    def refuse(self, what: str) -> None:
+        """Something is about to be computed where it cannot be recorded."""
+        if self.is_here:
+            remedy = "Do it before, and pass the result in; or leave the function uncaptured."
+            raise CaptureError(explain("only what kernels do in a captured function", f"{what} at {users_line()}", remedy))
+
+    # ---- writing down ----------------------------------------------------------------------------------------------
+
+    def _note(self, name: str, arguments: tuple[Any, ...]) -> None:
+        given = [[self._given.get(id(p), p) for p in a] if type(a) is list else self._given.get(id(a), a) for a in arguments]
+        arrays = [i for i, a in enumerate(given) if isinstance(a, Given)]
+        writes = WRITES.get(plain_name(name), tuple(arrays[-1:]))
+        placed: list[Any] = []
+        for i, a in enumerate(given):
+            is_list, write = type(a) is list, i in writes
+            placed.append([self._place(x, write) for x in a] if is_list else self._place(a, write))
+        self.calls.append(Call(name, tuple(placed), writes, users_line()))
+
+    def _place(self, argument: Any, is_write: bool) -> Any:
+        if not isinstance(argument, Given):
+            return argument
+        a = argument.array
+        root = owner(a)
+        block = self.blocks.get(id(root))
+        if block is None:
+            block = self.blocks[id(root)] = Block(len(self.blocks), root, is_write, a.size == root.size)
+            if id(root) in self.inputs:
+                block.kind, block.binding = "input", self.inputs[id(root)]
+        block.written |= is_write
+        return Place(block, address(a) - address(root), a.shape, a.nbytes, a if self.name == "numpy" else None)
+
+    def state(self) -> list[Array]:
+        """The memory that was there before and is changed: as far as known, and what update rules work on."""
+        found = {address(b.root): b.root for b in self.blocks.values() if b.kind in ("", "known") and b.written}
+        for call in self.calls:
+            found |= {address(a): a for a in state_in(call.kernel, call.arguments)}
+        return list(found.values())
+
+    def check_reads(self) -> None:
+        """Raise CaptureError if a value was read that is changed elsewhere."""
+        changed = [(address(a), address(a) + a.nbytes) for a in self.state()]
+        for root, line in self._reads:
+            if any(start <= address(root) < end for start, end in changed):
+                remedy = "Read it outside of the captured function."
+                raise CaptureError(explain("a captured function not to read what it changes", f"a reading at {line}", remedy))
+
+    # ---- comparing and settling --------------------------------------------------------------------------------------
+
+    def difference(self, other: Recorder) -> str | None:
+        """Where another recording of the same function differs, in words; None if it does not."""
+        for a, b in zip(self.calls, other.calls, strict=False):
+            if a.kernel != b.kernel or len(a.arguments) != len(b.arguments):
+                return f"`{plain_name(a.kernel)}` at {a.line} one time, `{plain_name(b.kernel)}` at {b.line} the next"
+            if not all(map(_same, a.arguments, b.arguments)):
+                return f"`{plain_name(b.kernel)}` at {b.line} with another constant or shape than the time before"
+        longer, shorter = max(self.calls, other.calls, key=len), min(len(self.calls), len(other.calls))
+        if len(longer) > shorter:
+            return f"`{plain_name(longer[shorter].kernel)}` at {longer[shorter].line} one time and not the other"
+        return None
+
+    def settle(self, before: Recorder, outputs: Sequence[Array]) -> None:
+        """Find out of what kind each block is, given an earlier recording of the same; let go of all that was computed."""
+        known = {id(b.root) for b in before.blocks.values()}
+        results = {id(a): i for i, a in enumerate(outputs)}
+        for b in self.blocks.values():
+            is_known = id(b.root) in known
+            if b.kind == "input":
+                continue
+            if id(b.root) in results:
+                b.kind, b.binding = "output", results[id(b.root)]
+            elif not is_known and not b.first_is_write and b.written:
+                line = next(c.line for c in self.calls for i, p in c.places() if p.block is b and i in c.writes)
+                remedy = "Make it by an operation on tensors, or outside of the captured function."
+                received = f"an array made by other means, written to at {line}"
+                raise CaptureError(explain("results in memory that operations made", received, remedy))
+            else:
+                b.kind = "known" if is_known else "computed" if b.first_is_write and b.is_whole else "kept"
+        self._reads.clear()
+        if self.name == "numpy":
+            return
+        self._given.clear()
+        self.plans.clear()
+        # What somebody else still refers to, as weights do to their gradients, stays where it is: replays refresh it.
+        self._let_go = [(b, weakref.ref(b.root)) for b in self.blocks.values() if b.kind == "computed"]
+        for b in self.blocks.values():
+            if b.kind not in ("known", "kept"):
+                b.root = None  # type: ignore[assignment]
+
+    def keep_what_is_left(self) -> None:
+        """After :meth:`settle`, and when the caller has let go of everything, too."""
+        for b, reference in self._let_go:
+            root = reference()
+            if root is not None:
+                b.root, b.kind = root, "kept"
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two recordings have the same argument."""
+    if a is b:
+        return True
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, Place):
+        if not isinstance(b, Place) or (a.block.number, a.offset, a.shape) != (b.block.number, b.offset, b.shape):
+            return False
+        p, q = a.block, b.block
+        if p.root is q.root or p.kind == "input" or q.kind == "input":
+            return p.binding == q.binding
+        if p.first_is_write or q.first_is_write:
+            return p.first_is_write == q.first_is_write
+        return p.root.dtype == q.root.dtype and p.root.tobytes() == q.root.tobytes()
+    if a is None or b is None or isinstance(a, (int, float)):
+        return bool(a == b) or (a != a and b != b)
+    return _contents(a) == _contents(b)
+
+
+def _contents(struct: Any) -> Any:
+    if machine.ffi is not None and isinstance(struct, machine.ffi.CData):
+        return bytes(machine.ffi.buffer(struct)) if struct else None
+    return vars(struct)
+
+
+_one_at_a_time = threading.RLock()
+
+
+@contextmanager
+def recording(inputs: Sequence[Array]) -> Iterator[Recorder]:
+    """Write down what this thread calls. `inputs` are arrays that later runs will bring anew."""
+    with _one_at_a_time:
+        recorder = Recorder(machine.active, inputs)
+        machine.active = recorder  # type: ignore[assignment]
+        try:
+            yield recorder
+        finally:
+            machine.active = recorder.backend
+
+
+def is_recording() -> bool:
+    """Whether this thread's calls are being written down."""
+    return isinstance(machine.active, Recorder) and machine.active.is_here
