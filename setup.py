@@ -73,7 +73,9 @@ def runners(text: str, programs: str) -> str:
     lines = ["#include <stdint.h>", "#include <string.h>", text, programs]
     table = []
     for returns, name, parameters in prototypes(text):
-        kinds = ["pointer" if "*" in p else "number" if p.strip().startswith("double") else "integer" for p in parameters.split(",")]
+        kinds = [
+            "pointer" if "*" in p else "number" if p.strip().startswith("double") else "integer" for p in parameters.split(",")
+        ]
         call = f"{name}({', '.join(f'w[{i}].{kind}' for i, kind in enumerate(kinds))})"
         body = f"return {call};" if returns == "int64_t" else f"{call}; return -1;"
         lines.append(f"static int64_t run_{name}(const mw_word *w) {{ {body} }}")

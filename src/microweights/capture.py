@@ -84,8 +84,16 @@ class Captured:
     def programs(self) -> list[Program]:
         return [replay.program for found in self._known.values() for replay in found]
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        if instance is None:
+            return self
+        bound = instance.__dict__[self._name] = Captured(
+            self.fn.__get__(instance), self.check
+        )  # each object has programs of its own
+        return bound
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         if recorder.is_recording():  # part of another captured function
@@ -235,7 +243,9 @@ def _rebuilt(x: Any, arrays: Any) -> Any:
     kind = type(x)
     if kind is Tensor:
         return Tensor(next(arrays), x.requires_grad)
-    if isinstance(x, np.ndarray) or (kind is list and not any(isinstance(v, (Tensor, np.ndarray, list, tuple, dict)) for v in x)):
+    if isinstance(x, np.ndarray) or (
+        kind is list and not any(isinstance(v, (Tensor, np.ndarray, list, tuple, dict)) for v in x)
+    ):
         return Tensor(next(arrays))
     if kind in (tuple, list):
         return kind([_rebuilt(v, arrays) for v in x])

@@ -60,7 +60,7 @@ def _array_itself(kind: Any, a: Any) -> Any:
 
 
 backends = {name: Backend(name) for name in BACKENDS if name == "numpy" or lib is not None}
-active = backends["numpy"]
+active: Any = backends["numpy"]  # or, while a program is being recorded, the Recorder that stands in for one
 
 
 def struct(kind: str, **fields: Any) -> Any:

@@ -138,9 +138,13 @@ class Program:
     # ---- running it ------------------------------------------------------------------------------------------------
 
     def run(
-        self, inputs: Sequence[Array], outputs: Sequence[Array] | None = None, strides: Sequence[int] | None = None, times: int = 1,
+        self,
+        inputs: Sequence[Array],
+        outputs: Sequence[Array] | None = None,
+        strides: Sequence[int] | None = None,
+        times: int = 1,
         seconds: Any = None,
-    ) -> Sequence[Array]:  # fmt: skip
+    ) -> Sequence[Array]:
         """Run it and return its outputs.
 
         Parameters

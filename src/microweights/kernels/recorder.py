@@ -120,6 +120,7 @@ class Recorder:
         self.blocks: dict[int, Block] = {}  # by the id of the array
         self._given: dict[int, Given] = {}  # by the id of the pointer
         self._reads: list[tuple[Array, str]] = []
+        self._let_go: list[tuple[Block, weakref.ref[Array]]] = []
         self._thread = threading.get_ident()
 
     @property
@@ -153,7 +154,9 @@ class Recorder:
         block = self.blocks.get(id(root))
         if id(root) in self.inputs or (block is not None and block.written):
             remedy = "Keep it a tensor, return it from the captured function, and read it outside."
-            raise CaptureError(explain("a captured function not to read what it computes", f"a reading at {users_line()}", remedy))
+            raise CaptureError(
+                explain("a captured function not to read what it computes", f"a reading at {users_line()}", remedy)
+            )
         self._reads.append((root, users_line()))
 
     def refuse(self, what: str) -> None:
@@ -286,7 +289,7 @@ def recording(inputs: Sequence[Array]) -> Iterator[Recorder]:
     """Write down what this thread calls. `inputs` are arrays that later runs will bring anew."""
     with _one_at_a_time:
         recorder = Recorder(machine.active, inputs)
-        machine.active = recorder  # type: ignore[assignment]
+        machine.active = recorder
         try:
             yield recorder
         finally:
@@ -295,4 +298,5 @@ def recording(inputs: Sequence[Array]) -> Iterator[Recorder]:
 
 def is_recording() -> bool:
     """Whether this thread's calls are being written down."""
-    return isinstance(machine.active, Recorder) and machine.active.is_here
+    active = machine.active
+    return isinstance(active, Recorder) and active.is_here

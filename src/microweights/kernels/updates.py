@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-import weakref
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from ..errors import explain
 from . import machine
 from .elementwise import contiguous
 from .plans import FLOAT32, FLOAT64, POINTER_TYPE, Array, real_suffix, remember
-
 
 _memory: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # what a table refers to lives as long as it
 

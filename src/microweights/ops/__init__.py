@@ -99,7 +99,7 @@ def along_last_axis(op: Op, x: Tensor, axis: int) -> Tensor:
 
 
 def compare(kernel: str, x: Operand, y: Operand) -> Tensor:
-    exact = [v.data if isinstance(v, Tensor) else None if isinstance(v, float) else as_array(v) for v in (x, y)]
+    exact = [v.data if isinstance(v, Tensor) else None if _is_float(v) else as_array(v) for v in (x, y)]
     if any(v is not None and v.dtype not in FLOATS for v in exact):  # integers are compared as they are
         a, b = (w if v is None else v for v, w in zip(exact, (x, y), strict=True))
         door.refuse("a comparison of integers")
@@ -107,6 +107,11 @@ def compare(kernel: str, x: Operand, y: Operand) -> Tensor:
         return Tensor(np.asarray(getattr(np, kernel)(a, b)))
     p, q = operands(x, y)
     return Tensor(door.compare(kernel, p.data, q.data))
+
+
+def _is_float(x: Operand) -> bool:
+    """Whether a Python number is the same number in float32."""
+    return isinstance(x, float) or (isinstance(x, int) and abs(x) <= 2**24)
 
 
 def matmul(x: Tensor, y: Tensor) -> Tensor:

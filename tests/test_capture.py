@@ -1,0 +1,591 @@
+"""mw.capture: a replay gives the bits of an eager run, whatever the function, and says so loudly where it could not."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import microweights as mw
+from microweights.errors import CaptureError
+from microweights.kernels import machine
+from microweights.kernels.program import CHAIN_BLOCK, place
+from microweights.ops import OPS, Case
+
+CASES = [pytest.param(name, case, id=f"{name}-{i}") for name, op in OPS.items() for i, case in enumerate(op.cases)]
+OPTIMIZERS: dict[str, Callable[[], mw.optimizers.Optimizer]] = {
+    "sgd": lambda: mw.optimizers.SGD(0.1),
+    "momentum": lambda: mw.optimizers.SGD(0.1, momentum=0.9, nesterov=True, l2=0.01, l1=0.001),
+    "adam": lambda: mw.optimizers.Adam(0.01),
+    "adamw": lambda: mw.optimizers.AdamW(0.01),
+    "rmsprop": lambda: mw.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+    "adagrad": lambda: mw.optimizers.Adagrad(0.1),
+}
+
+
+def numbers(*shape: int, seed: int = 0, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+
+
+def bits(x: Any) -> Any:
+    """Tensors, alone or in lists, as bytes with their shapes."""
+    return [bits(t) for t in x] if isinstance(x, (list, tuple)) else (x.shape, str(x.dtype), x.numpy().tobytes())
+
+
+def same_as_eager(fn: Callable[..., Any], *inputs: Any, calls: int = 5) -> mw.capture:
+    captured = mw.capture(fn)
+    for _ in range(calls):
+        assert bits(captured(*inputs)) == bits(fn(*inputs))
+    assert len(captured.programs) == 1
+    return captured
+
+
+# ---- every operation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+def test_each_operation_with_its_gradients(name: str, case: Case, dtype: str, setting: str) -> None:
+    rng = np.random.default_rng(1)
+    inputs = [mw.tensor(rng.uniform(case.low, case.high, s).astype(dtype), requires_grad=True) for s in case.shapes]
+    second_order = not any(isinstance(v, np.ndarray) and v.dtype == bool for v in case.parameters.values())
+
+    def fn(*xs: mw.Tensor) -> list[mw.Tensor]:
+        z = OPS[name](**case.parameters)(*xs)
+        first = mw.grad((z * z).sum(), xs, create_graph=second_order)
+        total = first[0].square().sum() * 0.5
+        return [z, *first, *(mw.grad(total, xs) if second_order and total.requires_grad else [])]
+
+    captured = same_as_eager(fn, *inputs)
+    others = [mw.tensor(rng.uniform(case.low, case.high, s).astype(dtype), requires_grad=True) for s in case.shapes]
+    assert bits(captured(*others)) == bits(fn(*others))
+    assert len(captured.programs) == 1
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def make_step(optimizer: str, dropout: float = 0.0) -> tuple[Any, mw.Model, Any]:
+    mw.seed(3)
+    layers: list[Any] = [mw.Input((5,)), mw.layers.Dense(7, activation="relu", kernel_regularizer="l2")]
+    model = mw.Sequential([*layers, mw.layers.Dropout(dropout, seed=1), mw.layers.Dense(3, activation="softmax")])
+    loss_of, rule = mw.losses.SparseCategoricalCrossentropy(), OPTIMIZERS[optimizer]()
+
+    def step(x: mw.Tensor, y: mw.Tensor) -> tuple[mw.Tensor, mw.Tensor]:
+        y_pred = model(x, training=True)
+        penalty = model.penalty()
+        loss = loss_of(y, y_pred) if penalty is None else loss_of(y, y_pred) + penalty
+        variables = model.trainable_variables
+        rule.apply(mw.grad(loss, variables), variables)
+        return loss, y_pred
+
+    return step, model, rule
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_training_of_two_batch_sizes_with_everything_between(optimizer: str, setting: str) -> None:
+    x, y = numbers(23, 5), np.arange(23) % 3
+    histories = []
+    for captures in (False, True):
+        step, model, rule = make_step(optimizer, dropout=0.3)
+        run = mw.capture(step) if captures else step
+        seen: list[Any] = []
+        for epoch in range(6):
+            for start in (0, 16):
+                xs, ys = mw.tensor(x[start : start + 16]), mw.tensor(y[start : start + 16])
+                seen.append(bits(run(xs, ys)))
+            if epoch == 2:
+                rule.learning_rate = 0.05
+            if epoch == 3:
+                model.set_weights([w + 0.01 for w in model.get_weights()])
+            if epoch == 4:
+                seen.append(bits(step(xs, ys)))
+            seen.append(bits(model(mw.tensor(x))))
+        seen.append(rule.iterations)
+        histories.append(seen)
+        if captures:
+            assert len(run.programs) == 2
+    assert histories[0] == histories[1]
+
+
+def test_thousands_of_replays(setting: str) -> None:
+    eager, replayed = make_step("adam")[0], mw.capture(make_step("adam")[0])
+    x, y = mw.tensor(numbers(8, 5)), mw.tensor(np.arange(8) % 3)
+    for _ in range(2000 if setting != "numpy" else 50):
+        a, b = eager(x, y), replayed(x, y)
+    assert bits(a) == bits(b)
+
+
+def test_a_layer_frozen_later_makes_another_program(setting: str) -> None:
+    step, model, _ = make_step("sgd")
+    captured = mw.capture(step)
+    x, y = mw.tensor(numbers(8, 5)), mw.tensor(np.arange(8) % 3)
+    for _ in range(4):
+        captured(x, y)
+    model.layers[1].trainable = False
+    before = model.get_weights()
+    for _ in range(4):
+        captured(x, y)
+    after = model.get_weights()
+    assert len(captured.programs) == 2
+    assert np.array_equal(before[0], after[0])
+    assert not np.array_equal(before[2], after[2])
+
+
+def test_weights_made_in_the_first_call(setting: str) -> None:
+    mw.seed(0)
+    model, rule = mw.Sequential([mw.layers.Dense(4), mw.layers.Dense(1)]), mw.optimizers.Adam()
+
+    @mw.capture
+    def step(x: mw.Tensor) -> mw.Tensor:
+        loss = model(x, training=True).square().mean()
+        variables = model.trainable_variables
+        rule.apply(mw.grad(loss, variables), variables)
+        return loss
+
+    x = mw.tensor(numbers(6, 3))
+    losses = [step(x).item() for _ in range(20)]
+    assert len(step.programs) == 1
+    assert losses == sorted(losses, reverse=True)
+    assert rule.iterations == 20
+
+
+def test_gradients_left_on_weights_are_fresh(setting: str) -> None:
+    w = mw.tensor([1.0, 2.0], requires_grad=True)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        w.grad = None
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    for i in range(6):
+        fn(mw.tensor([float(i), 1.0]))
+        assert w.grad is not None
+        assert w.grad.tolist() == [float(i), 1.0]
+
+
+def test_a_graph_from_before_refuses_after_a_replay(setting: str) -> None:
+    step, model, _ = make_step("sgd")
+    captured = mw.capture(step)
+    x, y = mw.tensor(numbers(8, 5)), mw.tensor(np.arange(8) % 3)
+    for _ in range(3):
+        captured(x, y)
+    loss = model(x).square().sum()
+    captured(x, y)
+    with pytest.raises(RuntimeError, match="overwritten"):
+        loss.backward()
+
+
+def test_random_numbers_go_on(setting: str) -> None:
+    layer = mw.layers.Dropout(0.5, seed=7)
+    captured, other = mw.capture(lambda x: layer(x, training=True)), mw.layers.Dropout(0.5, seed=7)
+    x = mw.tensor(np.ones((4, 9), np.float32))
+    for _ in range(6):
+        assert bits(captured(x)) == bits(other(x, training=True))
+
+
+def test_second_derivatives_and_a_gradient_penalty(setting: str) -> None:
+    w = mw.tensor(numbers(4, 3), requires_grad=True)
+
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        critic = (x @ w).tanh().sum()
+        inside = mw.grad(critic, x, create_graph=True)
+        loss = ((inside.square().sum(1) + 1e-3).sqrt() - 1).square().mean()
+        return [loss, mw.grad(loss, w)]
+
+    same_as_eager(fn, mw.tensor(numbers(5, 4), requires_grad=True))
+
+
+# ---- inputs and results ----------------------------------------------------------------------------------------------
+
+
+def test_results_are_never_overwritten(setting: str) -> None:
+    double = mw.capture(lambda x: [x * 2, x + 0.0])
+    kept = [double(mw.tensor([float(i)])) for i in range(6)]
+    assert [[t.item() for t in pair] for pair in kept] == [[2.0 * i, float(i)] for i in range(6)]
+
+
+def test_the_same_tensor_for_two_inputs(setting: str) -> None:
+    add = mw.capture(lambda x, y: x + 2 * y)
+    x, y = mw.tensor([1.0, 2.0]), mw.tensor([10.0, 20.0])
+    for _ in range(3):
+        assert add(x, x).tolist() == [3.0, 6.0]
+    assert add(x, y).tolist() == [21.0, 42.0]
+
+
+@pytest.mark.parametrize("view", ["transposed", "strided", "reversed", "swapped", "readonly"])
+def test_inputs_as_they_lie_in_memory(view: str, setting: str) -> None:
+    a = numbers(6, 4)
+    x = {"transposed": a.T, "strided": a[::2], "reversed": a[::-1], "swapped": a.astype(">f4"), "readonly": a}[view]
+    x.flags.writeable = view != "readonly"
+    fn = mw.capture(lambda t: t * 3 - 1)
+    for _ in range(4):
+        assert np.array_equal(fn(x).numpy(), np.asarray(x, np.float32) * np.float32(3) - 1)
+
+
+def test_structures_of_inputs_and_results(setting: str) -> None:
+    @mw.capture
+    def fn(pair: Any, *, named: Any, flag: bool = False) -> Any:
+        x, y = pair["x"], pair["y"][0]
+        return {"sum": x + y, "all": (x * 2, [y - named]), "flag": flag, "none": None}
+
+    x, y, z = mw.tensor([1.0]), np.array([2.0], np.float32), [5.0]
+    for flag in (False, True) * 4:
+        result = fn({"x": x, "y": (y,)}, named=z, flag=flag)
+        assert result["sum"].tolist() == [3.0]
+        assert (result["all"][0].tolist(), result["all"][1][0].tolist()) == ([2.0], [-3.0])
+        assert result["flag"] is flag
+        assert result["none"] is None
+    assert len(fn.programs) == 2
+
+
+def test_results_that_are_views_inputs_constants_and_twice_the_same(setting: str) -> None:
+    constant = mw.tensor([7.0])
+
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        z = x + 1
+        return [z, z.T, z[0], z, x, constant, x.argmax(0), x > 0]
+
+    same_as_eager(fn, mw.tensor(numbers(3, 4)))
+
+
+def test_writing_to_an_input(setting: str) -> None:
+    @mw.capture
+    def fill(x: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return x.sum()
+
+    x = mw.tensor([1.0, 1.0])
+    assert [fill(x).item() for _ in range(5)] == [4.0, 8.0, 16.0, 32.0, 64.0]
+    assert x.tolist() == [32.0, 32.0]
+    strided = np.ones(6, np.float32)
+    for _ in range(4):
+        fill(strided[::2])
+    assert strided.tolist() == [16.0, 1.0] * 3
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (1,), (15,), (16, 17), (2, 1, 3)])
+def test_awkward_sizes(shape: tuple[int, ...], setting: str) -> None:
+    same_as_eager(lambda x: [(x * 2).tanh() + 1, x.sum()], mw.tensor(np.ones(shape, np.float32)))
+
+
+def test_nan_and_infinity_come_through(setting: str) -> None:
+    same_as_eager(lambda x: [x.exp(), x.max(), x / 0.0], mw.tensor([np.nan, np.inf, -np.inf, 1.0]))
+
+
+def test_a_decorated_method(setting: str) -> None:
+    class Scale:
+        def __init__(self, factor: float) -> None:
+            self.factor = mw.tensor([factor])
+
+        @mw.capture
+        def times(self, x: mw.Tensor) -> mw.Tensor:
+            return self.factor * x
+
+    two, three, x = Scale(2.0), Scale(3.0), mw.tensor([5.0])
+    for _ in range(4):
+        assert (two.times(x).item(), three.times(x).item()) == (10.0, 15.0)
+
+
+# ---- chains: element-wise calls over one block after another -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [CHAIN_BLOCK - 1, CHAIN_BLOCK, CHAIN_BLOCK + 1, 3 * CHAIN_BLOCK + 17, 100_003])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_chain(n: int, threads: int, dtype: str, c_only: str) -> None:
+    machine.set_num_threads(threads)
+
+    def fn(x: mw.Tensor, y: mw.Tensor) -> list[mw.Tensor]:
+        a = (x * 2 + y).tanh()
+        b = mw.where(a > y, a.exp(), -y) / 3
+        return [b - x, b.sum()]
+
+    captured = same_as_eager(fn, mw.tensor(numbers(n, dtype=dtype)), mw.tensor(numbers(n, seed=1, dtype=dtype)))
+    program = captured.programs[0]
+    assert (len(program.steps) == len(program.calls)) == (n <= CHAIN_BLOCK)
+
+
+def test_what_a_chain_alone_needs_takes_a_block(c_only: str) -> None:
+    machine.set_num_threads(1)
+    captured = same_as_eager(lambda x: (((x + 1) * 2).exp() - 1).sqrt(), mw.tensor(numbers(50 * CHAIN_BLOCK)))
+    assert captured.programs[0].arena_bytes <= 4 * CHAIN_BLOCK * 4
+
+
+def test_no_chain_where_elements_depend_on_others(c_only: str) -> None:
+    n = 3 * CHAIN_BLOCK
+
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        y = mw.concatenate([x * 2, x * 3])
+        y[:n] = y[n // 2 : n // 2 + n]
+        return y + 1
+
+    same_as_eager(fn, mw.tensor(numbers(n)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 300)), max_size=20))
+def test_blocks_in_the_arena_never_meet(lives: list[tuple[int, int, int]]) -> None:
+    blocks = {i: (min(a, b), max(a, b), size) for i, (a, b, size) in enumerate(lives)}
+    offsets, total = place(blocks)
+    for i, (first, last, size) in blocks.items():
+        assert offsets[i] % 64 == 0
+        assert offsets[i] + size <= total or size == 0
+        for j, (born, dead, other) in blocks.items():
+            if i != j and born <= last and first <= dead and size and other:
+                assert offsets[i] + size <= offsets[j] or offsets[j] + other <= offsets[i]
+
+
+def test_memory_is_used_again(c_only: str) -> None:
+    machine.set_num_threads(1)
+    captured = same_as_eager(
+        lambda x: x.softmax().log_softmax().softmax().log_softmax().softmax().sum(), mw.tensor(numbers(64, 70))
+    )
+    assert captured.programs[0].arena_bytes < 3 * 64 * 70 * 4
+
+
+# ---- loud ------------------------------------------------------------------------------------------------------------
+
+
+def read_item(x: mw.Tensor) -> mw.Tensor:
+    return x * (x.sum()).item()
+
+
+def branch(x: mw.Tensor) -> mw.Tensor:
+    return x if x.sum() > 0 else -x
+
+
+def read_numpy(x: mw.Tensor) -> mw.Tensor:
+    return mw.tensor(np.exp((x * 2).numpy()))
+
+
+def read_input(x: mw.Tensor) -> mw.Tensor:
+    return mw.tensor(np.asarray(x) + 1)
+
+
+def make_int(x: mw.Tensor) -> mw.Tensor:
+    return x.astype("int64")
+
+
+def index_by_tensor(x: mw.Tensor) -> mw.Tensor:
+    return x[x.argmax(0)]
+
+
+def show(x: mw.Tensor) -> mw.Tensor:
+    print(x)
+    return x
+
+
+@pytest.mark.parametrize("fn", [read_item, branch, read_numpy, read_input, make_int, index_by_tensor, show])
+def test_a_value_read_is_an_error_that_names_the_line(fn: Callable[..., Any], setting: str) -> None:
+    captured = mw.capture(fn)
+    with pytest.raises(CaptureError, match=rf"{os.path.basename(__file__)}:{fn.__code__.co_firstlineno + 1}"):
+        captured(mw.tensor([1.0, 2.0]))
+    assert machine.backend() == ("numpy" if setting == "numpy" else "c")
+    assert bits(mw.tensor([1.0]) + 1) == bits(mw.tensor([2.0]))
+
+
+def test_weights_read_before_they_are_changed(setting: str) -> None:
+    w, rule = mw.tensor([1.0], requires_grad=True), mw.optimizers.SGD()
+
+    @mw.capture
+    def step(x: mw.Tensor) -> mw.Tensor:
+        scale = w.numpy().sum()
+        loss = (w * x).sum()
+        rule.apply([mw.grad(loss, w)], [w])
+        return loss * float(scale)
+
+    with pytest.raises(CaptureError, match="changes"):
+        step(mw.tensor([1.0]))
+
+
+def test_constants_may_be_read(setting: str) -> None:
+    table = mw.tensor([3.0])
+    fn = mw.capture(lambda x: x * float(table.item()))
+    assert [fn(mw.tensor([2.0])).item() for _ in range(4)] == [6.0] * 4
+
+
+def test_numbers_computed_outside_are_found_out(setting: str) -> None:
+    rng = np.random.default_rng(0)
+    noisy = mw.capture(lambda x: x + mw.tensor(rng.normal(size=2).astype(np.float32)))
+    with pytest.raises(CaptureError, match="same every time"):
+        for _ in range(5):
+            noisy(mw.tensor([1.0, 2.0]))
+
+
+def test_a_structure_that_differs_from_run_to_run(setting: str) -> None:
+    count = iter(range(100))
+    fickle = mw.capture(lambda x: x + 1 if next(count) % 2 else x * 2)
+    with pytest.raises(CaptureError, match=r"`(add|multiply)` at .*test_capture"):
+        for _ in range(5):
+            fickle(mw.tensor([1.0]))
+
+
+def test_gradients_added_up_are_not_the_same_every_time(setting: str) -> None:
+    w = mw.tensor([1.0], requires_grad=True)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(CaptureError, match="same every time"):
+        for _ in range(6):
+            fn(mw.tensor([1.0]))
+
+
+@pytest.mark.parametrize("wrong", [1.5, 3, object(), np.float32(2)])
+def test_inputs_that_are_no_tensors(wrong: Any, setting: str) -> None:
+    with pytest.raises(CaptureError, match="tensors or arrays"):
+        mw.capture(lambda x: x)(wrong)
+
+
+def test_an_input_in_a_graph(setting: str) -> None:
+    x = mw.tensor([1.0], requires_grad=True)
+    with pytest.raises(CaptureError, match="detach"):
+        mw.capture(lambda t: t * 2)(x * 3)
+
+
+def test_a_result_that_is_an_array(setting: str) -> None:
+    with pytest.raises(CaptureError, match="tensors"):
+        mw.capture(lambda t: np.ones(2))(mw.tensor([1.0]))
+
+
+def test_not_a_function() -> None:
+    with pytest.raises(TypeError, match="function"):
+        mw.capture(3)
+
+
+def test_the_learning_rate_is_not_set_inside(setting: str) -> None:
+    rule = mw.optimizers.SGD()
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        rule.learning_rate = 0.5
+        return x * 2
+
+    with pytest.raises(CaptureError, match="learning rate"):
+        fn(mw.tensor([1.0]))
+
+
+def test_an_error_in_the_function_is_the_functions(setting: str) -> None:
+    def wrong(x: mw.Tensor) -> mw.Tensor:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        mw.capture(wrong)(mw.tensor([1.0]))
+    assert machine.active.name == machine.backend()
+    assert not isinstance(machine.active, type(None))
+    assert mw.capture(lambda x: x + 1)(mw.tensor([1.0])).item() == 2.0
+
+
+def test_a_label_out_of_range_stops_a_replay_before_the_update(setting: str) -> None:
+    step, model, _ = make_step("sgd")
+    captured = mw.capture(step)
+    x = mw.tensor(numbers(8, 5))
+    for _ in range(3):
+        captured(x, mw.tensor(np.arange(8) % 3))
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="labels"):
+        captured(x, mw.tensor(np.arange(8)))
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    captured(x, mw.tensor(np.arange(8) % 3))
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+def test_check_agrees_on_a_training(setting: str) -> None:
+    histories = []
+    for check in (False, True):
+        step, model, rule = make_step("adam", dropout=0.3)
+        captured = mw.capture(step, check=check)
+        x, y = mw.tensor(numbers(8, 5)), mw.tensor(np.arange(8) % 3)
+        histories.append([bits(captured(x, y)) for _ in range(6)] + [bits(model.weights), rule.iterations])
+    assert histories[0] == histories[1]
+
+
+def test_check_finds_what_two_recordings_did_not(setting: str) -> None:
+    factor = [2.0]
+    fn = mw.capture(lambda x: x * factor[0], check=True)
+    for _ in range(3):
+        fn(mw.tensor([1.0]))
+    factor[0] = 3.0
+    with pytest.raises(CaptureError, match="bits"):
+        fn(mw.tensor([1.0]))
+
+
+# ---- threads, processes, nesting -------------------------------------------------------------------------------------
+
+
+def test_threads_with_one_program_and_eager_work_beside(setting: str) -> None:
+    fn = mw.capture(lambda x: ((x * 2).exp() + 1).log())
+    expected = {i: bits(fn.fn(mw.tensor(numbers(300, seed=i)))) for i in range(8)}
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        x = mw.tensor(numbers(300, seed=i))
+        results = [bits(f(x)) for _ in range(40) for f in (fn, fn.fn)]
+        wrong.append(len([r for r in results if r != expected[i]]))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == [0] * 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_replay_after_fork(c_only: str) -> None:
+    fn = mw.capture(lambda x: (x * 2).exp().sum())
+    x = mw.tensor(numbers(200_000))
+    expected = [fn(x).item() for _ in range(4)][-1]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if fn(x).item() == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_captured_function_in_another(setting: str) -> None:
+    inner = mw.capture(lambda x: x * 2)
+    same_as_eager(lambda x: inner(x) + inner(x + 1), mw.tensor([1.0, 2.0]))
+
+
+def test_gradients_on_and_off_are_two_programs(setting: str) -> None:
+    w = mw.tensor([2.0], requires_grad=True)
+    fn = mw.capture(lambda x: w * x)
+    for _ in range(3):
+        fn(mw.tensor([1.0]))
+        with mw.no_grad():
+            fn(mw.tensor([1.0]))
+    assert len(fn.programs) == 2
+
+
+def test_what_a_program_needs_lives_as_long_as_it(setting: str) -> None:
+    made: dict[str, Any] = {}
+
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (made["w"] * x).sum()
+        made["rule"].apply([mw.grad(loss, made["w"])], [made["w"]])
+        return loss
+
+    def renew() -> None:
+        made["w"], made["rule"] = mw.tensor(numbers(1000), requires_grad=True), mw.optimizers.Adam()
+
+    renew()
+    captured = mw.capture(fn)
+    for _ in range(4):
+        captured(mw.tensor(numbers(1000)))
+    renew()
+    ballast = [np.zeros(1000, np.float32) for _ in range(100)]
+    for _ in range(4):
+        captured(mw.tensor(numbers(1000)))
+    assert not any(b.any() for b in ballast)
