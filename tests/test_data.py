@@ -9,23 +9,30 @@ import pytest
 
 import microweights as mw
 from microweights import losses
-from microweights.data import Samples, checked_batch_size, class_weights, split_off_validation
+from microweights.data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 
 X = np.arange(20, dtype="float32").reshape(10, 2)
 Y = np.arange(10)
 
 
-def seen(samples: Samples, size: int | None, shuffle: bool = False) -> list[np.ndarray]:
-    return [b.x.numpy()[:, 0] / 2 for b in samples.batches(size, shuffle)]
+def batches(samples: Samples, size: int, shuffle: bool = True) -> list[Batch]:
+    order = samples.order(size, shuffle)
+    assert order is not None
+    return [samples.rows(order[start : start + size]) for start in range(0, len(samples), size)]
 
 
 @pytest.mark.parametrize(
     ("size", "sizes"), [(None, [10]), (1, [1] * 10), (4, [4, 4, 2]), (10, [10]), (99, [10]), (2**70, [10])]
 )
 def test_batches(size: int | None, sizes: list[int]) -> None:
-    batches = seen(Samples(X), size)
-    assert [len(b) for b in batches] == sizes
-    assert np.concatenate(batches).tolist() == list(range(10))
+    parts = [part.x[:, 0] / 2 for part in Samples(X).parts(size)]
+    assert [len(p) for p in parts] == sizes
+    assert np.concatenate(parts).tolist() == list(range(10))
+
+
+def test_one_batch_of_all_needs_no_order() -> None:
+    assert Samples(X).order(None, shuffle=True) is None
+    assert Samples(X).order(10, shuffle=True) is None
 
 
 def test_shuffled_batches_keep_rows_together(setting: str) -> None:
@@ -34,7 +41,7 @@ def test_shuffled_batches_keep_rows_together(setting: str) -> None:
     orders = []
     for _ in range(2):
         rows = []
-        for batch in samples.batches(3, shuffle=True):
+        for batch in batches(samples, 3):
             assert batch.y is not None and batch.weights is not None
             assert batch.x.numpy()[:, 1].tolist() == (2 * batch.y.numpy() + 1).tolist()
             assert batch.weights.numpy().tolist() == (10 * batch.y.numpy()).tolist()
@@ -67,7 +74,7 @@ def test_numbers_however_they_lie(setting: str, change: str) -> None:
         "bool": X > -1,
     }[change]
     for shuffle in (False, True):
-        rows = np.concatenate([b.x.numpy() for b in Samples(x).batches(3, shuffle)])
+        rows = np.concatenate([b.x.numpy() for b in batches(Samples(x), 3, shuffle)])
         np.testing.assert_array_equal(rows[rows[:, 0].argsort()], X if change != "bool" else np.ones_like(X))
 
 
@@ -82,7 +89,7 @@ def test_data_frames() -> None:
 
 def test_the_caller_s_arrays_are_left_alone() -> None:
     x = X.copy()
-    for batch in Samples(x).batches(4, shuffle=True):
+    for batch in batches(Samples(x), 4):
         batch.x.data[...] = -1
     np.testing.assert_array_equal(x, X)
 
@@ -116,7 +123,7 @@ def test_two_to_the_31st_samples() -> None:
     """More than 32 bits can count, though of hardly any bytes: rows without columns."""
     samples = Samples(np.zeros((2**31 + 5, 0), "float32"))
     assert len(samples) == 2**31 + 5
-    last = list(samples.batches(2**30))[-1]
+    last = list(samples.parts(2**30))[-1]
     assert last.x.shape == (5, 0)
 
 

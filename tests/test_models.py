@@ -317,7 +317,11 @@ MISSING: dict[str, set[str]] = {
     "Model.load_weights": {"filepath", "skip_mismatch"},
 }
 # What microweights has besides.
-OWN: dict[str, set[str]] = {"Model.save_weights": {"path"}, "Model.load_weights": {"path"}}
+OWN: dict[str, set[str]] = {
+    "Model.save_weights": {"path"},
+    "Model.load_weights": {"path"},
+    "Model.compile": {"eager"},  # as run_eagerly
+}
 # Where the two differ on purpose: theirs, ours.
 DIFFERENT: dict[str, tuple[Any, Any]] = {
     "layers.Input.shape": (None, "required"),  # a shape is what Input is for

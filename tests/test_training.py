@@ -155,7 +155,7 @@ def orders(shuffle: bool) -> list[list[float]]:
 
     mw.seed(0)
     model = mw.Sequential([Spy(), layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", eager=True)  # the spy reads values
     x = np.arange(10.0)[:, None]
     model.fit(x / 10, x, batch_size=3, epochs=2, shuffle=shuffle, verbose=0)
     del seen[0]  # fit looks at one sample before it starts
@@ -571,3 +571,97 @@ def test_sizes_beyond_any_memory_are_refused() -> None:
     assert bits(model) == before
     with pytest.raises((ValueError, MemoryError)):
         layers.Dense(2**34)(vast[:1])
+
+
+# ---- replayed and eager ----------------------------------------------------------------------------------------------
+
+
+class Mode(mw.metrics.Metric):
+    """A metric that is not made of operations on tensors: it sees the predictions themselves."""
+
+    def reset_state(self) -> None:
+        self.seen: list[float] = []
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        assert y_pred.shape[:1] == y_true.shape[:1]
+        self.seen += (y_pred.numpy()[:, 0] * (y_true.numpy().reshape(len(y_pred), -1)[:, 0] + 1)).tolist()
+
+    def result(self) -> float:
+        return float(np.mean(self.seen))
+
+
+def trained(eager: bool, **options: Any) -> list[Any]:
+    mw.seed(5)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(130, 6)).astype(np.float32), rng.integers(0, 3, 130)
+    row = [mw.Input((6,)), layers.Dense(8, activation="relu", kernel_regularizer="l2"), layers.Dropout(0.2, seed=1)]
+    model = mw.Sequential([*row, layers.Dense(3, activation="softmax")])
+    metrics = ["accuracy", mw.metrics.SparseCategoricalAccuracy(), Mode()]
+    model.compile(mw.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics, eager=eager)
+    history = model.fit(x, y, epochs=5, verbose=0, validation_split=0.1, **options).history
+    more = [model.train_on_batch(x[:9], y[:9], np.ones(9)) for _ in range(4)]
+    results = [model.evaluate(x, y, batch_size=50) for _ in range(3)]
+    return [history, more, results, model.predict(x, batch_size=7).tobytes(), [w.tobytes() for w in model.get_weights()]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 8}, {"batch_size": None}, {"batch_size": 32, "shuffle": False}, {"class_weight": {0: 2, 1: 1, 2: 0.5}}],
+)
+def test_a_replayed_training_has_the_bits_of_an_eager_one(options: dict[str, Any], setting: str) -> None:
+    assert trained(eager=False, **options) == trained(eager=True, **options)
+
+
+def test_replayed_steps_come_many_at_once_and_stop_where_the_data_is_bad(setting: str) -> None:
+    x, y = np.ones((4000, 2), np.float32), np.ones((4000, 1), np.float32)
+    x[3333] = np.nan
+    model = mw.Sequential([mw.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(FloatingPointError, match="first in the input data"):
+        model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    assert model.optimizer.iterations == 833
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_a_layer_changed_between_epochs_is_seen(setting: str) -> None:
+    class Rise(mw.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.model.layers[0].rate = 0.0 if epoch < 3 else 0.9
+
+    results = []
+    for eager in (False, True):
+        mw.seed(2)
+        model = mw.Sequential([layers.Dropout(0.0, seed=3), layers.Dense(1)])
+        model.compile("sgd", "mse", eager=eager)
+        fitted = model.fit(np.ones((40, 3)), np.ones(40), batch_size=4, epochs=6, verbose=0, callbacks=Rise())
+        results.append(fitted.history)
+    assert results[0] == results[1]
+    assert results[0]["loss"][-1] > 10 * results[0]["loss"][2]
+
+
+def test_predictions_follow_every_change_of_the_model(setting: str) -> None:
+    model = mw.Sequential([mw.Input((2,)), layers.Dense(2, kernel_initializer="ones")])
+    x = np.ones((1, 2), np.float32)
+    for _ in range(4):
+        assert model.predict(x).tolist() == [[2.0, 2.0]]
+    model.set_weights([np.full((2, 2), 3.0), np.zeros(2)])
+    assert model.predict(x).tolist() == [[6.0, 6.0]]
+    model.layers[1].kernel = mw.tensor(np.full((2, 2), 4.0, np.float32), requires_grad=True)
+    assert model.predict(x).tolist() == [[8.0, 8.0]]
+    model.add(layers.Dense(1, kernel_initializer="ones"))
+    assert [model.predict(x).tolist() for _ in range(4)] == [[[16.0]]] * 4
+    model.pop()
+    assert model.predict(x).tolist() == [[8.0, 8.0]]
+
+
+def test_a_loss_that_reads_values_asks_for_eager(setting: str) -> None:
+    def loss(y_true: mw.Tensor, y_pred: mw.Tensor) -> mw.Tensor:
+        scale = float(y_pred.numpy().std()) + 1
+        return (y_true - y_pred).square() / scale
+
+    model = mw.Sequential([mw.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", loss)
+    with pytest.raises(mw.errors.CaptureError, match="eager=True"):
+        model.fit(np.ones((8, 2)), np.ones(8), verbose=0)
+    model.compile("sgd", loss, eager=True)
+    model.fit(np.ones((8, 2)), np.ones(8), verbose=0)

@@ -8,6 +8,7 @@ are not inputs: they stay where they are, and programs and eager steps work on t
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -79,6 +80,7 @@ class Captured:
         self.fn, self.check = fn, check
         self._known: dict[Any, list[Replay]] = {}
         self._waiting: dict[Any, tuple[recorder.Recorder, int]] = {}
+        self._layout = graph.Layout.changes
 
     @property
     def programs(self) -> list[Program]:
@@ -99,19 +101,29 @@ class Captured:
         if recorder.is_recording():  # part of another captured function
             return self.fn(*args, **named)
         leaves: list[Array] = []
-        shape = _flatten((args, named) if named else args, leaves)
-        state = graph.state
-        key = (shape, state.recording, state.training, door.backend())
-        for replay in self._known.get(key, ()):
-            if replay.holds():
-                return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
-        return self._record(key, leaves, args, named)
+        key = self._key((args, named) if named else args, leaves)
+        replay = self._replay(key)
+        if replay is None:
+            return self._record(key, leaves, args, named)
+        return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
 
     def replay_for(self, *args: Any) -> Replay | None:
         """The replay that a call with these arguments would run, if it is ready."""
-        shape = _flatten(args, [])
-        found = self._known.get((shape, graph.state.recording, graph.state.training, door.backend()), ())
-        return next((replay for replay in found if replay.holds()), None)
+        return self._replay(self._key(args, []))
+
+    def _key(self, arguments: Any, leaves: list[Array]) -> Any:
+        if self._layout != graph.Layout.changes:
+            self._known.clear()
+            self._waiting.clear()
+            self._layout = graph.Layout.changes
+        state = graph.state
+        return _flatten(arguments, leaves), state.recording, state.training, door.backend()
+
+    def _replay(self, key: Any) -> Replay | None:
+        for replay in self._known.get(key, ()):
+            if replay.holds():
+                return replay
+        return None
 
     def _record(self, key: Any, leaves: list[Array], args: Any, named: Any) -> Any:
         """Run the function eagerly and write down what it does; if that is what it did the last time, make a program of it."""
@@ -199,6 +211,16 @@ class Replay:
         if self._plain:
             return Tensor(arrays[0])
         return _result_from(self.shape, iter(arrays))
+
+    def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
+        """Run it several times at once. Inputs hold what each time takes one after another, and so do the results."""
+        forms = self.program.outputs
+        outputs = [np.empty((times, *shape), dtype) for shape, dtype in forms]
+        strides = [math.prod(shape) * dtype.itemsize for shape, dtype in (*self.program.inputs, *forms)]
+        shaped = [a.reshape(times, *shape) for a, (shape, _) in zip(inputs, self.program.inputs, strict=True)]
+        self.program.run(shaped, outputs, strides, times)
+        self.note_changes()
+        return outputs
 
     def note_changes(self) -> None:
         """Graphs that saved what the program overwrote are to refuse to go backward."""

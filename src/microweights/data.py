@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,30 +62,31 @@ class Samples:
         piece.weights = None if self.weights is None else self.weights[start:end]
         return piece
 
-    def batches(self, batch_size: int | None, shuffle: bool = False) -> Iterator[Batch]:
-        """The samples in batches, the last one maybe smaller; `batch_size` None makes one of all."""
+    def rows(self, index: Array | None = None) -> Batch:
+        """Samples by their numbers, or all of them."""
+        given = self.x, self.y, self.weights
+        arrays = given if index is None else [None if a is None else door.gather(a, index) for a in given]
+        return Batch(*(None if a is None else Tensor(a) for a in arrays))  # type: ignore[arg-type]
+
+    def order(self, batch_size: int | None, shuffle: bool = False) -> Array | None:
+        """The numbers of the samples in the order of an epoch; None if one batch holds them all."""
         n = len(self)
-        size = batch_size or n
-        order = random.permutation(n) if shuffle else None
-        for start in range(0, n, size):
-            if order is None:
-                piece = self.part(start, start + size)
-                yield Batch(piece.x, piece.y, piece.weights)
-            else:
-                rows = order[start : start + size]
-                yield Batch(*(None if a is None else door.gather(a, rows) for a in (self.x, self.y, self.weights)))
+        if (batch_size or n) >= n:
+            return None
+        return random.permutation(n) if shuffle else np.arange(n)
+
+    def parts(self, batch_size: int | None) -> Iterator[Samples]:
+        """The samples batch by batch, the last one maybe smaller; `batch_size` None makes one of all. No copies."""
+        size = batch_size or len(self)
+        return (self.part(start, start + size) for start in range(0, len(self), size))
 
 
-class Batch:
+class Batch(NamedTuple):
     """One batch as tensors."""
 
-    __slots__ = ("weights", "x", "y")
-
-    def __init__(self, x: Array | None, y: Array | None, weights: Array | None) -> None:
-        assert x is not None
-        self.x = Tensor(x)
-        self.y = None if y is None else Tensor(y)
-        self.weights = None if weights is None else Tensor(weights)
+    x: Tensor
+    y: Tensor | None = None
+    weights: Tensor | None = None
 
 
 def _rows(name: str, data: Any) -> Array:

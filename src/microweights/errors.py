@@ -12,5 +12,11 @@ def explain(expected: str, received: object, remedy: str) -> str:
     return f"Expected {expected}. Received: {received}. {remedy}"
 
 
+class NonFiniteError(FloatingPointError):
+    """Infinity or NaN where a number must be finite; `time` is the number of the step that found it, of those run at once."""
+
+    time = 0
+
+
 class CaptureError(RuntimeError):
     """What a function does cannot be recorded and replayed."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ContextDecorator, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,12 @@ class Watch:
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []  # of operations
         self.changed: list[Tensor] = []  # whose values were overwritten
+
+
+class Layout:
+    """Counts the changes of layers, of their attributes and order: what was captured before one may not be what they do now."""
+
+    changes = 0
 
 
 class _State(threading.local):  # each thread has its own
@@ -64,6 +70,16 @@ class no_grad(ContextDecorator):
 
     def __exit__(self, *error: object) -> None:
         state.recording = self._before.pop()
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Within this context operations are recorded for backward, even inside of :class:`no_grad`."""
+    before, state.recording = state.recording, True
+    try:
+        yield
+    finally:
+        state.recording = before
 
 
 def backward(root: Tensor, gradient: Any = None) -> None:

@@ -6,24 +6,46 @@ from typing import Any
 
 import numpy as np
 
+from . import ops
 from .errors import explain
+from .kernels import door
 from .losses import aligned
 from .naming import lookup, snake_case
-from .tensor import Array, Operand, Tensor, as_array, real
+from .ops import stack
+from .tensor import Array, Operand, Tensor, as_array, constant, real
 
 
 class Metric:
-    """Gathers batches with `update_state(y_true, y_pred, sample_weight=None)`; `result()` is the number so far."""
+    """Gathers batches with `update_state(y_true, y_pred, sample_weight=None)`; `result()` is the number so far.
+
+    A subclass computes in `part` what a batch adds, by operations on tensors, so that a training replays it in C, and adds it
+    up in `add`. One that cannot may override `update_state` instead; it then gets the predictions of each batch.
+    """
+
+    has_part = True  # whether `part` is there
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
         self.reset_state()
 
+    def __init_subclass__(cls) -> None:
+        cls.has_part = "update_state" not in vars(cls) and cls.has_part
+
     def reset_state(self) -> None:
         raise NotImplementedError
 
-    def update_state(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> None:
+    def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
+        """What a batch adds, in few numbers."""
         raise NotImplementedError
+
+    def add(self, parts: Array) -> None:
+        """Add what :meth:`part` gave for some batches, of shape (batches, ...)."""
+        raise NotImplementedError
+
+    def update_state(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> None:
+        target, prediction = (t.detach() if isinstance(t, Tensor) else Tensor(as_array(t)) for t in (y_true, y_pred))
+        weights = None if sample_weight is None else Tensor(as_array(sample_weight, prediction.dtype))
+        self.add(self.part(target, prediction, weights).numpy()[None])
 
     def result(self) -> float:
         raise NotImplementedError
@@ -36,24 +58,24 @@ class Metric:
 class MeanMetric(Metric):
     """The weighted mean of a value for each sample, which `values` computes."""
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         raise NotImplementedError
 
     def reset_state(self) -> None:
         self.total = self.count = 0.0
 
-    def update_state(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> None:
-        target, prediction = (t.detach() if isinstance(t, Tensor) else Tensor(as_array(t)) for t in (y_true, y_pred))
-        values = self.values(target, prediction)
+    def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
+        values = real(self.values(y_true, y_pred))
         if values.ndim > 1:  # a sample counts once, however many outputs it has
-            values = values.reshape(len(values), -1).mean(1)
-        if sample_weight is None:
-            self.total += float(values.sum(dtype=np.float64))
-            self.count += values.size
-        else:
-            weights = np.broadcast_to(as_array(sample_weight), values.shape)
-            self.total += float((values * weights).sum(dtype=np.float64))
-            self.count += float(weights.sum(dtype=np.float64))
+            values = values.mean(tuple(range(1, values.ndim)))
+        if weights is None:
+            return stack([values.sum(), constant(len(values), values.dtype)])
+        weights = weights.astype(values.dtype).broadcast_to(values.shape)
+        return stack([(values * weights).sum(), weights.sum()])
+
+    def add(self, parts: Array) -> None:
+        total, count = parts.sum(0, dtype=np.float64)
+        self.total, self.count = self.total + float(total), self.count + float(count)
 
     def result(self) -> float:
         return self.total / self.count if self.count else 0.0
@@ -62,15 +84,20 @@ class MeanMetric(Metric):
 class MeanSquaredError(MeanMetric):
     """The mean of (y_true - y_pred)²."""
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
-        return (real(y_pred) - aligned(real(y_true), y_pred)).square().numpy()
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return (real(y_pred) - aligned(real(y_true), y_pred)).square()
 
 
 class MeanAbsoluteError(MeanMetric):
     """The mean of |y_true - y_pred|."""
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
-        return (real(y_pred) - aligned(real(y_true), y_pred)).abs().numpy()
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return (real(y_pred) - aligned(real(y_true), y_pred)).abs()
+
+
+def _agree(a: Tensor, b: Tensor) -> Tensor:
+    """Where two tensors of whole numbers are equal; as float64, which holds every class and every truth value."""
+    return a.astype(door.FLOAT64) == b.astype(door.FLOAT64)
 
 
 class BinaryAccuracy(MeanMetric):
@@ -80,35 +107,35 @@ class BinaryAccuracy(MeanMetric):
         self.threshold = threshold
         super().__init__(name)
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         target = aligned(real(y_true), y_pred)
-        return np.asarray((y_pred > self.threshold).numpy() == (target > 0.5).numpy())
+        return _agree(y_pred > self.threshold, target > 0.5)
 
 
 class CategoricalAccuracy(MeanMetric):
     """How often the largest prediction stands where the largest target does."""
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
-        return np.asarray(y_pred.argmax(-1).numpy() == aligned(real(y_true), y_pred).argmax(-1).numpy())
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return _agree(y_pred.argmax(-1), aligned(real(y_true), y_pred).argmax(-1))
 
 
 class SparseCategoricalAccuracy(MeanMetric):
     """How often the largest prediction stands at the label."""
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
-        labels = y_true.numpy()
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        labels = y_true
         if labels.shape == (*y_pred.shape[:-1], 1):
             labels = labels.reshape(labels.shape[:-1])
         if labels.shape != y_pred.shape[:-1]:
             remedy = "Use 'categorical_accuracy' for one-hot targets."
             raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", labels.shape, remedy))
-        return np.asarray(y_pred.argmax(-1).numpy() == labels)
+        return _agree(y_pred.argmax(-1), labels)
 
 
 class Accuracy(MeanMetric):
     """How often the prediction is right: binary, one-hot or by label, whichever the shapes say."""
 
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Array:
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return _accuracy_for(y_true.shape, y_pred.shape).values(y_true, y_pred)
 
 
@@ -133,20 +160,25 @@ class R2Score(Metric):
         self.spread: Any = 0.0
         self.residual: Any = 0.0
 
-    def update_state(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> None:
-        prediction = real(y_pred)
-        target = aligned(real(y_true), prediction).numpy().astype(np.float64).reshape(len(prediction), -1)
-        w = np.ones(len(target)) if sample_weight is None else as_array(sample_weight).astype(np.float64)
-        w = w.reshape(-1, 1)
-        residual = (w * (target - prediction.numpy().reshape(target.shape)) ** 2).sum(0)
+    def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
+        """For each output, in float64: the weight of the batch, the mean of its targets, their spread, the residual."""
+        prediction = real(y_pred).astype(door.FLOAT64)
+        target = aligned(real(y_true), prediction).reshape(len(prediction), -1)
+        prediction = prediction.reshape(target.shape)
+        one = constant(1.0, door.FLOAT64)
+        w = (one if weights is None else weights.astype(door.FLOAT64).reshape(-1, 1)).broadcast_to(target.shape)
+        total = w.sum(0)
+        mean = (w * target).sum(0) / ops.maximum(total, np.finfo(float).tiny)
+        return stack([total, mean, (w * (target - mean).square()).sum(0), (w * (target - prediction).square()).sum(0)])
+
+    def add(self, parts: Array) -> None:
         # the spread of two groups together, from the mean and spread of each (Chan, Golub & LeVeque 1979)
-        weight, mean = w.sum(), (w * target).sum(0) / max(w.sum(), np.finfo(float).tiny)
-        spread = (w * (target - mean) ** 2).sum(0)
-        total = max(self.weight + weight, np.finfo(float).tiny)
-        self.spread = self.spread + spread + (mean - self.mean) ** 2 * self.weight * weight / total
-        self.mean = self.mean + (mean - self.mean) * weight / total
-        self.weight += weight
-        self.residual = self.residual + residual
+        for weight, mean, spread, residual in parts:
+            total = np.maximum(self.weight + weight, np.finfo(float).tiny)
+            self.spread = self.spread + spread + (mean - self.mean) ** 2 * self.weight * weight / total
+            self.mean = self.mean + (mean - self.mean) * weight / total
+            self.weight = self.weight + weight
+            self.residual = self.residual + residual
 
     def result(self) -> float:
         spread, residual = np.atleast_1d(self.spread), np.atleast_1d(self.residual)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from . import graph, losses, optimizers
 from .callbacks import Callback, History, as_list
+from .capture import Captured
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
-from .errors import explain
+from .errors import NonFiniteError, explain
 from .kernels import door
 from .layers import Layer
 from .metrics import Metric
 from .metrics import get as get_metric
-from .tensor import Array, Tensor
+from .tensor import FLOATS, Array, Tensor, as_array
+
+LONGEST = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
 
 
 class Trainer(Layer):
@@ -30,9 +34,16 @@ class Trainer(Layer):
     history: History | None = None
     stop_training = False
     validates = False  # whether the fit that runs has validation data
-    _step: tuple[list[Tensor], bool] | None = None  # what a step needs to know of the layers: looked up once an epoch
+    eager = False  # whether steps run in Python instead of being captured
+    _notes = Layer._notes | {"history", "stop_training", "validates", "_captured"}
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._captured: dict[str, Callable[..., Any]] = {}
+
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None, eager: bool = False
+    ) -> None:
         """Choose how to train.
 
         Parameters
@@ -40,52 +51,76 @@ class Trainer(Layer):
         optimizer : str or Optimizer
         loss : str, Loss or function of (y_true, y_pred)
         metrics : list of str or Metric
+        eager : bool
+            Run every step in Python, where a captured one would be replayed in C (:func:`microweights.capture`): for layers and
+            losses that read values, and for looking for faults.
         """
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
         chosen_metrics = [get_metric(m) for m in metrics or ()]
-        self.optimizer, self.loss, self.metrics = chosen, chosen_loss, chosen_metrics
+        self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
+        self._captured.clear()
 
     # ---- one batch ---------------------------------------------------------------------------------------------
 
     def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward, loss, backward, update: the loss before the update, and the predictions."""
-        recording, graph.state.recording = graph.state.recording, True
-        try:
-            return self._train_step(batch)
-        finally:
-            graph.state.recording = recording
-
-    def _train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         y_pred = self(batch.x, training=True)
-        if self._step is None:
-            self._step = self.trainable_variables, self.penalty() is not None
-        variables, has_penalty = self._step
-        loss = self._loss_of(batch, y_pred, has_penalty)
-        value = loss.data.item()
-        if value - value != 0:  # infinite or NaN: say so before the weights are touched
-            self._explain_nonfinite(batch)
+        loss = self._loss_of(batch, y_pred)
+        door.must_be_finite(loss.data)  # or else the weights are not touched
         if loss.requires_grad:
+            variables = self.trainable_variables
             self.optimizer.apply(graph.grad(loss, variables), variables)
-        return loss, y_pred
+        return loss.detach(), y_pred.detach()
 
-    def _loss_of(self, batch: Batch, y_pred: Tensor, has_penalty: bool = True) -> Tensor:
+    def test_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Forward and loss: the loss, and the predictions."""
+        with graph.no_grad():
+            y_pred = self(batch.x, training=False)
+            return self._loss_of(batch, y_pred), y_pred
+
+    def _loss_of(self, batch: Batch, y_pred: Tensor) -> Tensor:
         assert self.loss is not None
         loss = self.loss(batch.y, y_pred, batch.weights)
-        penalty = self.penalty() if has_penalty else None
+        penalty = self.penalty()
         return loss if penalty is None else loss + penalty
+
+    def _measured(self, step: Callable[[Batch], tuple[Tensor, Tensor]], batch: Batch) -> list[Tensor]:
+        """The loss of a step, what the batch adds to each metric, and the predictions if a metric asks for them."""
+        loss, y_pred = step(batch)
+        assert batch.y is not None
+        parts = [m.part(batch.y, y_pred) for m in self.metrics if m.has_part]
+        return [loss, *parts] + [y_pred] * (len(parts) < len(self.metrics))
+
+    def _add(self, results: Sequence[Array], samples: Samples, index: Array | None = None) -> float:
+        """Give the metrics their parts of the results, whose first axis counts steps; returns the sum of the losses."""
+        losses, *parts = results
+        for metric in self.metrics:
+            if metric.has_part:
+                metric.add(parts.pop(0))
+            else:
+                y, y_pred = samples.rows(index).y, parts[-1]
+                metric.update_state(y, Tensor(y_pred.reshape(-1, *y_pred.shape[2:])))
+        return float(losses.sum(dtype=np.float64))
+
+    def _replayed(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`fn` captured, by its name; itself if the model is compiled to run eagerly."""
+        if name not in self._captured:
+            self._captured[name] = fn if self.eager else Captured(fn)
+        return self._captured[name]
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """One training step on one batch; returns its loss."""
         samples = self._samples(x, y, sample_weight)
-        self._step = None
-        loss, _ = self.train_step(next(samples.batches(None)))
-        return float(loss.item())
+        step = self._replayed("train", lambda *tensors: self.train_step(Batch(*tensors))[0])
+        with graph.gradients(), self._explaining(samples):
+            return float(step(*(t for t in samples.rows() if t is not None)).item())
 
     def predict_on_batch(self, x: Any) -> Array:
         """The predictions for one batch, as an array."""
         with graph.no_grad():
-            return self(x).numpy()
+            z: Tensor = self._replayed("predict", self.__call__)(x if isinstance(x, np.ndarray) else Tensor(as_array(x)))
+        return z.numpy()
 
     # ---- many batches ------------------------------------------------------------------------------------------
 
@@ -147,20 +182,19 @@ class Trainer(Layer):
         self._try_out(samples, validation)
         self.history = history = History()
         every = [*as_list(callbacks), history]
-        kinds = [(c, type(c)) for c in every]
-        before = [c for c, kind in kinds if kind.on_train_batch_begin is not Callback.on_train_batch_begin]
-        after = [c for c, kind in kinds if kind.on_train_batch_end is not Callback.on_train_batch_end]
         for c in every:
             c.set_model(self)  # type: ignore[arg-type]
             c.on_train_begin()
         self.stop_training, self.validates = False, validation is not None
         steps = -(-len(samples) // (size or len(samples)))
         progress = _Progress(mode, epochs, initial_epoch, steps)
+        on_rows = lambda index=None: self._measured(self.train_step, samples.rows(None if index is None else index.data))  # noqa: E731
+        step = on_rows if self.eager else Captured(on_rows)
         try:
             for epoch in range(initial_epoch, epochs):
                 for c in every:
                     c.on_epoch_begin(epoch)
-                logs = self._run_epoch(samples, size, shuffle, before, after, progress)
+                logs = self._run_epoch(step, samples, size, shuffle, every, progress)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
                     for c in every:
                         c.on_test_begin()
@@ -180,41 +214,53 @@ class Trainer(Layer):
 
     def _run_epoch(
         self,
+        step: Callable[..., Any],
         samples: Samples,
         size: int | None,
         shuffle: bool,
-        before: list[Callback],
-        after: list[Callback],
+        callbacks: Sequence[Callback],
         progress: _Progress,
     ) -> dict[str, float]:
-        total, seen = 0.0, 0
-        self._step = None
+        before = [c for c in callbacks if type(c).on_train_batch_begin is not Callback.on_train_batch_begin]
+        after = [c for c in callbacks if type(c).on_train_batch_end is not Callback.on_train_batch_end]
         for metric in self.metrics:
             metric.reset_state()
-        for number, batch in enumerate(samples.batches(size, shuffle)):
+        order, n = samples.order(size, shuffle), len(samples)
+        size = n if order is None else size or n
+        total, done, number, at_once = 0.0, 0, 0, 1
+        while done < n:
             for c in before:
                 c.on_train_batch_begin(number)
-                self._step = None
-            loss, y_pred = self.train_step(batch)
-            n = len(batch.x)
-            total, seen = total + float(loss.data.item()) * n, seen + n
-            for metric in self.metrics:
-                metric.update_state(batch.y, y_pred)
-            if after:
-                logs = self._logs(total / seen)
-                for c in after:
-                    c.on_train_batch_end(number, logs)
-                self._step = None  # they may have frozen a layer
+            rows = min(size, n - done)
+            times = 1 if before or after else max(1, min(at_once, (n - done) // size))
+            index = None if order is None else order[done : done + times * rows]
+            started = time.perf_counter()
+            with graph.gradients(), self._explaining(samples, index, rows):
+                results, times = self._run(step, index, rows, times)
+            at_once = max(1, min(2 * times, int(LONGEST * times / max(time.perf_counter() - started, 1e-9))))
+            total += self._add(results, samples, None if index is None else index[: times * rows]) * rows
+            done, number = done + times * rows, number + times
+            for c in after:
+                c.on_train_batch_end(number - 1, self._logs(total / done))
             if progress.is_due():
-                progress.step(number, self._logs(total / seen))
+                progress.step(number - 1, self._logs(total / done))
             if self.stop_training:
                 break
-        self._step = None
         for name, w in self.named_weights().items():
             if not door.all_finite(w.data):
                 received = f"infinity or NaN in {name!r} after an update"
                 raise FloatingPointError(explain("finite weights", received, "Lower the learning rate, or clip the gradients."))
-        return self._logs(total / seen)
+        return self._logs(total / done)
+
+    @staticmethod
+    def _run(step: Callable[..., Any], index: Array | None, rows: int, times: int) -> tuple[Sequence[Array], int]:
+        """One step, or as many as `times` where they can be replayed: the results of each, and how many."""
+        arguments = () if index is None else (Tensor(index[:rows]),)
+        replay = step.replay_for(*arguments) if isinstance(step, Captured) and times > 1 else None
+        if replay is None:
+            return [t.numpy()[None] for t in step(*arguments)], 1
+        assert index is not None
+        return replay.many([index], times), times
 
     def _logs(self, loss: float) -> dict[str, float]:
         return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
@@ -237,22 +283,23 @@ class Trainer(Layer):
         return values[0] if len(values) == 1 else values
 
     def _evaluate(self, samples: Samples, size: int | None) -> dict[str, float]:
-        total = 0.0
         for metric in self.metrics:
             metric.reset_state()
+        step = self._replayed("test", lambda *tensors: self._measured(self.test_step, Batch(*tensors)))
+        total = 0.0
         with graph.no_grad():
-            for batch in samples.batches(size):
-                y_pred = self(batch.x)
-                total += float(self._loss_of(batch, y_pred).item()) * len(batch.x)
-                for metric in self.metrics:
-                    metric.update_state(batch.y, y_pred)
+            for part in samples.parts(size):
+                results = step(*(t for t in part.rows() if t is not None))
+                total += self._add([t.numpy()[None] for t in results], part) * len(part)
         return self._logs(total / len(samples))
 
     def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:
         """The predictions for all samples, as an array. `verbose` is accepted as Keras's, and nothing is printed."""
-        samples, size = Samples(x, dtype=self.compute_dtype), checked_batch_size(batch_size)
-        with graph.no_grad():
-            return np.concatenate([self(batch.x).numpy() for batch in samples.batches(size)])
+        size = checked_batch_size(batch_size)
+        if isinstance(x, np.ndarray) and 0 < len(x) <= (size or len(x)) and x.dtype in FLOATS:
+            return self.predict_on_batch(x)
+        samples = Samples(x, dtype=self.compute_dtype)
+        return np.concatenate([self.predict_on_batch(part.x) for part in samples.parts(size)])
 
     # ---- what goes before --------------------------------------------------------------------------------------
 
@@ -296,7 +343,7 @@ class Trainer(Layer):
         for given in (samples, validation):
             if given is not None:
                 with graph.no_grad():
-                    batch = next(given.part(0, 1).batches(None))
+                    batch = given.part(0, 1).rows()
                     y_pred = self(batch.x)
                     self.loss.check(given.y, y_pred)
                     self._loss_of(batch, y_pred)
@@ -304,12 +351,17 @@ class Trainer(Layer):
                         metric.reset_state()
                         metric.update_state(batch.y, y_pred)
 
-    def _explain_nonfinite(self, batch: Batch) -> None:
-        """Run the batch once more, looking for the first number that is infinite or NaN."""
-        raise FloatingPointError(
-            explain("a finite loss", f"infinity or NaN, first in {self._first_nonfinite(batch)}",
-                    "Check the data for NaN, scale the inputs, or lower the learning rate. The weights were not updated.")
-        )  # fmt: skip
+    @contextmanager
+    def _explaining(self, samples: Samples, index: Array | None = None, rows: int = 0) -> Iterator[None]:
+        """If a loss is not finite, look in its batch for the first number that is not, and say where it is."""
+        try:
+            yield
+        except NonFiniteError as error:
+            start = error.time * rows
+            batch = samples.rows(None if index is None else index[start : start + rows])
+            where = self._first_nonfinite(batch)
+            remedy = "Check the data for NaN, scale the inputs, or lower the learning rate. The weights were not updated."
+            raise FloatingPointError(explain("a finite loss", f"infinity or NaN, first in {where}", remedy)) from None
 
     def _first_nonfinite(self, batch: Batch) -> str:
         if not door.all_finite(batch.x.data):

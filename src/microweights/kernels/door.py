@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import explain
+from ..errors import NonFiniteError, explain
 from . import machine
 from .elementwise import ZERO, binary, cast, compare, contiguous, copy_to, ternary, unary, where, zeros
 from .plans import (
@@ -69,6 +69,7 @@ __all__ = [
     "make_walk",
     "matmul",
     "merge_axes",
+    "must_be_finite",
     "new_random_state",
     "random",
     "read",
@@ -88,7 +89,7 @@ __all__ = [
 
 def backend() -> str:
     """The name of the backend that runs kernels."""
-    return machine.active.name
+    return machine.backend()
 
 
 def read(a: Array) -> None:
@@ -124,6 +125,12 @@ _drawing = threading.Lock()
 def all_finite(x: Array) -> bool:
     """Whether a float32 or float64 array holds neither infinity nor NaN."""
     return int(call("first_nonfinite" + real_suffix("all_finite", (x.dtype,)), (contiguous(x),), x.size)) < 0
+
+
+def must_be_finite(x: Array) -> None:
+    """Raise NonFiniteError if a float32 or float64 array holds infinity or NaN; a replay stops there, too."""
+    if not all_finite(x):
+        raise NonFiniteError(explain("finite numbers", "infinity or NaN", "Check the data, or lower the learning rate."))
 
 
 def weighted_sum(weights: list[float], inputs: list[float], bias: float) -> float:

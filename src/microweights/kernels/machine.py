@@ -70,7 +70,7 @@ def struct(kind: str, **fields: Any) -> Any:
 
 def backend() -> str:
     """`"c"` or `"numpy"`: where kernels run."""
-    return active.name
+    return str(active.name)
 
 
 def set_backend(name: str) -> None:

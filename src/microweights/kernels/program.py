@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import explain
+from ..errors import NonFiniteError, explain
 from . import machine
 from .plans import POINTER_TYPE, UINT8, Array, Shape
 from .recorder import Block, Call, Place, Recorder, address, plain_name
@@ -161,7 +161,7 @@ class Program:
 
         Raises
         ------
-        ValueError, FloatingPointError
+        ValueError, NonFiniteError
             If a kernel finds a label out of range, or a number that is not finite where one must be.
         """
         results = [np.empty(shape, dtype) for shape, dtype in self.outputs] if outputs is None else outputs
@@ -173,7 +173,7 @@ class Program:
         with self._lock:
             stopped = machine.lib.mw_replay(self._c, base, strides or self._still, times, seconds or ffi.NULL)
         if stopped >= 0:
-            explain_fault(self.steps[stopped % len(self.steps)][0])
+            raise fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
         return results
 
     def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int) -> None:
@@ -185,12 +185,12 @@ class Program:
                 for call in self.calls:
                     found = machine.backends["numpy"].kernel(call.kernel)(*map(_twin, call.arguments))
                     if found is not None and found >= 0:
-                        explain_fault(call)
+                        raise fault(call, time)
                 for old, new in zip(ours, inputs, strict=True):
                     if self.writes_inputs:
                         new[...] = old
                 for result, a in zip(results, theirs, strict=True):
-                    (result if times == 1 else result[time])[...] = a
+                    result[... if times == 1 else time] = a
 
     def times(self, inputs: Sequence[Array], runs: int) -> list[float]:
         """Seconds of each step, the mean of some runs. What the program changes is put back afterwards."""
@@ -206,13 +206,15 @@ def _twin(a: Any) -> Any:
     return [_twin(x) for x in a] if type(a) is list else a.array if isinstance(a, Place) else a
 
 
-def explain_fault(call: Call) -> None:
-    """Raise the error for a kernel that found one."""
+def fault(call: Call, time: int) -> Exception:
+    """The error for a kernel that found one, in which of several times."""
     if call.kernel == "first_bad_label":
         expected = f"labels or indices from 0 to {call.arguments[2] - 1}"
-        raise ValueError(explain(expected, f"another, at {call.line}", "Check the labels or the number of classes."))
+        return ValueError(explain(expected, f"another, at {call.line}", "Check the labels or the number of classes."))
     remedy = "Check the data for NaN, scale the inputs, or lower the learning rate."
-    raise FloatingPointError(explain("finite numbers", f"infinity or NaN, at {call.line}", remedy))
+    error = NonFiniteError(explain("finite numbers", f"infinity or NaN, at {call.line}", remedy))
+    error.time = time
+    return error
 
 
 # ---- element-wise calls ----------------------------------------------------------------------------------------------

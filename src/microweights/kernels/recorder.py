@@ -153,7 +153,7 @@ class Recorder:
         root = owner(a)
         block = self.blocks.get(id(root))
         if id(root) in self.inputs or (block is not None and block.written):
-            remedy = "Keep it a tensor, return it from the captured function, and read it outside."
+            remedy = "Keep it a tensor, return it, and read it outside (in a model: compile with eager=True)."
             raise CaptureError(
                 explain("a captured function not to read what it computes", f"a reading at {users_line()}", remedy)
             )
@@ -162,7 +162,7 @@ class Recorder:
     def refuse(self, what: str) -> None:
         """Something is about to be computed where it cannot be recorded."""
         if self.is_here:
-            remedy = "Do it before, and pass the result in; or leave the function uncaptured."
+            remedy = "Do it before, and pass the result in (in a model: compile with eager=True)."
             raise CaptureError(explain("only what kernels do in a captured function", f"{what} at {users_line()}", remedy))
 
     # ---- writing down ----------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def _same(a: Any, b: Any) -> bool:
         return p.root.dtype == q.root.dtype and p.root.tobytes() == q.root.tobytes()
     if a is None or b is None or isinstance(a, (int, float)):
         return bool(a == b) or (a != a and b != b)
-    return _contents(a) == _contents(b)
+    return bool(_contents(a) == _contents(b))
 
 
 def _contents(struct: Any) -> Any:
@@ -299,4 +299,4 @@ def recording(inputs: Sequence[Array]) -> Iterator[Recorder]:
 def is_recording() -> bool:
     """Whether this thread's calls are being written down."""
     active = machine.active
-    return isinstance(active, Recorder) and active.is_here
+    return bool(isinstance(active, Recorder) and active.is_here)

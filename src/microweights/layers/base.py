@@ -44,6 +44,7 @@ class Layer:
     """
 
     _takes_training: ClassVar[bool] = False
+    _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape"))  # attributes that no computation depends on
     _casts: ClassVar[bool] = True  # inputs to its own type; a model leaves that to its layers
 
     def __init__(
@@ -133,6 +134,8 @@ class Layer:
         if isinstance(value, Tensor) and name in self.__dict__.get("_own_weights", ()):
             old, self._own_weights[name] = self._own_weights[name], value
             self._penalties = [(r, value if w is old else w) for r, w in self._penalties]
+        if graph.state.watch is None and name not in self._notes:
+            graph.Layout.changes += 1
         super().__setattr__(name, value)
 
     def sublayers(self) -> dict[str, Layer]:
