@@ -16,7 +16,7 @@ import numpy as np
 
 from . import graph
 from .errors import CaptureError, explain
-from .kernels import door, recorder
+from .kernels import door, machine, recorder
 from .kernels.program import Program
 from .tensor import FLOATS, Array, Tensor, as_array
 
@@ -92,24 +92,25 @@ class Captured:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        bound = instance.__dict__[self._name] = Captured(
-            self.fn.__get__(instance), self.check
-        )  # each object has programs of its own
+        bound = Captured(self.fn.__get__(instance), self.check)  # each object has programs of its own
+        instance.__dict__[self._name] = bound
         return bound
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        if recorder.is_recording():  # part of another captured function
+        if type(machine.active) is recorder.Recorder and machine.active.is_here:  # part of another captured function
             return self.fn(*args, **named)
         leaves: list[Array] = []
-        key = self._key((args, named) if named else args, leaves)
-        replay = self._replay(key)
-        if replay is None:
+        key = (*self._key((*args, named), leaves), "named") if named else self._key(args, leaves)
+        for replay in self._known.get(key, ()):
+            if replay.holds():
+                break
+        else:
             return self._record(key, leaves, args, named)
         return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
 
     def replay_for(self, *args: Any) -> Replay | None:
         """The replay that a call with these arguments would run, if it is ready."""
-        return self._replay(self._key(args, []))
+        return next((replay for replay in self._known.get(self._key(args, []), ()) if replay.holds()), None)
 
     def _key(self, arguments: Any, leaves: list[Array]) -> Any:
         if self._layout != graph.Layout.changes:
@@ -117,13 +118,7 @@ class Captured:
             self._waiting.clear()
             self._layout = graph.Layout.changes
         state = graph.state
-        return _flatten(arguments, leaves), state.recording, state.training, door.backend()
-
-    def _replay(self, key: Any) -> Replay | None:
-        for replay in self._known.get(key, ()):
-            if replay.holds():
-                return replay
-        return None
+        return (*[_flatten(x, leaves) for x in arguments], state.recording, state.training, machine.active.name)
 
     def _record(self, key: Any, leaves: list[Array], args: Any, named: Any) -> Any:
         """Run the function eagerly and write down what it does; if that is what it did the last time, make a program of it."""
@@ -189,28 +184,22 @@ class Replay:
 
     def __init__(self, made: Program, shape: Any, guards: Sequence[Tensor], changed: Sequence[Tensor]) -> None:
         self.program, self.shape = made, shape
-        self._tensors, self._changed = list(guards), list(changed)
-        self._arrays = [t.data for t in guards]
-        self._flags = [t.requires_grad for t in guards]
+        self._guards = [(t, t.data, t.requires_grad) for t in guards]
+        self._changed = list(changed)
         self._plain = shape == ("tensor", 0)
 
     def holds(self) -> bool:
         """Whether the tensors that took part still have the same memory, and are frozen or not as they were."""
-        for t, a, flag in zip(self._tensors, self._arrays, self._flags):
+        for t, a, flag in self._guards:
             if t.data is not a or t.requires_grad is not flag:
                 return False
         return True
 
     def __call__(self, leaves: list[Array]) -> Any:
-        given = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in leaves]
-        arrays = self.program.run(given)
-        self.note_changes()
-        for old, new in zip(leaves, given):
-            if old is not new and self.program.writes_inputs:
-                old[...] = new
-        if self._plain:
-            return Tensor(arrays[0])
-        return _result_from(self.shape, iter(arrays))
+        arrays = self.program.run(leaves)
+        if self._changed:
+            self.note_changes()
+        return Tensor(arrays[0]) if self._plain else _result_from(self.shape, iter(arrays))
 
     def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
         """Run it several times at once. Inputs hold what each time takes one after another, and so do the results."""
@@ -235,6 +224,10 @@ class Replay:
 def _flatten(x: Any, leaves: list[Array]) -> Any:
     """What `x` looks like, hashable; its arrays go to `leaves`."""
     kind = type(x)
+    if kind is np.ndarray:
+        a = x if x.dtype is door.FLOAT32 else as_array(x)
+        leaves.append(a)
+        return a.shape, a.dtype
     if kind is Tensor:
         if x.op is not None and graph.state.recording:
             remedy = "Call it with x.detach(), or compute x inside."
@@ -243,9 +236,7 @@ def _flatten(x: Any, leaves: list[Array]) -> Any:
         leaves.append(a)
         return a.shape, a.dtype, x.requires_grad
     if isinstance(x, np.ndarray):
-        a = as_array(x)
-        leaves.append(a)
-        return a.shape, a.dtype, False
+        return _flatten(np.asarray(x), leaves)
     if kind is tuple:
         return tuple([_flatten(v, leaves) for v in x])
     if kind is list and any(isinstance(v, (Tensor, np.ndarray, list, tuple, dict)) for v in x):

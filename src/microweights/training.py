@@ -118,9 +118,14 @@ class Trainer(Layer):
 
     def predict_on_batch(self, x: Any) -> Array:
         """The predictions for one batch, as an array."""
-        with graph.no_grad():
-            z: Tensor = self._replayed("predict", self.__call__)(x if isinstance(x, np.ndarray) else Tensor(as_array(x)))
-        return z.numpy()
+        state = graph.state
+        recording, state.recording = state.recording, False
+        try:
+            forward = self._captured.get("predict") or self._replayed("predict", self.__call__)
+            z: Tensor = forward(x if type(x) is np.ndarray else Tensor(as_array(x)))
+            return z.data
+        finally:
+            state.recording = recording
 
     # ---- many batches ------------------------------------------------------------------------------------------
 
@@ -295,8 +300,8 @@ class Trainer(Layer):
 
     def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:
         """The predictions for all samples, as an array. `verbose` is accepted as Keras's, and nothing is printed."""
-        size = checked_batch_size(batch_size)
-        if isinstance(x, np.ndarray) and 0 < len(x) <= (size or len(x)) and x.dtype in FLOATS:
+        size = batch_size if type(batch_size) is int and batch_size > 0 else checked_batch_size(batch_size)
+        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim and 0 < len(x) <= (size or len(x)):
             return self.predict_on_batch(x)
         samples = Samples(x, dtype=self.compute_dtype)
         return np.concatenate([self.predict_on_batch(part.x) for part in samples.parts(size)])

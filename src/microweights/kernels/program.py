@@ -20,6 +20,9 @@ from .recorder import Block, Call, Place, Recorder, address, plain_name
 from .updates import state_in
 
 CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
+if machine.ffi is not None:
+    from_buffer, replay, NULL = machine.ffi.from_buffer, machine.lib.mw_replay, machine.ffi.NULL
+empty = np.empty
 Buffers = Sequence[tuple[Shape, np.dtype[Any]]]
 
 
@@ -49,7 +52,7 @@ class Program:
             self._lay_out()
             self._write_table()
             self._kinds = [POINTER_TYPE[dtype] for _, dtype in (*inputs, *outputs)]
-            self._still = [0] * len(self._kinds)
+            self._still = machine.ffi.new("int64_t[]", max(len(self._kinds), 1))
 
     # ---- making it -------------------------------------------------------------------------------------------------
 
@@ -150,7 +153,7 @@ class Program:
         Parameters
         ----------
         inputs : arrays
-            Of the recorded shapes and types, contiguous. They are read where they lie.
+            Of the recorded shapes and types. They are read where they lie, but for those that are not contiguous.
         outputs : arrays, optional
             Where to write; else new ones.
         strides : list of int, optional
@@ -164,14 +167,21 @@ class Program:
         ValueError, NonFiniteError
             If a kernel finds a label out of range, or a number that is not finite where one must be.
         """
-        results = [np.empty(shape, dtype) for shape, dtype in self.outputs] if outputs is None else outputs
+        results = [empty(shape, dtype) for shape, dtype in self.outputs] if outputs is None else outputs
         if self.backend == "numpy":
             self._run_twins(inputs, results, times)
             return results
-        pointer, ffi = machine.ffi.from_buffer, machine.ffi
-        base = [pointer(kind, a) for kind, a in zip(self._kinds, (*inputs, *results), strict=True)]
+        try:
+            base = list(map(from_buffer, self._kinds, [*inputs, *results]))
+        except ValueError:  # an input is not contiguous
+            copies = [np.ascontiguousarray(a) for a in inputs]
+            self.run(copies, results, strides, times, seconds)
+            for a, copy in zip(inputs, copies, strict=True):
+                if self.writes_inputs and copy is not a:
+                    a[...] = copy
+            return results
         with self._lock:
-            stopped = machine.lib.mw_replay(self._c, base, strides or self._still, times, seconds or ffi.NULL)
+            stopped = replay(self._c, base, strides or self._still, times, seconds or NULL)
         if stopped >= 0:
             raise fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
         return results

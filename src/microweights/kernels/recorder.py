@@ -294,9 +294,3 @@ def recording(inputs: Sequence[Array]) -> Iterator[Recorder]:
             yield recorder
         finally:
             machine.active = recorder.backend
-
-
-def is_recording() -> bool:
-    """Whether this thread's calls are being written down."""
-    active = machine.active
-    return bool(isinstance(active, Recorder) and active.is_here)
