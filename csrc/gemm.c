@@ -37,27 +37,10 @@ static matrix matrix_of(const real *at, int64_t rows, int64_t cols, int64_t row,
     return (matrix){at, at + larger(0, (rows - 1) * row) + larger(0, (cols - 1) * col) + 1, row, col};
 }
 
-/* `count` numbers, but at most a vector, in pieces of fixed size: a memcpy of variable size would be a call. */
-INLINE void copy_few(real *to, const real *from, int64_t count) {
-    if (count >= LANES) {
-        store(to, load(from));
-        return;
-    }
-    for (int64_t piece = LANES / 2; piece > 0; piece /= 2)
-        if (count & piece) {
-            memcpy(to, from, (size_t)piece * sizeof *to);
-            to += piece;
-            from += piece;
-        }
-}
-
 /* A vector of which `count` lanes are wanted. The others hold what memory does there (lanes never mix, so it does no harm),
  * or zero where memory ends. */
 INLINE vec load_loosely(const real *p, int64_t count, const real *end) {
-    if (p + LANES <= end) return load(p);
-    real few[LANES] = {0};
-    copy_few(few, p, count);
-    return load(few);
+    return p + LANES <= end ? load(p) : load_first(p, smaller(LANES, count));
 }
 
 /* ---- 1. the register tile ---------------------------------------------------------------------------------------
@@ -75,10 +58,12 @@ typedef struct {
     const real *a, *b;
     real *c;
     int64_t a_row, a_col, b_row, c_row;
+    int64_t columns;                            /* of a tile of width 0: part of a vector */
     int add;                                    /* C += A @ B, not C = A @ B */
 } tile_job;
 
-INLINE void tile(const int height, const int width, const tile_job *job) {
+INLINE void tile(const int height, const int full, const tile_job *job) {
+    const int width = full ? full : 1;
     if (!fits(height, width)) return;
     const tile_job t = *job;
     const real *a = t.a, *b = t.b;
@@ -90,7 +75,7 @@ INLINE void tile(const int height, const int width, const tile_job *job) {
     for (int64_t p = 0; p < t.k; p++, a += t.a_col, b += t.b_row) {
         vec right[WIDEST];
 #pragma GCC unroll 16
-        for (int j = 0; j < width; j++) right[j] = load(b + j * LANES);
+        for (int j = 0; j < width; j++) right[j] = full ? load(b + j * LANES) : load_first(b, t.columns);
 #pragma GCC unroll 16
         for (int i = 0; i < height; i++) {
             const vec left = splat(a[i * t.a_row]);
@@ -103,7 +88,8 @@ INLINE void tile(const int height, const int width, const tile_job *job) {
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) {
             real *to = t.c + i * t.c_row + j * LANES;
-            store(to, t.add ? load(to) + sum[i][j] : sum[i][j]);
+            if (full) store(to, t.add ? load(to) + sum[i][j] : sum[i][j]);
+            else store_first(to, t.add ? load_first(to, t.columns) + sum[i][j] : sum[i][j], t.columns);
         }
 }
 
@@ -131,6 +117,7 @@ INLINE void tile_of_width(const int width, int64_t height, const tile_job *job) 
 
 static void any_tile(int64_t height, int64_t width, const tile_job *job) {
     switch (width) {
+    case 0: if (MASKS) tile_of_width(0, height, job); break;
     case 1: tile_of_width(1, height, job); break;
     case 2: tile_of_width(2, height, job); break;
     case 4: tile_of_width(4, height, job); break;
@@ -239,23 +226,14 @@ typedef struct {
 static void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step, int activation) {
     for (int64_t j = 0; j < n; j += LANES) {
         const int64_t count = smaller(LANES, n - j);
-        real few[LANES] = {0}, few_bias[LANES] = {0};
-        vec x, shift = {0};
-        if (count == LANES) {
-            x = load(row + j);
-            if (bias) shift = bias_step ? load(bias + j) : splat(*bias);
-        } else {
-            copy_few(few, row + j, count);
-            x = load(few);
-            if (bias && bias_step) copy_few(few_bias, bias + j, count);
-            if (bias) shift = bias_step ? load(few_bias) : splat(*bias);
-        }
-        if (bias) x += shift;
+        const int whole = count == LANES;
+        vec x = whole ? load(row + j) : load_first(row + j, count);
+        if (bias) x += !bias_step ? splat(*bias) : whole ? load(bias + j) : load_first(bias + j, count);
         if (activation == MW_RELU) x = vrelu(x);
         if (activation == MW_SIGMOID) x = vsigmoid(x);
         if (activation == MW_TANH) x = vtanh(x);
-        store(few, x);
-        copy_few(row + j, few, count);
+        if (whole) store(row + j, x);
+        else store_first(row + j, x, count);
     }
 }
 
@@ -289,17 +267,17 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
             for (int i = 0; i < LANES; i++) block[i] = load(whole + smaller(i0 + i, height - 1) * t.c_row + j0);
             transpose_block(block);
             for (int64_t j = 0; j < smaller(LANES, columns - j0); j++) {
-                real *to = job->c + i0 + (j0 + j) * c_col, few[LANES];
-                store(few, block[j]);
-                for (int64_t i = 0; i < smaller(LANES, height - i0) && job->add; i++) few[i] += to[i];
-                copy_few(to, few, height - i0);
+                real *to = job->c + i0 + (j0 + j) * c_col;
+                const int64_t count = smaller(LANES, height - i0);
+                store_first(to, job->add ? load_first(to, count) + block[j] : block[j], count);
             }
         }
     for (int64_t i = 0; c_col == 1 && i < height; i++)
         for (int64_t j0 = 0; j0 < columns; j0 += LANES) {
-            real *to = job->c + i * job->c_row + j0, *few = whole + i * t.c_row + j0;
-            for (int64_t j = 0; j < smaller(LANES, columns - j0) && job->add; j++) few[j] += to[j];
-            copy_few(to, few, columns - j0);
+            real *to = job->c + i * job->c_row + j0;
+            const int64_t count = smaller(LANES, columns - j0);
+            const vec x = load(whole + i * t.c_row + j0);
+            store_first(to, job->add ? load_first(to, count) + x : x, count);
         }
 }
 
@@ -333,12 +311,14 @@ static void multiply_strip(const product *g, const packed_block *x, int64_t i, i
                   .add = g->accumulate || x->p0 > 0};
     if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
     for (int64_t width; j < j_end; j += width * LANES) {
-        for (width = x->panel / LANES; width > ceil_div(j_end - j, LANES); width /= 2) continue;
-        const int64_t columns = smaller(width * LANES, j_end - j), packed = j - x->j0;
+        const int64_t left = j_end - j, vectors = MASKS && g->c_col == 1 && left >= LANES ? left / LANES : ceil_div(left, LANES);
+        for (width = x->panel / LANES; width > vectors; width /= 2) continue;
+        const int64_t columns = smaller(width * LANES, left), packed = j - x->j0;
         t.c = g->c + i * g->c_row + j * g->c_col;
         if (packed < 0) t.b = element(g->b, x->p0, j), t.b_row = g->b.row;
         else t.b = x->b + packed / x->panel * x->panel * x->k + packed % x->panel, t.b_row = x->panel;
-        if (columns == width * LANES && g->c_col == 1) any_tile(rows, width, &t);
+        t.columns = columns;
+        if (g->c_col == 1 && (MASKS || columns == width * LANES)) any_tile(rows, columns < LANES ? 0 : width, &t);
         else edge_tile(rows, width, columns, g->c_col, &t);
     }
     if (x->p0 + x->k == g->k) finish(g, i, rows, first, j_end - first);
@@ -351,11 +331,13 @@ static void multiply_blocks(const product *g) {
     const int pack_a = g->m * 2 > TALLEST && g->n >= REUSE && crowded(g->a);
     const int pack_b = g->b.col != 1 || (g->m >= REUSE && g->k * g->n * (int64_t)sizeof(real) > SMALL_BYTES);
 
-    /* Of a B that is not packed, the last panel is, if it is a partial one. No scratch memory: one vector at a time. */
+    /* Of a B that is not packed, the last panel is, if it is a partial one and there are no masks to load it by, or C lies across.
+     * No scratch memory: one vector at a time. */
+    const int pack_last = g->n % LANES && !(MASKS && g->c_col == 1);
     packed_block x = {.height = height, .panel = width * LANES};
     int64_t across = BLOCK_BYTES / DEPTH / (int64_t)sizeof(real);
     real spare[DEPTH * LANES], *packed_a = NULL, *packed_b = spare;
-    if (pack_a || pack_b || g->n % LANES) {
+    if (pack_a || pack_b || pack_last) {
         const int64_t k = smaller(DEPTH, g->k), a_size = pack_a ? STRIPS * STRIP_SPACE * k : 0;
         const int64_t b_size = k * (pack_b ? round_up(smaller(across, g->n), x.panel) : x.panel);
         real *scratch = mw_scratch((size_t)(a_size + b_size) * sizeof(real));
@@ -365,8 +347,8 @@ static void multiply_blocks(const product *g) {
     x.a = packed_a, x.b = packed_b;
 
     for (int64_t j0 = 0; j0 < g->n; j0 += across) {
-        const int64_t j_end = smaller(j0 + across, g->n), partial = j_end % LANES ? (j_end - j0) / x.panel * x.panel : j_end - j0;
-        x.j0 = pack_b ? j0 : j0 + partial;
+        const int64_t j_end = smaller(j0 + across, g->n), rest = pack_last && j_end % LANES ? (j_end - j0) % x.panel : 0;
+        x.j0 = pack_b ? j0 : j_end - rest;
         for (x.p0 = 0; x.p0 == 0 || x.p0 < g->k; x.p0 += DEPTH) {
             x.k = smaller(DEPTH, g->k - x.p0);
             pack(packed_b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
@@ -414,10 +396,9 @@ INLINE void narrow_row(const int width, const int chains, const product *g, int6
         for (int half = chains / 2; half > 0; half /= 2)
 #pragma GCC unroll 8
             for (int i = 0; i < half; i++) sum[i][j] += sum[i + half][j];
-        real few[LANES];
-        store(few, sum[0][j]);
-        for (int64_t i = j * LANES; i < smaller((j + 1) * LANES, n); i++)
-            g->c[i] = g->accumulate || p0 > 0 ? g->c[i] + few[i - j * LANES] : few[i - j * LANES];
+        const int64_t count = smaller(LANES, n - j * LANES);
+        real *to = g->c + j * LANES;
+        if (count > 0) store_first(to, g->accumulate || p0 > 0 ? load_first(to, count) + sum[0][j] : sum[0][j], count);
     }
 }
 
@@ -446,12 +427,10 @@ INLINE void add_rows(const int rows, const product *g, int64_t p) {
         for (int w = 0; w < WIDTH; w++) store(c + j + w * LANES, sum[w]);
     }
     for (; j < n; j += LANES) {
-        real few[LANES] = {0};
-        if (add) copy_few(few, c + j, n - j);
-        vec sum = load(few);
-        for (int i = 0; i < rows; i++) sum += splat(x[i * x_step]) * load_loosely(b + i * b_step + j, n - j, end);
-        store(few, sum);
-        copy_few(c + j, few, n - j);
+        const int64_t count = smaller(LANES, n - j);
+        vec sum = add ? load_first(c + j, count) : (vec){0};
+        for (int i = 0; i < rows; i++) sum += splat(x[i * x_step]) * load_loosely(b + i * b_step + j, count, end);
+        store_first(c + j, sum, count);
     }
 }
 
@@ -504,10 +483,8 @@ INLINE void dots(const int rows, const int sums, const product *g) {
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) total[j + i] = sums == 4 ? sum[i][0] + sum[i][1] + (sum[i][2] + sum[i][3]) : sum[i][0];
         }
-        real few[LANES] = {0};
-        if (g->accumulate) copy_few(few, g->c + j0, count);
-        store(few, load(few) + sum_each(total));
-        copy_few(g->c + j0, few, count);
+        const vec sums_of_all = sum_each(total);
+        store_first(g->c + j0, g->accumulate ? load_first(g->c + j0, count) + sums_of_all : sums_of_all, count);
     }
 }
 

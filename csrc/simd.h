@@ -42,8 +42,10 @@ INLINE vec load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 INLINE void store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 INLINE vec splat(real x) { return x - (vec){0}; }                   /* x - 0 keeps the sign of -0, x + 0 would not */
 
-/* The first n lanes, n < LANES: what lies beyond them in memory is neither read nor written. AVX-512 has instructions for it,
- * where memcpy is a call. */
+/* The first n lanes, n <= LANES: what lies beyond them in memory is neither read nor written. AVX-512 has instructions for it, and
+ * MASKS says that they cost no more than others; elsewhere n lanes are copied in pieces of fixed size, as a memcpy of variable
+ * size would be a call. */
+#define MASKS (MW_VECTOR_BYTES == 64)
 #if MW_VECTOR_BYTES == 64 && MW_DOUBLE
 INLINE vec load_first(const real *p, int64_t n) { return __builtin_ia32_loadupd512_mask((const void *)p, (vec){0}, (uint8_t)((1u << n) - 1)); }
 INLINE void store_first(real *p, vec v, int64_t n) { __builtin_ia32_storeupd512_mask((void *)p, v, (uint8_t)((1u << n) - 1)); }
@@ -51,8 +53,20 @@ INLINE void store_first(real *p, vec v, int64_t n) { __builtin_ia32_storeupd512_
 INLINE vec load_first(const real *p, int64_t n) { return __builtin_ia32_loadups512_mask((const void *)p, (vec){0}, (uint16_t)((1u << n) - 1)); }
 INLINE void store_first(real *p, vec v, int64_t n) { __builtin_ia32_storeups512_mask((void *)p, v, (uint16_t)((1u << n) - 1)); }
 #else
-INLINE vec load_first(const real *p, int64_t n) { vec v = {0}; memcpy(&v, p, (size_t)n * sizeof *p); return v; }
-INLINE void store_first(real *p, vec v, int64_t n) { memcpy(p, &v, (size_t)n * sizeof *p); }
+INLINE void copy_first(real *to, const real *from, int64_t n) {
+    if (n >= LANES) {
+        store(to, load(from));
+        return;
+    }
+    for (int64_t piece = LANES / 2; piece > 0; piece /= 2)
+        if (n & piece) {
+            memcpy(to, from, (size_t)piece * sizeof *to);
+            to += piece;
+            from += piece;
+        }
+}
+INLINE vec load_first(const real *p, int64_t n) { real few[LANES] = {0}; copy_first(few, p, n); return load(few); }
+INLINE void store_first(real *p, vec v, int64_t n) { real few[LANES]; store(few, v); copy_first(p, few, n); }
 #endif
 
 /* A mask of the first n lanes. */
