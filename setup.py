@@ -107,6 +107,7 @@ class BuildKernels(build_ext):
         flags = [*FLAGS, *openmp, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
         built = [f"-DMW_BUILT_ISAS={len(isas)}"]
         jobs = [(str(CSRC / source), work, [*flags, *built]) for source in ("runtime.c", "program.c")]
+        jobs.append((str(CSRC / "tape.c"), work, [*flags, "-ffp-contract=off"]))  # the bits of scalar.py
         jobs += [(str(work / source), work, [*flags, "-w"]) for source in ("dispatch.c", "runners.c")]
         for element, (isa, (size, registers, extra)) in [(t, i) for t in TYPES for i in isas.items()]:
             folder = work / f"{element}_{isa}"

@@ -244,6 +244,23 @@ int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes);
 /* bias + Σ weights[i] inputs[i], added from left to right: the neuron of the scalar engine */
 double mw_weighted_sum(const double *weights, const double *inputs, int64_t n, double bias);
 
+/* ---- the scalar engine: a graph of numbers as a tape ---------------------------------------------------------------- */
+
+enum mw_tape_op {
+    MW_TAPE_LEAF, MW_TAPE_ADD, MW_TAPE_MULTIPLY, MW_TAPE_DIVIDE, MW_TAPE_POWER, MW_TAPE_EXP, MW_TAPE_LOG, MW_TAPE_TANH,
+    MW_TAPE_SIGMOID, MW_TAPE_RELU, MW_TAPE_WEIGHTED_SUM
+};
+
+/* Node i is op[i] of the nodes operand[first[i]], ..., operand[first[i + 1] - 1], which all come before it; a power has its exponent
+ * in constant[i]; the operands of a weighted sum are its weights, as many inputs, and its bias. */
+
+/* value[i], for every node that is no leaf. Returns the first one that is infinite or NaN, or -1 */
+int64_t mw_tape_forward(const int32_t *op, const int64_t *first, const int32_t *operand, const double *constant, double *value, int64_t nodes);
+/* grad[i] = d value[nodes - 1] / d value[i], for every node, from the last to the first */
+void mw_tape_backward(const int32_t *op, const int64_t *first, const int32_t *operand, const double *constant, const double *value, double *grad, int64_t nodes);
+/* value[weight[i]] -= learning_rate * (grad[weight[i]] + l2 * value[weight[i]]), for n weights */
+void mw_tape_update(const int32_t *weight, double *value, const double *grad, int64_t n, double learning_rate, double l2);
+
 /* ---- the machine --------------------------------------------------------------------------------------------------- */
 
 /* Instruction sets of this library: 0 baseline, 1 AVX2 with FMA, 2 AVX-512. */

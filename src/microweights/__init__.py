@@ -21,12 +21,13 @@ from .models import Model, Sequential
 from .ops import concatenate, maximum, minimum, pad, stack, where
 from .random import seed
 from .scalar import Value, weighted_sum
+from .tape import Tape
 from .tensor import Tensor, from_dlpack, tensor
 
 __all__ = [
-    "Input", "Model", "Sequential", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets", "from_dlpack", "grad",
-    "gradcheck", "initializers", "layers", "losses", "maximum", "metrics", "minimum", "no_grad", "ops", "optimizers", "pad",
-    "regularizers", "seed", "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
+    "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets",
+    "from_dlpack", "grad", "gradcheck", "initializers", "layers", "losses", "maximum", "metrics", "minimum", "no_grad", "ops",
+    "optimizers", "pad", "regularizers", "seed", "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
 ]  # fmt: skip
 
 

@@ -190,7 +190,7 @@ class Replay:
 
     def holds(self) -> bool:
         """Whether the tensors that took part still have the same memory, and are frozen or not as they were."""
-        for t, a, flag in self._guards:
+        for t, a, flag in self._guards:  # noqa: SIM110  a loop, as a generator costs more than the checks
             if t.data is not a or t.requires_grad is not flag:
                 return False
         return True

@@ -76,7 +76,7 @@ class Value:
         x, p = self, float(power)
         if x.data == 0 and p < 0:
             raise ZeroDivisionError(explain("a power of 0 that is not negative", f"{x.data}**{p}", "Check the data."))
-        z = Value(_power(x.data, p), (x,), f"**{power}")
+        z = Value(_power(x.data, p), (x,), f"**{p}")
         z._backward = lambda dz: (dz * p * _power(x.data, p - 1) if p else 0.0,)
         return z
 

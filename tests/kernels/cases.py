@@ -16,7 +16,7 @@ from microweights.kernels import door
 from microweights.kernels.machine import struct
 
 SIZES = (0, 1, 2, 15, 16, 17, 31, 33, 64, 127, 1023, 1024, 1025, 2053)
-NOT_TYPED = {"gather", "first_bad_label", "weighted_sum"}
+NOT_TYPED = {"gather", "first_bad_label", "weighted_sum", "tape_forward", "tape_backward", "tape_update"}
 RULES = {"sgd": 1, "adam": 2, "rmsprop": 3, "adagrad": 1}
 
 
@@ -301,6 +301,26 @@ def cast(kernel: str, m: Maker) -> Iterator[Case]:
     yield Case(kernel, [x, z], (door.make_walk(kernel, z.shape, z, [x]),))
 
 
+def tape(kernel: str, m: Maker) -> Iterator[Case]:
+    arity = [0, 2, 2, 2, 1, 1, 1, 1, 1, 1]  # of enum mw_tape_op, but for the weighted sum
+    for n in (1, 2, 3, 17, 60):
+        op = m.rng.integers(0, 11, n)
+        op[0] = 0
+        counts = [2 * int(m.rng.integers(0, 5)) + 1 if k == 10 else arity[k] for k in op]
+        operand = [int(j) for i, count in enumerate(counts) for j in m.rng.integers(0, max(i, 1), count)]
+        first = m.of(np.cumsum([0, *counts]), np.int64)
+        value = np.array(m.rng.uniform(0.5, 1.5, n))  # where logarithms and powers are at home
+        arrays = [m.of(op, np.int32), first, m.of(operand, np.int32), m.of(m.rng.choice([0, 1, 2, 0.5, -1.5], n), "f8")]
+        arrays.append(m.of(value, "f8"))
+        yield Case(kernel, [*arrays, m.garbage(n, dtype="f8")] if kernel == "tape_backward" else arrays, (n,))
+
+
+def tape_update(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in (0, 1, 15, 17):
+        weight = m.of(m.rng.permutation(40)[:n], np.int32)
+        yield Case(kernel, [weight, m.of(m.rng.normal(size=40), "f8"), m.of(m.rng.normal(size=40), "f8")], (n, 0.1, 0.01))
+
+
 # ---- the table -----------------------------------------------------------------------------------------------------
 
 Cases = Callable[[str, Maker], Iterator[Case]]
@@ -345,6 +365,9 @@ CASES |= {
     "first_nonfinite": first_nonfinite,
     "first_bad_label": first_bad_label,
     "weighted_sum": weighted_sum,
+    "tape_forward": tape,
+    "tape_backward": tape,
+    "tape_update": tape_update,
 }
 
 

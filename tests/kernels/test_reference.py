@@ -14,6 +14,8 @@ TOLERANCE = {
 }
 OF_TERMS = {
     "dense_grad": (64, 64),
+    **dict.fromkeys(["tape_forward", "tape_backward"], (64, 64)),
+    "tape_update": (4, 4),
     "gemm": (0, 200),  # tests of its own bound it tightly
     **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),
     **dict.fromkeys(["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)),

@@ -7,6 +7,7 @@ computes in the fewest words; csrc/kernels.h says it in prose.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -420,6 +421,50 @@ def first_nonfinite(x: Array, n: int) -> int:
 def first_bad_label(label: Array, n: int, classes: int) -> int:
     bad = np.flatnonzero(~_valid(label, classes))
     return int(bad[0]) if bad.size else -1
+
+
+# name: z from the operands x and a constant p, and the share of each operand from x, z, dz and p
+TAPE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "+": (lambda x, p: x[0] + x[1], lambda x, z, dz, p: (dz, dz)),
+    "*": (lambda x, p: x[0] * x[1], lambda x, z, dz, p: (dz * x[1], dz * x[0])),
+    "/": (lambda x, p: x[0] / x[1], lambda x, z, dz, p: (dz / x[1], -dz * z / x[1])),
+    "**": (lambda x, p: np.power(x[0], p), lambda x, z, dz, p: (dz * p * np.power(x[0], p - 1) if p else 0.0,)),
+    "exp": (lambda x, p: np.exp(x[0]), lambda x, z, dz, p: (dz * z,)),
+    "log": (lambda x, p: np.log(x[0]), lambda x, z, dz, p: (dz / x[0],)),
+    "tanh": (lambda x, p: np.tanh(x[0]), lambda x, z, dz, p: (dz * (1 - z * z),)),
+    "sigmoid": (
+        lambda x, p: (1 if x[0] >= 0 else np.exp(x[0])) / (1 + np.exp(-abs(x[0]))),
+        lambda x, z, dz, p: (dz * z * (1 - z),),
+    ),
+    "relu": (lambda x, p: 0.0 if x[0] < 0 else x[0], lambda x, z, dz, p: (0.0 if x[0] <= 0 else dz,)),
+    "weighted_sum": (
+        lambda x, p: weighted_sum(x[: len(x) // 2], x[len(x) // 2 : -1], len(x) // 2, x[-1]),
+        lambda x, z, dz, p: (*dz * x[len(x) // 2 : -1], *dz * x[: len(x) // 2], dz),
+    ),
+}
+TAPE_OPS = ("", *TAPE)  # as enum mw_tape_op
+
+
+def tape_forward(op: Any, first: Any, operand: Any, constant: Any, value: Any, nodes: int) -> int:
+    bad = -1
+    for i in range(nodes):
+        if op[i]:
+            value[i] = TAPE[TAPE_OPS[op[i]]][0](value[operand[first[i] : first[i + 1]]], constant[i])
+        if bad < 0 and not np.isfinite(value[i]):
+            bad = i
+    return bad
+
+
+def tape_backward(op: Any, first: Any, operand: Any, constant: Any, value: Any, grad: Any, nodes: int) -> None:
+    grad[:nodes] = np.arange(nodes) == nodes - 1
+    for i in reversed(range(nodes)):
+        if op[i]:
+            to = operand[first[i] : first[i + 1]]
+            np.add.at(grad, to, TAPE[TAPE_OPS[op[i]]][1](value[to], value[i], grad[i], constant[i]))
+
+
+def tape_update(weight: Any, value: Any, grad: Any, n: int, learning_rate: float, l2: float) -> None:
+    value[weight] -= learning_rate * (grad[weight] + l2 * value[weight])
 
 
 def weighted_sum(weights: list[float], inputs: list[float], n: int, bias: float) -> float:
