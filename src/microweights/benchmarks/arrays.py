@@ -6,14 +6,17 @@ What takes NumPy several passes is written as a good engineer would: in place, w
 from __future__ import annotations
 
 import math
+import operator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+import microweights as mw
+
 from ..kernels import door
 from ..tensor import Array
-from .race import OURS, Call, Case, Race, by_numpy, import_torch, random, twin
+from .race import Call, Case, Race, by_numpy, import_torch, random, replayed, twin
 
 SIZES = {"64K": 1 << 16, "16M": 1 << 24}
 SHAPES = {"256x256": (256, 256), "4096x4096": (4096, 4096)}
@@ -93,7 +96,10 @@ UNARY: dict[str, tuple[Any, str, float, float]] = {
 def unary(name: str, size: int) -> Race:
     by_hand, torch_name, low, high = UNARY[name]
     x = random(size, low=low, high=high)
-    calls: dict[str, Call] = {OURS: partial(door.unary, name, x, out=kept(x))}
+    calls: dict[str, Call] = {
+        "replayed": replayed(lambda x: getattr(x, name)(), x),
+        "eager": partial(door.unary, name, x, out=kept(x)),
+    }
     if by_hand in (sigmoid, erf, gelu):
         calls |= by_numpy(by_hand, lambda: (np.empty_like(x), x))
     else:
@@ -110,7 +116,8 @@ def unary(name: str, size: int) -> Race:
 
 def binary(name: str, size: int) -> Race:
     x, y = random(size), random(size, seed=1)
-    calls: dict[str, Call] = {OURS: partial(door.binary, name, x, y, out=kept(x))}
+    operation = {"add": operator.add, "multiply": operator.mul}[name]
+    calls: dict[str, Call] = {"replayed": replayed(operation, x, y), "eager": partial(door.binary, name, x, y, out=kept(x))}
     calls["numpy"] = partial(getattr(np, name), x, y, out=np.empty_like(x))
     if torch := import_torch():
         calls["torch"] = partial(getattr(torch, name), *map(torch.from_numpy, (x, y)), out=torch.empty(size))
@@ -123,11 +130,11 @@ def binary(name: str, size: int) -> Race:
 def reduction(name: str, axis: int | None, shape: tuple[int, int]) -> Race:
     x = np.random.default_rng(0).normal(0.5, 1, shape).astype(np.float32)
     exact = getattr(np, name)(x.astype(np.float64), axis)
-    calls: dict[str, Call] = {}
+    calls: dict[str, Call] = {"replayed": replayed(lambda x: getattr(x, name)(axis), x)}
     if name == "argmax":
-        calls[OURS] = partial(door.arg_reduce, name, x, 1)
+        calls["eager"] = partial(door.arg_reduce, name, x, 1)
     else:
-        calls[OURS] = partial(door.reduce, name, x, (0, 1) if axis is None else (axis,))
+        calls["eager"] = partial(door.reduce, name, x, (0, 1) if axis is None else (axis,))
     z = np.empty_like(exact, np.int64 if name == "argmax" else np.float32)
     calls["numpy"] = partial(getattr(x, name), axis, out=z)
     if name == "sum" and axis is not None:  # a matrix product in disguise
@@ -141,7 +148,7 @@ def reduction(name: str, axis: int | None, shape: tuple[int, int]) -> Race:
 
 def softmax_rows(shape: tuple[int, int]) -> Race:
     x = random(*shape)
-    calls: dict[str, Call] = {OURS: partial(door.rowwise, "softmax", x, out=kept(x))}
+    calls: dict[str, Call] = {"replayed": replayed(mw.Tensor.softmax, x), "eager": partial(door.rowwise, "softmax", x, out=kept(x))}
     calls |= by_numpy(softmax, lambda: (np.empty_like(x), x))
     if torch := import_torch():
         calls["torch"] = partial(torch.softmax, torch.from_numpy(x), 1, out=torch.empty(shape))
@@ -152,8 +159,16 @@ def loss_and_gradient(rows: int, classes: int) -> Race:
     x = random(rows, classes)
     labels = np.random.default_rng(1).integers(0, classes, rows)
     one, z, counted = np.ones((), np.float32), np.empty_like(x), np.arange(rows)
+    loss_of = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def ours(x: mw.Tensor, labels: mw.Tensor) -> list[mw.Tensor]:
+        loss = loss_of(labels, x)
+        return [loss, mw.grad(loss, x)]
+
+    logits_of_ours = mw.tensor(x, requires_grad=True)
     calls: dict[str, Call] = {
-        OURS: lambda: (door.cross_entropy(x, labels, mean=True), door.cross_entropy_grad(one, x, labels, mean=True)),
+        "replayed": replayed(ours, logits_of_ours, labels),
+        "eager": lambda: (door.cross_entropy(x, labels, mean=True), door.cross_entropy_grad(one, x, labels, mean=True)),
         "numpy": lambda: (cross_entropy(z, x, counted, labels), z),
     }
     if torch := import_torch(records_gradients=True):

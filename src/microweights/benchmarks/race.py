@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+import microweights as mw
+
 from ..kernels import machine, reference
 from ..tensor import Array
 
-OURS = "microweights"
-CONTENDERS = (OURS, "numpy", "openblas", "torch")
+OURS = ("replayed", "eager")  # as a program that was recorded (capture.py), and call by call through Python
+CONTENDERS = (*OURS, "numpy", "openblas", "torch", "jax", "micrograd")
 Call = Callable[[], Any]
 
 
@@ -99,6 +101,32 @@ def import_torch(records_gradients: bool = False) -> Any:
     torch.set_num_threads(machine.num_threads())
     torch.set_grad_enabled(records_gradients)
     return torch
+
+
+def import_jax() -> Any:
+    """JAX, or None where it is not installed."""
+    try:
+        return importlib.import_module("jax")
+    except ImportError:
+        return None
+
+
+def replayed(fn: Callable[..., Any], *arrays: Array | mw.Tensor) -> Call:
+    """A function of tensors, recorded, and then run in C on these arrays; it returns its first result, or all in a tuple."""
+    captured = mw.capture(fn)
+    for _ in range(2):
+        captured(*arrays)
+    found = captured.replay_for(*arrays)
+    assert found is not None
+    results = [np.empty(shape, dtype) for shape, dtype in found.program.outputs]
+    run = found.program.bind([np.ascontiguousarray(a) for a in arrays], results)
+    result = results[0] if len(results) == 1 else tuple(results)
+
+    def call() -> Any:
+        run()
+        return result
+
+    return call
 
 
 BLOCK = 16384  # elements: four arrays of so many float32 are 256 KB and stay in the second cache

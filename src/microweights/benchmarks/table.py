@@ -49,8 +49,12 @@ class Result:
     @property
     def ratio(self) -> float | None:
         """How many times as fast as the best other one we are; None if there is no other or somebody is wrong."""
-        others = [self.seconds(name) for contender, name in self.best.items() if contender != OURS]
-        return min(others) / self.seconds(OURS) if others and not self.wrong else None
+        others = [self.seconds(name) for contender, name in self.best.items() if contender not in OURS]
+        return min(others) / self.ours if others and not self.wrong else None
+
+    @property
+    def ours(self) -> float:
+        return min(self.seconds(name) for contender, name in self.best.items() if contender in OURS)
 
     @property
     def is_slower(self) -> bool:
@@ -66,13 +70,13 @@ class Result:
 
     def row(self) -> str:
         cells = [self._cell(self.best.get(contender, "")) for contender in CONTENDERS]
-        rate = self.case.work / self.seconds(OURS) / 1e9
+        rate = self.case.work / self.ours / 1e9
         return " ".join([f"{self.case.name:34s} {rate:6.1f} {self.case.unit:7s}", *cells, self.verdict])
 
     def _cell(self, name: str) -> str:
         if not name:
-            return " " * 19
-        return f"{_microseconds(self.seconds(name)):>12s} {self.errors[name]:5.0e}{'!' if self.is_wrong(name) else ' '}"
+            return " " * 17
+        return f"{_microseconds(self.seconds(name)):>10s} {self.errors[name]:5.0e}{'!' if self.is_wrong(name) else ' '}"
 
     def as_data(self) -> dict[str, Any]:
         contenders = {}
@@ -99,7 +103,7 @@ def _microseconds(seconds: float) -> str:
 
 
 COLUMNS = " ".join(
-    [f"{'times in µs':34s} {'our rate':14s}", *(f"{name:>12s} error " for name in CONTENDERS), "against the best"]
+    [f"{'times in µs':34s} {'our rate':14s}", *(f"{name:>10s} error " for name in CONTENDERS), "against the best"]
 )
 
 

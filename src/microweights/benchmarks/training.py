@@ -20,7 +20,7 @@ import microweights as mw
 from ..kernels import reference
 from ..tensor import Array
 from .arrays import cross_entropy
-from .race import BLOCK, OURS, Call, Case, Race, blocks, by_numpy, import_torch, random
+from .race import BLOCK, Call, Case, Race, blocks, by_numpy, import_torch, random
 
 # ---- the rules in NumPy by hand --------------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ def update(name: str) -> Race:
         optimizer.apply([gradient], [variable])
         return variable.data
 
-    calls: dict[str, Call] = {OURS: ours}
+    calls: dict[str, Call] = {"eager": ours}
     calls |= by_numpy(rule.by_hand, lambda: [w.copy(), g, *(np.full_like(w, s) for s in rule.slots)], counted=True)
     if torch := import_torch():
         made = torch_optimizers(torch, name, lambda: [torch.from_numpy(w.copy()).requires_grad_()])
@@ -273,7 +273,7 @@ def training_step(sizes: tuple[int, ...], batch: int, rule: str) -> Race:
         weights += [generator.normal(0, math.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32)]
         weights += [np.zeros(outputs, np.float32)]
     arguments = (x, labels, weights)
-    calls: dict[str, Call] = {OURS: our_step(*arguments, RULES[rule]), "numpy": step_by_hand(*arguments, RULES[rule])}
+    calls: dict[str, Call] = {"eager": our_step(*arguments, RULES[rule]), "numpy": step_by_hand(*arguments, RULES[rule])}
     calls |= torch_steps(*arguments, rule)
 
     def exact() -> float:

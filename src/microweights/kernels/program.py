@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -201,6 +202,27 @@ class Program:
                         new[...] = old
                 for result, a in zip(results, theirs, strict=True):
                     result[... if times == 1 else time] = a
+
+    def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], Any]:
+        """A function without arguments that runs it on these arrays, again and again, with nothing in between.
+
+        Parameters
+        ----------
+        inputs, outputs : arrays
+            As in :meth:`run`, all contiguous. Faults are not looked for: a run that finds one stops, and returns its number.
+        """
+        for a, (shape, dtype) in zip((*inputs, *outputs), (*self.inputs, *self.outputs), strict=True):
+            if a.shape != shape or a.dtype != dtype or not a.flags.c_contiguous:
+                remedy = "Make it with np.empty or np.ascontiguousarray."
+                raise ValueError(explain(f"a contiguous array of {dtype} and shape {shape}", f"{a.dtype} {a.shape}", remedy))
+        if self.backend == "numpy":
+            return partial(self._run_twins, inputs, outputs, 1)
+        program, base, still = self._c, list(map(from_buffer, self._kinds, [*inputs, *outputs])), self._still
+
+        def run_again(keep: Program = self) -> Any:  # the C structs do not hold the memory they point to
+            return replay(program, base, still, 1, NULL)
+
+        return run_again
 
     def times(self, inputs: Sequence[Array], runs: int) -> list[float]:
         """Seconds of each step, the mean of some runs. What the program changes is put back afterwards."""
