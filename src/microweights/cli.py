@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="races against NumPy and PyTorch: times, errors, winners and losers")
     bench.add_argument("--only", metavar="PATTERN", default=None, help="only cases with this in their names")
     bench.add_argument("--quick", action="store_true", help="a look instead of a measurement")
+    bench.add_argument("--compile", action="store_true", help="with torch.compile, which takes minutes")
     bench.add_argument("--threads", type=_positive, default=1, help="for every contender (default: 1)")
     bench.add_argument("--json", metavar="FILE", default=None, help="write the results there, too")
     bench.set_defaults(run=_bench)

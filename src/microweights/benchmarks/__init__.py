@@ -1,6 +1,6 @@
 """Floor 6: races of the kernels and whole training steps against NumPy and PyTorch: `microweights bench`.
 
-`race.py` says what a case is; `products.py`, `arrays.py` and `training.py` define the cases, each once; `measure.py`
+`race.py` says what a case is; `products.py`, `arrays.py`, `updates.py` and `steps.py` define the cases, each once; `measure.py`
 takes the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
 """
 
@@ -20,6 +20,10 @@ THREAD_VARIABLES = (
 def launch(options: argparse.Namespace) -> int:
     """Run the benchmarks in a process of their own, because NumPy's BLAS reads its number of threads only at import."""
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(options.threads))
+    if options.threads == 1:
+        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if options.compile:
+        environment["MICROWEIGHTS_BENCH_COMPILE"] = "1"
     chosen = {name: getattr(options, name) for name in ("only", "quick", "json")}
     with subprocess.Popen([sys.executable, "-m", __name__, json.dumps(chosen)], env=environment) as process:
         try:

@@ -148,7 +148,10 @@ def reduction(name: str, axis: int | None, shape: tuple[int, int]) -> Race:
 
 def softmax_rows(shape: tuple[int, int]) -> Race:
     x = random(*shape)
-    calls: dict[str, Call] = {"replayed": replayed(mw.Tensor.softmax, x), "eager": partial(door.rowwise, "softmax", x, out=kept(x))}
+    calls: dict[str, Call] = {
+        "replayed": replayed(mw.Tensor.softmax, x),
+        "eager": partial(door.rowwise, "softmax", x, out=kept(x)),
+    }
     calls |= by_numpy(softmax, lambda: (np.empty_like(x), x))
     if torch := import_torch():
         calls["torch"] = partial(torch.softmax, torch.from_numpy(x), 1, out=torch.empty(shape))

@@ -1,4 +1,4 @@
-"""Cases: the update rules over many weights, and whole training steps of three networks.
+"""Cases: the update rules over many weights.
 
 In NumPy by hand, w are weights, g gradients, s scratch, and t is the number of the step.
 """
@@ -9,7 +9,6 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -19,14 +18,20 @@ import microweights as mw
 
 from ..kernels import reference
 from ..tensor import Array
-from .arrays import cross_entropy
-from .race import BLOCK, Call, Case, Race, blocks, by_numpy, import_torch, random
+from .race import Call, Case, Race, by_numpy, import_torch, random
 
 # ---- the rules in NumPy by hand --------------------------------------------------------------------------------------
 
 
 def sgd(t: int, w: Array, g: Array, s: Array, *, lr: float) -> None:
     np.multiply(g, lr, out=s)
+    w -= s
+
+
+def sgd_l2(t: int, w: Array, g: Array, s: Array, *, lr: float, l2: float) -> None:
+    np.multiply(w, l2, out=s)
+    s += g
+    s *= lr
     w -= s
 
 
@@ -100,6 +105,10 @@ TINY = 1e-12  # with so small an epsilon it does not matter whether it stands in
 OPTIMIZERS = mw.optimizers
 RULES = {
     "SGD": Rule(partial(OPTIMIZERS.SGD, 0.01), partial(sgd, lr=0.01), (), ("SGD", {"lr": 0.01})),
+    "SGD+L2": Rule(
+        partial(OPTIMIZERS.SGD, 0.01, l2=1e-4), partial(sgd_l2, lr=0.01, l2=1e-4), (),
+        ("SGD", {"lr": 0.01, "weight_decay": 1e-4}),
+    ),
     "momentum+L2": Rule(
         partial(OPTIMIZERS.SGD, 0.01, momentum=0.9, l2=1e-4), partial(momentum, lr=0.01, momentum=0.9, l2=1e-4), (0.0,),
         ("SGD", {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}), 10_000_000,
@@ -180,124 +189,9 @@ def _torch_update(optimizer: Any, weights: Any) -> Any:
     return weights
 
 
-# ---- one training step of a network ----------------------------------------------------------------------------------
-
-
-def step_by_hand(x: Array, labels: Array, weights: list[Array], rule: Rule) -> Callable[[], float]:
-    """A step of a ReLU network in NumPy: weights in one array, gradients in another, all memory allocated before."""
-    flat = np.concatenate([w.reshape(-1) for w in weights])
-    gradient = np.empty_like(flat)
-    ends = np.cumsum([w.size for w in weights])[:-1]
-    views, gradients = (
-        [part.reshape(w.shape) for part, w in zip(np.split(a, ends), weights, strict=True)] for a in (flat, gradient)
-    )
-    ws, bs, dws, dbs = views[::2], views[1::2], gradients[::2], gradients[1::2]
-    outputs = [np.empty((len(x), b.size), x.dtype) for b in bs]
-    deltas, masks = [np.empty_like(z) for z in outputs], [np.empty(z.shape, bool) for z in outputs]
-    rows, last = np.arange(len(x)), len(ws) - 1
-    parts = blocks([flat, gradient, *(np.full_like(flat, s) for s in rule.slots)], BLOCK)
-    t = 0
-
-    def run() -> float:
-        nonlocal t
-        a = x
-        for i, z in enumerate(outputs):
-            np.matmul(a, ws[i], out=z)
-            z += bs[i]
-            if i < last:
-                np.maximum(z, 0, out=z)
-            a = z
-        loss = cross_entropy(deltas[last], a, rows, labels)
-        for i in range(last, -1, -1):
-            np.matmul((outputs[i - 1] if i else x).T, deltas[i], out=dws[i])
-            deltas[i].sum(axis=0, out=dbs[i])
-            if i:
-                np.matmul(deltas[i], ws[i].T, out=deltas[i - 1])
-                np.greater(outputs[i - 1], 0, out=masks[i - 1])
-                deltas[i - 1] *= masks[i - 1]
-        t += 1
-        for part in parts:
-            rule.by_hand(t, *part)
-        return loss
-
-    return run
-
-
-def our_step(x: Array, labels: Array, weights: list[Array], rule: Rule) -> Callable[[], float]:
-    *hidden, outputs = [w.shape[1] for w in weights[::2]]
-    layers = [mw.layers.Dense(n, activation="relu") for n in hidden]
-    model = mw.Sequential([mw.Input((x.shape[1],)), *layers, mw.layers.Dense(outputs)])
-    model.set_weights(weights)
-    loss_of = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
-    optimizer, variables = rule.ours(), model.trainable_variables
-    inputs, targets = mw.tensor(x), mw.tensor(labels)
-
-    def run() -> float:
-        loss = loss_of(targets, model(inputs, training=True))
-        optimizer.apply(mw.grad(loss, variables), variables)
-        return float(loss.item())
-
-    return run
-
-
-def torch_steps(x: Array, labels: Array, weights: list[Array], rule: str) -> dict[str, Call]:
-    torch = import_torch(records_gradients=True)
-    if torch is None:
-        return {}
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(labels)
-
-    def parameters() -> list[Any]:  # as torch holds them: (outputs, inputs)
-        return [torch.from_numpy(np.ascontiguousarray(w.T)).clone().requires_grad_() for w in weights]
-
-    def run(optimizer: Any, own: list[Any]) -> float:
-        a = inputs
-        for i in range(0, len(own), 2):
-            a = torch.nn.functional.linear(a, own[i], own[i + 1])
-            if i < len(own) - 2:
-                a = torch.relu(a)
-        loss = torch.nn.functional.cross_entropy(a, targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return {variant: partial(run, *made) for variant, made in torch_optimizers(torch, rule, parameters).items()}
-
-
-def training_step(sizes: tuple[int, ...], batch: int, rule: str) -> Race:
-    generator = np.random.default_rng(0)
-    x = generator.normal(0, 1, (batch, sizes[0])).astype(np.float32)
-    labels = generator.integers(0, sizes[-1], batch)
-    weights: list[Array] = []
-    for inputs, outputs in pairwise(sizes):
-        weights += [generator.normal(0, math.sqrt(2 / inputs), (inputs, outputs)).astype(np.float32)]
-        weights += [np.zeros(outputs, np.float32)]
-    arguments = (x, labels, weights)
-    calls: dict[str, Call] = {"eager": our_step(*arguments, RULES[rule]), "numpy": step_by_hand(*arguments, RULES[rule])}
-    calls |= torch_steps(*arguments, rule)
-
-    def exact() -> float:
-        run = step_by_hand(x.astype(np.float64), labels, [w.astype(np.float64) for w in weights], RULES[rule])
-        return [run() for _ in range(5)][-1]
-
-    return Race(exact, calls, repeat=5, tolerance=1e-3)
-
-
 def _update_case(name: str, rule: Rule) -> Case:
     moved = 4 * rule.weights * (3 + 2 * len(rule.slots))  # reads gradients, reads and writes weights and state
     return Case(f"update {name} {rule.weights // 1_000_000}M", moved, "GB/s", partial(update, name))
 
 
-def _step_case(sizes: tuple[int, ...], batch: int, rule: str) -> Case:
-    products = [i * o for i, o in pairwise(sizes)]
-    work = 2 * batch * (3 * sum(products) - products[0])  # no gradient for the inputs
-    build = partial(training_step, sizes, batch, rule)
-    return Case(f"step {'-'.join(map(str, sizes))} {rule}", work, "GFLOP/s", build, blas=True)
-
-
-CASES = [
-    *(_update_case(name, rule) for name, rule in RULES.items()),
-    _step_case((64, 32, 32, 10), 32, "SGD"),
-    _step_case((784, 128, 64, 10), 64, "Adam"),
-    _step_case((784, 1024, 1024, 10), 256, "momentum+L2"),
-]
+CASES = [_update_case(name, rule) for name, rule in RULES.items()]
