@@ -59,7 +59,8 @@ typedef struct {
     real *c;
     int64_t a_row, a_col, b_row, c_row;
     int64_t columns;                            /* of a tile of width 0: part of a vector */
-    int add;                                    /* C += A @ B, not C = A @ B */
+    const real *bias;                           /* one for each column, or NULL */
+    int add, relu;                              /* C += A @ B, not C = A @ B; and relu in the end */
 } tile_job;
 
 INLINE void tile(const int height, const int full, const tile_job *job) {
@@ -83,13 +84,21 @@ INLINE void tile(const int height, const int full, const tile_job *job) {
             for (int j = 0; j < width; j++) sum[i][j] += left * right[j];
         }
     }
+    vec shift[WIDEST];
+#pragma GCC unroll 16
+    for (int j = 0; j < width; j++)
+        shift[j] = !t.bias ? (vec){0} : full ? load(t.bias + j * LANES) : load_first(t.bias, t.columns);
 #pragma GCC unroll 16
     for (int i = 0; i < height; i++)
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) {
             real *to = t.c + i * t.c_row + j * LANES;
-            if (full) store(to, t.add ? load(to) + sum[i][j] : sum[i][j]);
-            else store_first(to, t.add ? load_first(to, t.columns) + sum[i][j] : sum[i][j], t.columns);
+            vec x = sum[i][j];
+            if (t.add) x += full ? load(to) : load_first(to, t.columns);
+            if (t.bias) x += shift[j];
+            if (t.relu) x = vrelu(x);
+            if (full) store(to, x);
+            else store_first(to, x, t.columns);
         }
 }
 
@@ -237,12 +246,13 @@ static void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step
     }
 }
 
-/* Bias and activation on a part of C, right after it was summed, while it is in the cache. */
-static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns) {
+/* Bias and activation on a part of C, right after it was summed, while it is in the cache; but a tile inside of C has added the
+ * bias, and relu, as it stored its sums. */
+static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns, int with_bias) {
     if (g->accumulate || (!g->bias && g->activation == MW_LINEAR)) return;
     if (!g->swapped)
         for (int64_t r = i; r < i + rows; r++)
-            finish_row(g->c + r * g->c_row + j, columns, g->bias ? g->bias + j : NULL, 1, g->activation);
+            finish_row(g->c + r * g->c_row + j, columns, g->bias && with_bias ? g->bias + j : NULL, 1, g->activation);
     else if (g->c_col == 1)                     /* a column of numbers with one bias, and contiguous: as good as a row */
         finish_row(g->c + j, columns, g->bias, 0, g->activation);
     else
@@ -259,6 +269,8 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
     t.c = whole;
     t.c_row = width * LANES;
     t.add = 0;
+    t.bias = NULL;
+    t.relu = 0;
     any_tile(height, width, &t);
     for (int64_t j0 = 0; c_col != 1 && j0 < columns; j0 += LANES)
         for (int64_t i0 = 0; i0 < height; i0 += LANES) {
@@ -306,22 +318,24 @@ typedef struct {
 
 /* Rows [i, i + rows) of C, at most a tile high, columns [j, j_end). */
 static void multiply_strip(const product *g, const packed_block *x, int64_t i, int64_t rows, int64_t j, int64_t j_end) {
-    const int64_t first = j;
+    const int last = x->p0 + x->k == g->k, inside = last && !g->swapped && !g->accumulate;
     tile_job t = {.k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
-                  .add = g->accumulate || x->p0 > 0};
+                  .add = g->accumulate || x->p0 > 0, .relu = inside && g->activation == MW_RELU};
     if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
     for (int64_t width; j < j_end; j += width * LANES) {
         const int64_t left = j_end - j, vectors = MASKS && g->c_col == 1 && left >= LANES ? left / LANES : ceil_div(left, LANES);
         for (width = x->panel / LANES; width > vectors; width /= 2) continue;
         const int64_t columns = smaller(width * LANES, left), packed = j - x->j0;
         t.c = g->c + i * g->c_row + j * g->c_col;
+        t.columns = columns;
+        t.bias = inside && g->bias ? g->bias + j : NULL;
         if (packed < 0) t.b = element(g->b, x->p0, j), t.b_row = g->b.row;
         else t.b = x->b + packed / x->panel * x->panel * x->k + packed % x->panel, t.b_row = x->panel;
-        t.columns = columns;
-        if (g->c_col == 1 && (MASKS || columns == width * LANES)) any_tile(rows, columns < LANES ? 0 : width, &t);
+        const int is_whole = g->c_col == 1 && (MASKS || columns == width * LANES);
+        if (is_whole) any_tile(rows, columns < LANES ? 0 : width, &t);
         else edge_tile(rows, width, columns, g->c_col, &t);
+        if (last && !(is_whole && inside && g->activation <= MW_RELU)) finish(g, i, rows, j, columns, !(is_whole && inside));
     }
-    if (x->p0 + x->k == g->k) finish(g, i, rows, first, j_end - first);
 }
 
 static void multiply_blocks(const product *g) {
@@ -512,7 +526,7 @@ static void compute(const product *g) {
     case SHORT_DOTS: short_dots(g); break;
     case LONG_DOTS: long_dots(g); break;
     }
-    finish(g, 0, 1, 0, g->n);
+    finish(g, 0, 1, 0, g->n, 1);
 }
 
 /* ---- 6. threads, batches ----------------------------------------------------------------------------------------
