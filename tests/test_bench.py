@@ -14,7 +14,9 @@ import pytest
 
 from microweights.benchmarks import cases, measure, table
 from microweights.benchmarks.__main__ import main, run
-from microweights.benchmarks.race import OURS, Case, Race, blocks, by_numpy, distance
+from microweights.benchmarks.race import Case, Race, blocks, by_numpy, distance
+
+OURS = "eager"
 
 X = np.linspace(1, 2, 50, dtype=np.float32)
 
@@ -51,7 +53,7 @@ def test_bench_prints_a_row_with_times_errors_and_verdict(tmp_path: Path) -> Non
     data = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"), parse_constant=refuse)
     assert data["setting"]["threads"] == "1"
     (entry,) = data["cases"]
-    assert {OURS, "numpy"} <= set(entry["contenders"])
+    assert {"replayed", "eager", "numpy"} <= set(entry["contenders"])
     for contender in entry["contenders"].values():
         assert 0 < contender["quartiles"][0] <= contender["seconds"] <= contender["quartiles"][1]
         assert contender["rate"] == pytest.approx(2 * 64**3 / contender["seconds"] / 1e9)
@@ -113,15 +115,17 @@ def test_medians_and_the_best_variant_decide(ours: list[float], numpy: list[floa
 
 
 def test_without_torch_a_case_has_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+    for peer in ("torch", "jax", "micrograd"):
+        monkeypatch.setitem(sys.modules, peer, None)
     for name in ("gemm 64x64x64", "softmax 256x256", "update Adagrad 1M", "step 64-32-32-10 SGD"):
         race = cases.CASES[name].build()
-        assert {name.split()[0] for name in race.calls} == {OURS, "numpy"}
+        ours = {"eager"} if name.startswith("update") else {"replayed", "eager"}
+        assert {name.split()[0] for name in race.calls} == ours | {"numpy"}
         assert all(error <= race.tolerance for error in race.errors().values())
 
 
 def test_names_are_unique_and_patterns_find_them() -> None:
-    assert len(cases.CASES) == len({*cases.products.CASES, *cases.arrays.CASES, *cases.training.CASES})
+    assert len(cases.CASES) == len({*cases.products.CASES, *cases.arrays.CASES, *cases.updates.CASES, *cases.steps.CASES})
     assert [c.name for c in cases.select("STEP*adam")] == ["step 784-128-64-10 Adam"]
     assert len(cases.select(None)) == len(cases.CASES)
 

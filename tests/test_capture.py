@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -590,3 +592,257 @@ def test_what_a_program_needs_lives_as_long_as_it(setting: str) -> None:
     for _ in range(4):
         captured(mw.tensor(numbers(1000)))
     assert not any(b.any() for b in ballast)
+
+
+# ---- what a hostile reader found -------------------------------------------------------------------------------------
+
+
+def test_a_readonly_input_is_not_written_to(setting: str) -> None:
+    @mw.capture
+    def fill(x: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return x.sum()
+
+    for _ in range(3):
+        fill(np.ones(2, np.float32))
+    frozen = np.frombuffer(b"\0\0\0\0" * 2, np.float32)
+    with pytest.raises(ValueError, match="written to"):
+        fill(frozen)
+    assert frozen.tolist() == [0, 0]
+
+
+def test_the_scalar_engine_has_its_own_replay(setting: str) -> None:
+    fn = mw.capture(lambda x: x * mw.weighted_sum([0.5, -1.0], [4.0, 3.0], bias=2.0).data)
+    with pytest.raises(CaptureError, match="weighted_sum"):
+        fn(mw.tensor([1.0]))
+
+
+@pytest.mark.parametrize("n", [2, 5000])
+def test_a_new_array_filled_in_part_is_refused(n: int, setting: str) -> None:
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        z = mw.tensor([7.0] * n)
+        z[0] = x.sum()
+        return z * 1
+
+    captured = mw.capture(fn)
+    with pytest.raises(CaptureError, match="made by other means"):
+        for _ in range(3):
+            captured(mw.tensor([1.0]))
+
+
+def test_a_chain_over_memory_of_another_type(setting: str) -> None:
+    k = mw.Tensor(np.zeros(4096).view(np.float32))
+    k.data[:] = np.arange(8192)
+    same_as_eager(lambda x: (x * 2 + k).abs(), mw.tensor(np.zeros(8192, np.float32)))
+
+
+def test_state_that_is_returned_is_still_state(setting: str) -> None:
+    s = mw.tensor([0.0, 0.0])
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        s.assign(x * 2)
+        return s
+
+    for i in range(6):
+        assert fn(mw.tensor([float(i), 1.0])).tolist() == s.tolist() == [2.0 * i, 2.0]
+
+
+def test_gradients_are_new_tensors_at_every_replay(setting: str) -> None:
+    w = mw.tensor([1.0, 2.0], requires_grad=True)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> list[Any]:
+        w.grad = None
+        (w * x).sum().backward()
+        return [w.grad]
+
+    kept = []
+    for i in range(6):
+        w.grad = None
+        (result,) = fn(mw.tensor([float(i), 1.0]))
+        kept.append(w.grad)
+        assert result.tolist() == w.grad.tolist() == [float(i), 1.0]
+    assert [g.tolist()[0] for g in kept] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_results_that_change_and_are_no_tensors(setting: str) -> None:
+    count = iter(range(100))
+    fn = mw.capture(lambda x: {"z": x * 2, "n": next(count)})
+    with pytest.raises(CaptureError, match="one time and"):
+        for _ in range(5):
+            fn(mw.tensor([1.0]))
+    with pytest.raises(CaptureError, match="generator"):
+        mw.capture(lambda x: (v for v in [x]))(mw.tensor([1.0]))
+
+
+def test_a_method_that_calls_its_parent_s(setting: str) -> None:
+    class Parent:
+        @mw.capture
+        def f(self, x: mw.Tensor) -> Any:
+            return x + 1
+
+    class Child(Parent):
+        @mw.capture
+        def f(self, x: mw.Tensor) -> Any:
+            return super().f(x) * 10
+
+    child = Child()
+    assert [child.f(mw.tensor([1.0])).item() for _ in range(5)] == [20.0] * 5
+
+
+def test_inputs_written_to_that_share_memory(setting: str) -> None:
+    @mw.capture
+    def fn(x: mw.Tensor, y: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return x + y
+
+    a = mw.tensor([1.0])
+    with pytest.raises(CaptureError, match="apart"):
+        fn(a, a)
+    for _ in range(3):
+        fn(mw.tensor([1.0]), mw.tensor([1.0]))
+    with pytest.raises(CaptureError, match="apart"):
+        fn(a, a)
+    assert a.item() == 1.0
+
+
+def test_only_written_inputs_are_copied_back(setting: str) -> None:
+    @mw.capture
+    def fn(x: mw.Tensor, y: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return y.sum()
+
+    a, y = np.ones((2, 4), np.float32), np.broadcast_to(np.float32(3), (2, 2))
+    for _ in range(4):
+        assert fn(a[:, 0], y).item() == 12.0
+    assert a[:, 0].tolist() == [16.0, 16.0]
+
+
+def test_a_graph_over_an_input_that_is_written_to(setting: str) -> None:
+    fill = mw.capture(lambda x: x.assign(x * 2) or x.sum())
+    w = mw.tensor([3.0], requires_grad=True)
+    for _ in range(4):
+        x = mw.tensor([1.0])
+        z = (w * x).sum()
+        fill(x)
+        with pytest.raises(RuntimeError, match="overwritten"):
+            z.backward()
+
+
+def test_an_input_that_takes_part_by_itself_too(setting: str) -> None:
+    w = mw.tensor([1.0], requires_grad=True)
+    with pytest.raises(CaptureError, match="by itself"):
+        mw.capture(lambda x: mw.grad((w * x).sum(), w))(w)
+    with pytest.raises(CaptureError, match="for an input"):
+        mw.capture(lambda x: (x * 2).sum().backward())(w)
+
+
+def test_memory_written_by_numpy(setting: str) -> None:
+    w = mw.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).square().sum()
+        w.data -= 0.1 * mw.grad(loss, w).data
+        return loss
+
+    with pytest.raises(CaptureError, match="only kernels"):
+        mw.capture(step)(mw.tensor([1.0, 1.0]))
+
+
+def test_what_cannot_be_replayed_is_refused(setting: str) -> None:
+    name = machine.backend()
+    for fn in (lambda x: mw.seed(1), lambda x: machine.set_backend(name)):
+        with pytest.raises(CaptureError, match="only what kernels do"):
+            mw.capture(fn)(mw.tensor([1.0]))
+
+
+def test_targets_that_are_not_arguments_are_guarded(setting: str) -> None:
+    y = mw.tensor([0, 1])
+    loss_of = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
+    fn = mw.capture(lambda x: loss_of(y, x))
+    x = mw.tensor([[4.0, 0.0], [0.0, 4.0]])
+    for _ in range(3):
+        fn(x)
+    y.data = np.array([1, 0])
+    assert fn(x).item() == loss_of(y, x).item() > 4
+
+
+def test_dicts_are_not_tuples(setting: str) -> None:
+    fn = mw.capture(lambda a: (a["a"] if isinstance(a, dict) else a[1][1]) * (2 if isinstance(a, dict) else 3))
+    x = mw.tensor([1.0])
+    for _ in range(4):
+        assert (fn({"a": x}).item(), fn(("dict", ("a", x))).item()) == (2.0, 3.0)
+
+
+def test_a_thread_within_a_recording_runs_eagerly(setting: str) -> None:
+    other = mw.capture(lambda x: x * 2)
+    found: list[float] = []
+
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        t = threading.Thread(target=lambda: found.append(other(mw.tensor([3.0])).item()))
+        t.start()
+        t.join()
+        return x + 1
+
+    assert mw.capture(fn)(mw.tensor([1.0])).item() == 2.0
+    assert found == [6.0]
+
+
+def test_nested_functions_get_tensors(setting: str) -> None:
+    inner = mw.capture(lambda a: a.exp())
+    same_as_eager(lambda x: inner(np.ones(2, np.float32)) * x, mw.tensor([1.0, 2.0]))
+
+
+def test_shapes_seen_once_take_little_memory(c_only: str) -> None:
+    fn = mw.capture(lambda x: x * 2)
+    for n in range(1, 200):
+        fn(np.ones(n, np.float32))
+    assert len(fn._waiting) <= 32
+    for n in range(1, 100):
+        for _ in range(3):
+            fn(np.ones(n, np.float32))
+    assert len(fn.programs) <= 64
+
+
+def test_a_copied_model_is_a_model_of_its_own(setting: str) -> None:
+    _, model, rule = make_step("adam")
+    model.compile(rule, "sparse_categorical_crossentropy")
+    x, y = numbers(8, 5), np.arange(8) % 3
+    model.fit(x, y, epochs=3, verbose=0)
+    model.predict(x)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        before = [w.tobytes() for w in model.get_weights()]
+        assert twin.predict(x).tobytes() == model.predict(x).tobytes()
+        twin.fit(x, y, epochs=2, verbose=0)
+        assert [w.tobytes() for w in model.get_weights()] == before
+        assert twin.optimizer.iterations == rule.iterations + 2
+
+
+def test_losses_and_lists_of_layers_changed_between_calls(setting: str) -> None:
+    class Scaled(mw.losses.Loss):
+        scale = 1.0
+
+        def call(self, y_true: mw.Tensor, y_pred: mw.Tensor) -> mw.Tensor:
+            return (y_true - y_pred).square() * self.scale
+
+    class Blocks(mw.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [mw.layers.Dense(2, kernel_initializer="ones") for _ in range(2)]
+
+        def call(self, x: mw.Tensor) -> mw.Tensor:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    loss, model, x = Scaled(), Blocks(), np.ones((3, 2), np.float32)
+    model.compile("sgd", loss)
+    for _ in range(4):
+        assert model.evaluate(x, x) == 9.0
+    loss.scale = 10.0
+    assert model.evaluate(x, x) == 90.0
+    for _ in range(4):
+        assert model.predict(x).tolist() == [[4.0, 4.0]] * 3
+    model.blocks.pop()
+    assert model.predict(x).tolist() == [[2.0, 2.0]] * 3

@@ -7,6 +7,7 @@ are not inputs: they stay where they are, and programs and eager steps work on t
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -18,8 +19,10 @@ from . import graph
 from .errors import CaptureError, explain
 from .kernels import door, machine, recorder
 from .kernels.program import Program
-from .tensor import FLOATS, Array, Tensor, as_array
+from .tensor import Array, Tensor, as_array
 
+NESTED = (Tensor, np.ndarray, list, tuple, dict)
+MOST_WAITING, MOST_PROGRAMS = 32, 64  # of one function; beyond, the oldest go
 ATTEMPTS = 3  # recordings that may differ from the one before, as when layers and optimizers make their arrays at first
 
 
@@ -79,26 +82,32 @@ class Captured:
         functools.update_wrapper(self, fn, updated=())
         self.fn, self.check = fn, check
         self._known: dict[Any, list[Replay]] = {}
-        self._waiting: dict[Any, tuple[recorder.Recorder, int]] = {}
+        self._waiting: dict[Any, tuple[_Recorded, int]] = {}
         self._layout = graph.Layout.changes
 
     @property
     def programs(self) -> list[Program]:
         return [replay.program for found in self._known.values() for replay in found]
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
     def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method: each object has programs of its own, with the object."""
         if instance is None:
             return self
-        bound = Captured(self.fn.__get__(instance), self.check)  # each object has programs of its own
-        instance.__dict__[self._name] = bound
+        name = f"_captured_{id(self):x}"
+        bound = instance.__dict__.get(name)
+        if bound is None or bound.fn.__self__ is not instance:  # the object may be a copy
+            bound = instance.__dict__[name] = Captured(self.fn.__get__(instance), self.check)
         return bound
+
+    def __deepcopy__(self, memo: Any) -> Captured:
+        return Captured(copy.deepcopy(self.fn, memo), self.check)
+
+    def __reduce__(self) -> Any:
+        return Captured, (self.fn, self.check)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         if type(machine.active) is recorder.Recorder and machine.active.is_here:  # part of another captured function
-            return self.fn(*args, **named)
+            return self.fn(*_wrapped(args), **_wrapped(named))
         leaves: list[Array] = []
         key = (*self._key((*args, named), leaves), "named") if named else self._key(args, leaves)
         for replay in self._known.get(key, ()):
@@ -106,6 +115,9 @@ class Captured:
                 break
         else:
             return self._record(key, leaves, args, named)
+        if replay.program.written_inputs:
+            _check_written([leaves[i] for i in replay.program.written_inputs], leaves)
+            graph.overwritten(t for t in _tensors((args, named)))
         return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
 
     def replay_for(self, *args: Any) -> Replay | None:
@@ -123,42 +135,41 @@ class Captured:
     def _record(self, key: Any, leaves: list[Array], args: Any, named: Any) -> Any:
         """Run the function eagerly and write down what it does; if that is what it did the last time, make a program of it."""
         inputs = [np.array(a, order="C") for a in leaves]
-        shape, outputs, record, watch = self._run(inputs, args, named)
-        for i, (theirs, ours) in enumerate(zip(leaves, inputs, strict=True)):
-            if any(b.binding == i and b.written for b in record.blocks.values()):
-                theirs[...] = ours
-        result = _result_from(shape, iter([a.copy() for a in outputs]))
+        for a, theirs in zip(inputs, leaves, strict=True):
+            a.flags.writeable = theirs.flags.writeable
+        with recorder.recording(inputs) as record:
+            if record is None:  # another thread is being recorded: this call runs as it is
+                return self.fn(*_wrapped(args), **_wrapped(named))
+            run = _Recorded(self, record, inputs, args, named)
+        written = [b.binding for b in record.blocks.values() if b.kind == "input" and b.written]
+        _check_written([leaves[i] for i in written], [*leaves, *record.state()])
+        for i in written:
+            leaves[i][...] = inputs[i]
+        if written:
+            graph.overwritten(_tensors((args, named)))
+        copies = [a.copy().reshape(shape) for a, (shape, _) in zip(run.outputs, run.forms, strict=True)]
+        result = _result_from(run.shape, iter(copies))
         before, attempts = self._waiting.pop(key, (None, 0))
-        difference = None if before is None else before.difference(record)
+        difference = None if before is None else before.difference(run)
         if difference is not None and attempts >= ATTEMPTS:
             remedy = "Make what changes an input, or pass it as a flag."
             raise CaptureError(explain("a captured function to do the same every time", difference, remedy))
         if before is None or difference is not None:
-            self._waiting[key] = record, attempts + 1
+            record.wait()
+            run.outputs.clear()
+            self._waiting[key] = run, attempts + 1
+            while len(self._waiting) > MOST_WAITING:
+                del self._waiting[next(iter(self._waiting))]
             return result
-        kept = {id(b.root) for b in before.blocks.values()}
-        guards = {id(t): t for t in watch.inputs if id(recorder.owner(t.data)) in kept and t.data.flags.writeable}
-        changed = {id(t): t for t in watch.changed if id(recorder.owner(t.data)) in kept}
-        forms = [(a.shape, a.dtype) for a in inputs], [(a.shape, a.dtype) for a in outputs]
-        twins = (inputs, outputs) if door.backend() == "numpy" else ([], [])
-        record.settle(before, outputs)
-        del before, watch, inputs, outputs
-        record.keep_what_is_left()
-        made = Replay(Program(record, *forms, twins), shape, list(guards.values()), list(changed.values()))
-        self._known.setdefault(key, []).append(made)
+        del args, named
+        replays = self._known.setdefault(key, [])
+        replays.append(run.replay(before, inputs))
+        while sum(map(len, self._known.values())) > MOST_PROGRAMS:
+            oldest = next(iter(self._known))
+            self._known[oldest].pop(0)
+            if not self._known[oldest]:
+                del self._known[oldest]
         return result
-
-    def _run(self, inputs: list[Array], args: Any, named: Any) -> tuple[Any, list[Array], recorder.Recorder, graph.Watch]:
-        with recorder.recording(inputs) as record:
-            graph.state.watch = watch = graph.Watch()
-            try:
-                arrays = iter(inputs)
-                result = self.fn(*_rebuilt(args, arrays), **_rebuilt(named, arrays))
-                record.check_reads()
-                outputs: list[Array] = []
-                return _results(result, outputs, record), outputs, record, watch
-            finally:
-                graph.state.watch = None
 
     def _checked(self, replay: Replay, leaves: list[Array], args: Any, named: Any) -> Any:
         """Replay, then run eagerly from the same state, and compare every bit of results and state."""
@@ -179,11 +190,71 @@ class Captured:
         return replayed
 
 
+class _Recorded:
+    """One recorded run of a function: what it called, what it returned, which tensors took part."""
+
+    def __init__(self, captured: Captured, record: recorder.Recorder, inputs: list[Array], args: Any, named: Any) -> None:
+        self.record = record
+        self.outputs: list[Array] = []
+        graph.state.watch = self.watch = watch = graph.Watch()
+        try:
+            arrays = iter(inputs)
+            own_args, own_named = _rebuilt(args, arrays), _rebuilt(named, arrays)
+            result = captured.fn(*own_args, **own_named)
+            record.check()
+            self.own = {id(t) for t in _tensors((own_args, own_named))}
+            used = {id(t) for t in watch.inputs}
+            if any(id(t) in used for t in _tensors((args, named))):
+                remedy = "Use the argument only, or leave it out of the arguments."
+                raise CaptureError(explain("inputs used as arguments", "one that the function uses by itself, too", remedy))
+            self.with_gradient = list({id(t): t for t in watch.given if t.grad is not None}.values())
+            if any(id(t) in self.own for t in self.with_gradient):
+                remedy = "Use mw.grad(result, x), and return what it gives."
+                raise CaptureError(explain("backward() to give gradients to weights", "one for an input", remedy))
+            self.shape = _results(result, self.outputs)
+            self.outputs += [door.copied(t.grad.data) for t in self.with_gradient if t.grad is not None]
+            for t in self.with_gradient:  # what the caller has is nobody else's
+                t.grad = None if t.grad is None else Tensor(t.grad.data.copy())
+            self.forms = [(a.shape, a.dtype) for a in self.outputs]
+            self.outputs = [recorder.owner(a) for a in self.outputs]
+        finally:
+            graph.state.watch = None
+            for a in inputs:
+                a.flags.writeable = True
+
+    def difference(self, other: _Recorded) -> str | None:
+        """Where another run of the same function did something else, in words; None if it did not."""
+        if self.shape != other.shape:
+            return f"results {_shown(self.shape)} one time and {_shown(other.shape)} the next"
+        return self.record.difference(other.record)
+
+    def replay(self, before: _Recorded, inputs: list[Array]) -> Replay:
+        """The program of this run, which is like the one before. Lets go of everything that it computed."""
+        record, watch = self.record, self.watch
+        earlier = list(before.record.blocks.values())
+        known = {id(b.root) for b, e in zip(record.blocks.values(), earlier, strict=True) if e.is_same(b.root)}
+        changed = {id(t): t for t in watch.changed if id(t) not in self.own}
+        took_part = [t for t in watch.inputs if id(recorder.owner(t.data)) in known and t.data.flags.writeable]
+        took_part += changed.values()
+        forms = [(a.shape, a.dtype) for a in inputs]
+        twins = (inputs, self.outputs) if door.backend() == "numpy" else ([], [])
+        record.settle(before.record, self.outputs)
+        self.outputs = []
+        self.watch = graph.Watch()
+        guards = {id(t): t for t in took_part}
+        del watch, inputs, took_part, before, earlier
+        record.keep_what_is_left()
+        made = Program(record, forms, self.forms, twins)
+        return Replay(made, self.shape, list(guards.values()), list(changed.values()), self.with_gradient)
+
+
 class Replay:
     """A program with what must still hold for it, and the form of its results."""
 
-    def __init__(self, made: Program, shape: Any, guards: Sequence[Tensor], changed: Sequence[Tensor]) -> None:
-        self.program, self.shape = made, shape
+    def __init__(
+        self, made: Program, shape: Any, guards: Sequence[Tensor], changed: Sequence[Tensor], with_gradient: Sequence[Tensor]
+    ) -> None:
+        self.program, self.shape, self._with_gradient = made, shape, list(with_gradient)
         self._guards = [(t, t.data, t.requires_grad) for t in guards]
         self._changed = list(changed)
         self._plain = shape == ("tensor", 0)
@@ -199,6 +270,9 @@ class Replay:
         arrays = self.program.run(leaves)
         if self._changed:
             self.note_changes()
+        if self._with_gradient:
+            for t, a in zip(self._with_gradient, arrays[-len(self._with_gradient) :], strict=True):
+                t.grad = Tensor(a)
         return Tensor(arrays[0]) if self._plain else _result_from(self.shape, iter(arrays))
 
     def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
@@ -239,12 +313,12 @@ def _flatten(x: Any, leaves: list[Array]) -> Any:
         return _flatten(np.asarray(x), leaves)
     if kind is tuple:
         return tuple([_flatten(v, leaves) for v in x])
-    if kind is list and any(isinstance(v, (Tensor, np.ndarray, list, tuple, dict)) for v in x):
-        return "list", *[_flatten(v, leaves) for v in x]
+    if kind is list and any(isinstance(v, NESTED) for v in x):
+        return list, *[_flatten(v, leaves) for v in x]
     if kind is list:
         return _flatten(as_array(x), leaves)
     if kind is dict:
-        return "dict", *[(name, _flatten(v, leaves)) for name, v in x.items()]
+        return dict, *[(name, _flatten(v, leaves)) for name, v in x.items()]
     if x is None or isinstance(x, (bool, str)):
         return x
     remedy = "Pass numbers as tensors, so that a replay sees them change."
@@ -256,9 +330,7 @@ def _rebuilt(x: Any, arrays: Any) -> Any:
     kind = type(x)
     if kind is Tensor:
         return Tensor(next(arrays), x.requires_grad)
-    if isinstance(x, np.ndarray) or (
-        kind is list and not any(isinstance(v, (Tensor, np.ndarray, list, tuple, dict)) for v in x)
-    ):
+    if isinstance(x, np.ndarray) or (kind is list and not any(isinstance(v, NESTED) for v in x)):
         return Tensor(next(arrays))
     if kind in (tuple, list):
         return kind([_rebuilt(v, arrays) for v in x])
@@ -274,26 +346,59 @@ def _tensors(x: Any) -> list[Tensor]:
     return [t for part in parts for t in _tensors(part)]
 
 
-def _results(x: Any, arrays: list[Array], record: recorder.Recorder) -> Any:
-    """What a result looks like; its arrays go to `arrays`, each whole and computed by the program."""
+def _wrapped(x: Any) -> Any:
+    """The arguments with arrays as tensors."""
+    leaves: list[Array] = []
+    _flatten(x, leaves)
+    arrays = iter(leaves)
+    return _wrap(x, arrays)
+
+
+def _wrap(x: Any, arrays: Any) -> Any:
     if isinstance(x, Tensor):
-        a = x.data
-        block = record.blocks.get(id(a))
-        own = block is not None and block.written and block.first_is_write and block.binding < 0
-        if not own or a.base is not None or any(a is other for other in arrays):
-            if a.dtype not in FLOATS:
-                remedy = "Return a copy made by an operation, such as a comparison."
-                raise CaptureError(explain("results that the function computed", f"{a.dtype} it was given", remedy))
-            a = door.unary("copy", a)
-        arrays.append(a)
+        next(arrays)
+        return x
+    if isinstance(x, np.ndarray) or (type(x) is list and not any(isinstance(v, NESTED) for v in x)):
+        return Tensor(next(arrays))
+    if type(x) in (tuple, list):
+        return type(x)([_wrap(v, arrays) for v in x])
+    return {name: _wrap(v, arrays) for name, v in x.items()} if type(x) is dict else x
+
+
+def _check_written(written: list[Array], others: list[Array]) -> None:
+    """Raise if inputs that the function writes to may not be written to, or share memory with other ones."""
+    for a in written:
+        if not a.flags.writeable:
+            raise ValueError(explain("inputs that may be written to", "a read-only one", "Pass a copy."))
+        if sum(np.may_share_memory(a, other) for other in others) > 1:
+            received = "one that shares its memory with another"
+            raise CaptureError(explain("inputs that are written to apart from all others", received, "Pass a copy."))
+
+
+def _results(x: Any, arrays: list[Array]) -> Any:
+    """What a result looks like; copies of its arrays, which belong to nobody else, go to `arrays`."""
+    kind = type(x)
+    if isinstance(x, Tensor):
+        arrays.append(door.copied(x.data))
         return "tensor", len(arrays) - 1
-    if isinstance(x, (tuple, list)):
-        return type(x).__name__, [_results(v, arrays, record) for v in x]
-    if isinstance(x, dict):
-        return "dict", {name: _results(v, arrays, record) for name, v in x.items()}
-    if isinstance(x, np.ndarray):
-        raise CaptureError(explain("results that are tensors", "an array", "Return the tensor itself."))
-    return "value", x
+    if kind in (tuple, list):
+        return kind.__name__, [_results(v, arrays) for v in x]
+    if kind is dict:
+        return "dict", {name: _results(v, arrays) for name, v in x.items()}
+    if isinstance(x, tuple) and hasattr(x, "_make"):
+        return x._make, [_results(v, arrays) for v in x]
+    if x is None or isinstance(x, (bool, int, float, str)):
+        return "value", x
+    remedy = "Return tensors, alone or in tuples, lists and dicts."
+    raise CaptureError(explain("results that are tensors", f"{kind.__name__}", remedy))
+
+
+def _shown(shape: Any) -> str:
+    kind, content = shape
+    if kind in ("value", "tensor"):
+        return repr(content) if kind == "value" else "a tensor"
+    parts = content.values() if kind == "dict" else content
+    return f"({', '.join(map(_shown, parts))})"
 
 
 def _result_from(shape: Any, arrays: Any) -> Any:
@@ -305,4 +410,4 @@ def _result_from(shape: Any, arrays: Any) -> Any:
     if kind == "dict":
         return {name: _result_from(v, arrays) for name, v in content.items()}
     parts = [_result_from(v, arrays) for v in content]
-    return tuple(parts) if kind == "tuple" else parts
+    return tuple(parts) if kind == "tuple" else parts if kind == "list" else kind(parts)

@@ -24,12 +24,21 @@ class Watch:
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []  # of operations
         self.changed: list[Tensor] = []  # whose values were overwritten
+        self.given: list[Tensor] = []  # to which backward gave a gradient
 
 
 class Layout:
-    """Counts the changes of layers, of their attributes and order: what was captured before one may not be what they do now."""
+    """Counts the changes of the parts of networks: what was captured before one may not be what they do now.
+
+    A part whose attributes say what it computes inherits from it.
+    """
 
     changes = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if state.watch is None:
+            Layout.changes += 1
+        super().__setattr__(name, value)
 
 
 class _State(threading.local):  # each thread has its own
@@ -89,6 +98,8 @@ def backward(root: Tensor, gradient: Any = None) -> None:
 
     def deposit(t: Tensor, dz: Tensor) -> None:
         t.grad = owned(dz, shared) if t.grad is None else t.grad + dz
+        if state.watch is not None:
+            state.watch.given.append(t)
 
     with no_grad():
         for leaf, dz in walk(root, start, lambda t, dz: deposit(t, dz) if t.keeps_grad else None):

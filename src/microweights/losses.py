@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
+from . import graph, ops
 from .errors import explain
 from .kernels import door
 from .naming import lookup, snake_case
 from .tensor import Array, Operand, Tensor, as_array, real
 
 
-class Loss:
+class Loss(graph.Layout):
     """`loss(y_true, y_pred, sample_weight=None)` returns a scalar tensor.
 
     A subclass gives in `call` the losses of the single elements, before any mean; their first axis is that of the samples.

@@ -74,8 +74,8 @@ class MeanMetric(Metric):
         return stack([(values * weights).sum(), weights.sum()])
 
     def add(self, parts: Array) -> None:
-        total, count = parts.sum(0, dtype=np.float64)
-        self.total, self.count = self.total + float(total), self.count + float(count)
+        for total, count in parts.tolist():
+            self.total, self.count = self.total + total, self.count + count
 
     def result(self) -> float:
         return self.total / self.count if self.count else 0.0

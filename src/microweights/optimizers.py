@@ -15,7 +15,7 @@ import numpy as np
 from . import graph
 from .errors import explain
 from .kernels import door
-from .kernels.machine import struct
+from .kernels.machine import fields, struct
 from .naming import lookup
 from .tensor import Array, Tensor
 
@@ -45,6 +45,13 @@ class Optimizer:
         self.slots = door.slots_of(self.rule, self.hyper)
         self._state: dict[int, tuple[Tensor, list[Array]]] = {}  # by id of the variable, which is kept alive
         self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "hyper": fields(self.hyper), "_state": list(self._state.values()), "_tables": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        kept = {id(v): (v, slots) for v, slots in state["_state"]}
+        self.__dict__ |= {**state, "hyper": struct("mw_hyper", **state["hyper"]), "_state": kept}
 
     @property
     def learning_rate(self) -> float:

@@ -24,6 +24,7 @@ def seed(n: int) -> None:
     """
     if n is None:
         raise ValueError(explain("a seed that is an integer from 0 to 2**64 - 1", None, "Give such an integer."))
+    door.refuse("a new seed")
     _state[...] = new_state(n)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import graph
 from .errors import explain
 from .naming import lookup
 from .tensor import Tensor
 
 
-class Regularizer:
+class Regularizer(graph.Layout):
     """A penalty: `regularizer(weights)` returns a scalar tensor."""
 
     def __call__(self, w: Tensor) -> Tensor:

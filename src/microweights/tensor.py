@@ -5,6 +5,7 @@ The operations themselves are in ops/, the walk back through them in graph.py. T
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
@@ -123,6 +124,11 @@ class Tensor:
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        t = Tensor(self.numpy().copy(), self.requires_grad)
+        t.grad = copy.deepcopy(self.grad, memo)
+        return t
 
     def item(self) -> Any:
         """The one value as a Python number.

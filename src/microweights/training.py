@@ -35,11 +35,15 @@ class Trainer(Layer):
     stop_training = False
     validates = False  # whether the fit that runs has validation data
     eager = False  # whether steps run in Python instead of being captured
-    _notes = Layer._notes | {"history", "stop_training", "validates", "_captured"}
+    _notes = Layer._notes | {"history", "stop_training", "validates", "_captured", "_arrangement"}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._captured: dict[str, Callable[..., Any]] = {}
+        self._arrangement: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_captured": {}}
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None, eager: bool = False
@@ -92,8 +96,8 @@ class Trainer(Layer):
         parts = [m.part(batch.y, y_pred) for m in self.metrics if m.has_part]
         return [loss, *parts] + [y_pred] * (len(parts) < len(self.metrics))
 
-    def _add(self, results: Sequence[Array], samples: Samples, index: Array | None = None) -> float:
-        """Give the metrics their parts of the results, whose first axis counts steps; returns the sum of the losses."""
+    def _add(self, results: Sequence[Array], samples: Samples, index: Array | None = None) -> list[float]:
+        """Give the metrics their parts of the results, whose first axis counts steps; returns the losses."""
         losses, *parts = results
         for metric in self.metrics:
             if metric.has_part:
@@ -101,10 +105,13 @@ class Trainer(Layer):
             else:
                 y, y_pred = samples.rows(index).y, parts[-1]
                 metric.update_state(y, Tensor(y_pred.reshape(-1, *y_pred.shape[2:])))
-        return float(losses.sum(dtype=np.float64))
+        return [float(loss) for loss in losses]
 
     def _replayed(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         """`fn` captured, by its name; itself if the model is compiled to run eagerly."""
+        if self._arrangement != (arrangement := self.arrangement()):
+            self._captured.clear()
+            self._arrangement = arrangement
         if name not in self._captured:
             self._captured[name] = fn if self.eager else Captured(fn)
         return self._captured[name]
@@ -121,9 +128,8 @@ class Trainer(Layer):
         state = graph.state
         recording, state.recording = state.recording, False
         try:
-            forward = self._captured.get("predict") or self._replayed("predict", self.__call__)
-            z: Tensor = forward(x if type(x) is np.ndarray else Tensor(as_array(x)))
-            return z.data
+            z: Tensor = self._replayed("predict", self.__call__)(x if type(x) is np.ndarray else Tensor(as_array(x)))
+            return z.numpy()
         finally:
             state.recording = recording
 
@@ -243,7 +249,8 @@ class Trainer(Layer):
             with graph.gradients(), self._explaining(samples, index, rows):
                 results, times = self._run(step, index, rows, times)
             at_once = max(1, min(2 * times, int(LONGEST * times / max(time.perf_counter() - started, 1e-9))))
-            total += self._add(results, samples, None if index is None else index[: times * rows]) * rows
+            losses = self._add(results, samples, None if index is None else index[: times * rows])
+            total = sum((loss * rows for loss in losses), total)
             done, number = done + times * rows, number + times
             for c in after:
                 c.on_train_batch_end(number - 1, self._logs(total / done))
@@ -290,12 +297,14 @@ class Trainer(Layer):
     def _evaluate(self, samples: Samples, size: int | None) -> dict[str, float]:
         for metric in self.metrics:
             metric.reset_state()
-        step = self._replayed("test", lambda *tensors: self._measured(self.test_step, Batch(*tensors)))
+        step = self._replayed(
+            f"test {[*map(id, self.metrics)]}", lambda *tensors: self._measured(self.test_step, Batch(*tensors))
+        )
         total = 0.0
         with graph.no_grad():
             for part in samples.parts(size):
                 results = step(*(t for t in part.rows() if t is not None))
-                total += self._add([t.numpy()[None] for t in results], part) * len(part)
+                total += self._add([t.numpy()[None] for t in results], part)[0] * len(part)
         return self._logs(total / len(samples))
 
     def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:

@@ -355,7 +355,7 @@ def gradient_penalty(rows: int, inputs: int, hidden: int) -> Race:
 
 
 def simple_chains() -> Race:
-    """24-8(tanh)-dropout 0.2-2, 200 rows, half the sum of squared errors. Everybody draws masks of its own, so losses differ."""
+    """24-8(tanh)-dropout 0.2-2, 200 rows, half the sum of squared errors. All draw masks of their own, so losses differ."""
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(200, 24)), generator.normal(size=(200, 2))
     w1, w2 = generator.normal(0, 0.2, (24, 8)), generator.normal(0, 0.2, (8, 2))

@@ -59,6 +59,7 @@ __all__ = [
     "check_labels",
     "compare",
     "contiguous",
+    "copied",
     "copy_to",
     "cross_entropy",
     "cross_entropy_grad",
@@ -66,6 +67,7 @@ __all__ = [
     "element_strides",
     "empty",
     "gather",
+    "made",
     "make_walk",
     "matmul",
     "merge_axes",
@@ -95,6 +97,21 @@ def backend() -> str:
 def read(a: Array) -> None:
     """Values leave the graph: an error while they are being recorded, as no replay could follow."""
     machine.active.read(a)
+
+
+def made(a: Array) -> None:
+    """An array that kernels are about to fill part by part."""
+    machine.active.made(a)
+
+
+def copied(a: Array) -> Array:
+    """A copy made by a kernel, contiguous, of any type that tensors have."""
+    if a.dtype in SUFFIX:
+        return unary("copy", a)
+    return gather(contiguous(a).reshape(1, -1), _FIRST_ROW).reshape(a.shape)
+
+
+_FIRST_ROW = np.zeros(1, INT64)
 
 
 def refuse(what: str) -> None:

@@ -42,6 +42,9 @@ class Backend:
     def refuse(self, what: str) -> None:
         """Something is done outside of kernels: likewise."""
 
+    def made(self, a: Any) -> None:
+        """Kernels are about to fill a new array, part by part: likewise."""
+
     def kernel(self, name: str) -> Any:
         """The C function `mw_<name>`, or the twin of that name without the type."""
         if self.name == "c":
@@ -68,6 +71,11 @@ def struct(kind: str, **fields: Any) -> Any:
     return SimpleNamespace(**fields) if ffi is None else ffi.new(f"{kind} *", fields)
 
 
+def fields(of: Any) -> dict[str, Any]:
+    """What stands in a struct of numbers."""
+    return vars(of) if ffi is None else {name: getattr(of, name) for name, _ in ffi.typeof(of).item.fields}
+
+
 def backend() -> str:
     """`"c"` or `"numpy"`: where kernels run."""
     return str(active.name)
@@ -87,6 +95,7 @@ def set_backend(name: str) -> None:
     if name == "c" and lib is None:
         remedy = "Install a C compiler and reinstall microweights, or use the backend 'numpy'."
         raise ValueError(explain("the compiled library for backend 'c'", "no compiled library", remedy))
+    active.refuse("a change of the backend")
     active = backends[name]
 
 

@@ -42,8 +42,8 @@ class Program:
     def __init__(self, recorder: Recorder, inputs: Buffers, outputs: Buffers, twins: tuple[list[Array], list[Array]]) -> None:
         self.backend, self.inputs, self.outputs, self.twins = recorder.name, inputs, outputs, twins
         self.state = recorder.state()
-        self.calls = recorder.calls
-        self.writes_inputs = any(b.kind == "input" and b.written for b in recorder.blocks.values())
+        self.calls = without_copies(recorder.calls) if recorder.name == "c" else recorder.calls
+        self.written_inputs = [b.binding for b in recorder.blocks.values() if b.kind == "input" and b.written]
         self.arena_bytes = 0
         self._lock = threading.Lock()
         self._blocks = list(recorder.blocks.values())
@@ -70,7 +70,8 @@ class Program:
         # what only one chain needs, it keeps a block of for each thread
         self._local = {b for b in computed if first[b] == last[b] and len(self.steps[first[b]]) > 1}
         self._threads = machine.num_threads()
-        sizes = {b: self._threads * CHAIN_BLOCK * b.itemsize if b in self._local else b.bytes for b in computed}
+        itemsizes = {p.block: p.itemsize for call in self.calls for _, p in call.places()}
+        sizes = {b: self._threads * CHAIN_BLOCK * itemsizes[b] if b in self._local else b.bytes for b in computed}
         offsets, self.arena_bytes = place({b: (first[b], last[b], sizes[b]) for b in computed})
         self._arena = np.empty(self.arena_bytes + 64, UINT8)
         start = (address(self._arena) + 63) & ~63
@@ -129,9 +130,9 @@ class Program:
             link.run, link.arguments, link.pointers = runner(call), words, len(call.arguments) - 1
             for i, p in call.places():
                 if p.block in self._local:
-                    link.apart[i] = CHAIN_BLOCK * p.block.itemsize
+                    link.apart[i] = CHAIN_BLOCK * p.itemsize
                 else:
-                    link.step[i] = stride(call, i) * p.block.itemsize
+                    link.step[i] = stride(call, i) * p.itemsize
         size = flat_size(calls[0])
         chain = ffi.new("mw_chain *", [links, len(calls), size, CHAIN_BLOCK, self._threads])
         word = ffi.new("mw_word[1]")
@@ -177,9 +178,9 @@ class Program:
         except ValueError:  # an input is not contiguous
             copies = [np.ascontiguousarray(a) for a in inputs]
             self.run(copies, results, strides, times, seconds)
-            for a, copy in zip(inputs, copies, strict=True):
-                if self.writes_inputs and copy is not a:
-                    a[...] = copy
+            for i in self.written_inputs:
+                if copies[i] is not inputs[i]:
+                    inputs[i][...] = copies[i]
             return results
         with self._lock:
             stopped = replay(self._c, base, strides or self._still, times, seconds or NULL)
@@ -197,11 +198,10 @@ class Program:
                     found = machine.backends["numpy"].kernel(call.kernel)(*map(_twin, call.arguments))
                     if found is not None and found >= 0:
                         raise fault(call, time)
-                for old, new in zip(ours, inputs, strict=True):
-                    if self.writes_inputs:
-                        new[...] = old
+                for i in self.written_inputs:
+                    inputs[i][...] = ours[i]
                 for result, a in zip(results, theirs, strict=True):
-                    result[... if times == 1 else time] = a
+                    (result if times == 1 else result[time : time + 1]).reshape(-1)[:] = a.reshape(-1)
 
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], Any]:
         """A function without arguments that runs it on these arrays, again and again, with nothing in between.
@@ -286,6 +286,21 @@ def chains(calls: Sequence[Call]) -> list[list[Call]]:
         else:
             steps.append([call])
     return steps
+
+
+def without_copies(calls: Sequence[Call]) -> list[Call]:
+    """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
+    kept: list[Call] = []
+    for call in reversed(calls):
+        if plain_name(call.kernel) == "copy":
+            source, target = call.arguments[:2]
+            is_whole = source.offset == 0 and source.bytes == source.block.bytes == target.bytes and bool(flat_size(call))
+            is_read_later = any(p.block is source.block for later in kept for _, p in later.places())
+            if target.block.kind == "output" and source.block.kind == "computed" and is_whole and not is_read_later:
+                source.block.kind, source.block.binding = "output", target.block.binding
+                continue
+        kept.append(call)
+    return kept[::-1]
 
 
 def may_follow(chain: Sequence[Call], call: Call) -> bool:

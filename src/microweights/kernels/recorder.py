@@ -8,6 +8,7 @@ computed if it was written first.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -34,6 +35,10 @@ WRITES: dict[str, tuple[int, ...]] = {
 }
 
 
+NOT_REPLAYED = {"weighted_sum", "tape_forward", "tape_backward", "tape_update"}  # the scalar engine has its own replay
+LARGEST_WATCHED = 16 << 20  # bytes of an array of which a copy is kept, to see whether somebody else writes to it
+
+
 def plain_name(kernel: str) -> str:
     """The name of a kernel without its type."""
     return kernel.removesuffix("_f32").removesuffix("_f64")
@@ -52,9 +57,14 @@ class Block:
     def __init__(self, number: int, root: Array, first_is_write: bool, is_whole: bool) -> None:
         self.number, self.root, self.first_is_write, self.written = number, root, first_is_write, first_is_write
         self.is_whole = is_whole  # whether the first call went over all of it
+        self.past: weakref.ref[Array] | None = None  # what was `root`, in a recording that waits for the next
+        self.at_first = root.copy() if not first_is_write and root.nbytes <= LARGEST_WATCHED else None
         self.kind = ""
         self.binding = -1  # the number of the input or output
-        self.bytes, self.itemsize = root.nbytes, root.itemsize
+        self.bytes = root.nbytes
+
+    def is_same(self, root: Array) -> bool:
+        return self.root is root or (self.past is not None and self.past() is root)
 
 
 class Place(NamedTuple):
@@ -64,6 +74,7 @@ class Place(NamedTuple):
     offset: int
     shape: Shape
     bytes: int
+    itemsize: int
     array: Array | None
 
 
@@ -121,6 +132,7 @@ class Recorder:
         self._given: dict[int, Given] = {}  # by the id of the pointer
         self._reads: list[tuple[Array, str]] = []
         self._let_go: list[tuple[Block, weakref.ref[Array]]] = []
+        self._made: dict[int, Array] = {}
         self._thread = threading.get_ident()
 
     @property
@@ -141,6 +153,8 @@ class Recorder:
 
         def write_down(*arguments: Any) -> Any:
             if self.is_here:
+                if name in NOT_REPLAYED:
+                    self.refuse(f"`{name}`, on Python numbers,")
                 self._note(name, arguments)
             return run(*arguments)
 
@@ -165,6 +179,11 @@ class Recorder:
             remedy = "Do it before, and pass the result in (in a model: compile with eager=True)."
             raise CaptureError(explain("only what kernels do in a captured function", f"{what} at {users_line()}", remedy))
 
+    def made(self, a: Array) -> None:
+        """An array of which kernels are going to write every element, part by part."""
+        if self.is_here:
+            self._made[id(owner(a))] = owner(a)
+
     # ---- writing down ----------------------------------------------------------------------------------------------
 
     def _note(self, name: str, arguments: tuple[Any, ...]) -> None:
@@ -188,7 +207,7 @@ class Recorder:
             if id(root) in self.inputs:
                 block.kind, block.binding = "input", self.inputs[id(root)]
         block.written |= is_write
-        return Place(block, address(a) - address(root), a.shape, a.nbytes, a if self.name == "numpy" else None)
+        return Place(block, address(a) - address(root), a.shape, a.nbytes, a.itemsize, a if self.name == "numpy" else None)
 
     def state(self) -> list[Array]:
         """The memory that was there before and is changed: as far as known, and what update rules work on."""
@@ -197,9 +216,20 @@ class Recorder:
             found |= {address(a): a for a in state_in(call.kernel, call.arguments)}
         return list(found.values())
 
-    def check_reads(self) -> None:
-        """Raise CaptureError if a value was read that is changed elsewhere."""
-        changed = [(address(a), address(a) + a.nbytes) for a in self.state()]
+    def check(self) -> None:
+        """Raise CaptureError if a value was read that is changed elsewhere, or something was changed by other means."""
+        if machine.active is not self:
+            remedy = "Choose it outside of the captured function."
+            raise CaptureError(explain("one backend during a recording", "a change of it", remedy))
+        state = self.state()
+        changed = [(address(a), address(a) + a.nbytes) for a in state]
+        for b in self.blocks.values():
+            is_changed = b.written or any(start <= address(b.root) < end for start, end in changed)
+            if b.at_first is not None and not is_changed and b.at_first.tobytes() != b.root.tobytes():
+                line = next(c.line for c in self.calls for _, p in c.places() if p.block is b)
+                remedy = "Write by operations on tensors, such as assign."
+                raise CaptureError(explain("memory that only kernels write to", f"an array other than at {line}", remedy))
+            b.at_first = None
         for root, line in self._reads:
             if any(start <= address(root) < end for start, end in changed):
                 remedy = "Read it outside of the captured function."
@@ -219,24 +249,35 @@ class Recorder:
             return f"`{plain_name(longer[shorter].kernel)}` at {longer[shorter].line} one time and not the other"
         return None
 
+    def wait(self) -> None:
+        """Let go of what was computed, until the next recording comes to be compared."""
+        self._reads.clear()
+        self._made.clear()
+        if self.name == "c":
+            self._given.clear()
+            for b in self.blocks.values():
+                if b.first_is_write:
+                    b.past, b.root = weakref.ref(b.root), None  # type: ignore[assignment]
+
     def settle(self, before: Recorder, outputs: Sequence[Array]) -> None:
         """Find out of what kind each block is, given an earlier recording of the same; let go of all that was computed."""
-        known = {id(b.root) for b in before.blocks.values()}
         results = {id(a): i for i, a in enumerate(outputs)}
-        for b in self.blocks.values():
-            is_known = id(b.root) in known
+        for b, earlier in zip(self.blocks.values(), before.blocks.values(), strict=True):
+            is_known = earlier.is_same(b.root)
+            is_whole = b.first_is_write and (b.is_whole or id(b.root) in self._made)
             if b.kind == "input":
                 continue
             if id(b.root) in results:
                 b.kind, b.binding = "output", results[id(b.root)]
-            elif not is_known and not b.first_is_write and b.written:
+            elif not is_known and not is_whole and b.written:
                 line = next(c.line for c in self.calls for i, p in c.places() if p.block is b and i in c.writes)
                 remedy = "Make it by an operation on tensors, or outside of the captured function."
                 received = f"an array made by other means, written to at {line}"
                 raise CaptureError(explain("results in memory that operations made", received, remedy))
             else:
-                b.kind = "known" if is_known else "computed" if b.first_is_write and b.is_whole else "kept"
+                b.kind = "known" if is_known else "computed" if is_whole else "kept"
         self._reads.clear()
+        self._made.clear()
         if self.name == "numpy":
             return
         self._given.clear()
@@ -265,8 +306,10 @@ def _same(a: Any, b: Any) -> bool:
         if not isinstance(b, Place) or (a.block.number, a.offset, a.shape) != (b.block.number, b.offset, b.shape):
             return False
         p, q = a.block, b.block
-        if p.root is q.root or p.kind == "input" or q.kind == "input":
+        if p.kind == "input" or q.kind == "input":
             return p.binding == q.binding
+        if p.is_same(q.root):
+            return True
         if p.first_is_write or q.first_is_write:
             return p.first_is_write == q.first_is_write
         return p.root.dtype == q.root.dtype and p.root.tobytes() == q.root.tobytes()
@@ -281,16 +324,34 @@ def _contents(struct: Any) -> Any:
     return vars(struct)
 
 
-_one_at_a_time = threading.RLock()
+_one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def recording(inputs: Sequence[Array]) -> Iterator[Recorder]:
-    """Write down what this thread calls. `inputs` are arrays that later runs will bring anew."""
-    with _one_at_a_time:
+def recording(inputs: Sequence[Array]) -> Iterator[Recorder | None]:
+    """Write down what this thread calls; None if another thread is being recorded. `inputs` will be other arrays next time."""
+    if not _one_at_a_time.acquire(blocking=False):
+        yield None
+        return
+    try:
         recorder = Recorder(machine.active, inputs)
         machine.active = recorder
         try:
             yield recorder
         finally:
-            machine.active = recorder.backend
+            if machine.active is recorder:
+                machine.active = recorder.backend
+    finally:
+        _one_at_a_time.release()
+
+
+def _in_child() -> None:
+    """After a fork the thread that was being recorded is not there."""
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+    if isinstance(machine.active, Recorder) and not machine.active.is_here:
+        machine.active = machine.active.backend
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

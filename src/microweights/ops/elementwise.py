@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import graph
 from ..kernels import door
 from ..tensor import Array, Tensor, constant, remember_logits
 from .base import Op, case
@@ -386,6 +387,8 @@ class Where(Op):
 
     def __init__(self, condition: Array, owner: Tensor | None = None) -> None:
         self.condition, self.owner = condition, owner  # the tensor that the condition is of, if it is of one
+        if owner is not None and graph.state.watch is not None:
+            graph.state.watch.inputs.append(owner)
 
     def forward(self, x: Array, y: Array) -> Array:
         return door.where(self.condition, x, y)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import graph
 from ..kernels import door
 from ..tensor import Array, Tensor, constant, remember_logits
 from .base import Op, case
@@ -166,6 +167,8 @@ class CrossEntropy(Op):
 
     def __init__(self, target: Array, mean: bool = False, owner: Tensor | None = None) -> None:
         self.target, self.mean, self.owner = target, mean, owner  # the tensor that the target is of, if it is of one
+        if owner is not None and graph.state.watch is not None:
+            graph.state.watch.inputs.append(owner)
 
     def forward(self, x: Array) -> Array:
         return door.cross_entropy(x, _like(self.target, x), self.mean)

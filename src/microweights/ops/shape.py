@@ -147,6 +147,7 @@ class Concatenate(Op):
         shape = list(xs[0].shape)
         shape[self.axis] = sum(x.shape[self.axis] for x in xs)
         z = door.empty(shape, xs[0].dtype)
+        door.made(z)
         for x, part in zip(xs, self.parts(xs), strict=True):
             door.copy_to(x, z[part])
         return z
