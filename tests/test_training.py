@@ -665,3 +665,20 @@ def test_a_loss_that_reads_values_asks_for_eager(setting: str) -> None:
         model.fit(np.ones((8, 2)), np.ones(8), verbose=0)
     model.compile("sgd", loss, eager=True)
     model.fit(np.ones((8, 2)), np.ones(8), verbose=0)
+
+
+def test_explain_shows_the_program_and_leaves_the_model_alone(setting: str) -> None:
+    model = mw.Sequential([mw.Input((2,)), layers.Dense(3, activation="relu"), layers.Dense(1)])
+    model.compile("adam", "mse")
+    with pytest.raises(RuntimeError, match="captured step"):
+        model.explain()
+    model.fit(np.ones((40, 2)), np.ones(40), batch_size=10, epochs=2, verbose=0)
+    before, steps = [w.tobytes() for w in model.get_weights()], model.optimizer.iterations
+    text = model.explain()
+    assert "gemm" in text and "adam" in text and "GFLOP/s" in text
+    assert [w.tobytes() for w in model.get_weights()] == before
+    assert model.optimizer.iterations == steps
+    model.compile("adam", "mse", eager=True)
+    model.fit(np.ones((40, 2)), np.ones(40), verbose=0)
+    with pytest.raises(RuntimeError, match="eager=True"):
+        model.explain()

@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=_rate, default=None, help="default: the optimizer's")
     train.add_argument("--seed", type=_seed, default=0, help="for weights and the order of the data (default: 0)")
     train.add_argument("--backend", choices=["c", "numpy"], default=None, help="where kernels run")
+    train.add_argument("--explain", action="store_true", help="afterwards, show the program of one step, as it runs in C")
     train.add_argument("--threads", type=_positive, default=None, help="how many threads a kernel may use")
     train.set_defaults(run=_train)
 
@@ -145,6 +146,11 @@ def _train(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     seconds, steps = time.perf_counter() - start, optimizer.iterations
+    if options.explain:
+        try:
+            print(f"\none step of the training, as it is replayed in C:\n{model.explain()}\n")
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
     if steps:
         rate = min(steps * options.batch_size, len(x_train) * (options.epochs or 30)) / seconds
         print(f"{seconds:.2f} s, {steps:,} steps, {seconds / steps * 1e6:.1f} µs per step, {rate:,.0f} samples per second")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -199,8 +200,12 @@ class Trainer(Layer):
         self.stop_training, self.validates = False, validation is not None
         steps = -(-len(samples) // (size or len(samples)))
         progress = _Progress(mode, epochs, initial_epoch, steps)
-        on_rows = lambda index=None: self._measured(self.train_step, samples.rows(None if index is None else index.data))  # noqa: E731
-        step = on_rows if self.eager else Captured(on_rows)
+
+        def on_rows(index: Tensor | None = None) -> list[Tensor]:
+            return self._measured(self.train_step, samples.rows(None if index is None else index.data))
+
+        step: Callable[..., Any] = on_rows if self.eager else Captured(on_rows)
+        self._captured["fit"] = step
         try:
             for epoch in range(initial_epoch, epochs):
                 for c in every:
@@ -314,6 +319,24 @@ class Trainer(Layer):
             return self.predict_on_batch(x)
         samples = Samples(x, dtype=self.compute_dtype)
         return np.concatenate([self.predict_on_batch(part.x) for part in samples.parts(size)])
+
+    def explain(self) -> str:
+        """The program of a step of the last `fit`: each kernel with its shapes, time and rate, beside the machine's peaks.
+
+        Raises
+        ------
+        RuntimeError
+            If no step has been captured: not trained yet, too few steps, or compiled with `eager=True`.
+        """
+        captured = self._captured.get("fit")
+        found = captured.programs if isinstance(captured, Captured) else []
+        if not found:
+            remedy = "Call fit for a few steps first, without eager=True."
+            raise RuntimeError(explain("a captured step of training", "none", remedy))
+        program = max(found, key=lambda p: [math.prod(shape) for shape, _ in p.inputs])
+        table = program.describe([np.arange(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs])
+        flops, memory = door.peaks()
+        return f"{table}\nmeasured peaks of this machine: {flops:.0f} GFLOP/s, {memory:.0f} GB/s"
 
     # ---- what goes before --------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from .plans import (
     real_suffix,
 )
 from .products import dense_grad, matmul
+from .program import peaks
 from .reductions import arg_reduce, reduce
 from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add
 from .updates import Parameters, slots_of
@@ -73,6 +74,7 @@ __all__ = [
     "merge_axes",
     "must_be_finite",
     "new_random_state",
+    "peaks",
     "random",
     "read",
     "real_suffix",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import timeit
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import NonFiniteError, explain
-from . import machine
+from . import elementwise, machine, products
 from .plans import POINTER_TYPE, UINT8, Array, Shape
 from .recorder import Block, Call, Place, Recorder, address, plain_name
 from .updates import state_in
@@ -232,6 +233,49 @@ class Program:
         for a, old in zip(self.state, before, strict=True):
             a[...] = old
         return [s / runs for s in seconds]
+
+    def describe(self, inputs: Sequence[Array] | None = None, runs: int = 200) -> str:
+        """A table of the program: its steps with their shapes, operations and bytes; with `inputs` their times and rates, too.
+
+        Parameters
+        ----------
+        inputs : arrays, optional
+            As for :meth:`run`. It is then run some times; what it changes is put back.
+        runs : int
+
+        Returns
+        -------
+        str
+            A line for each step. GFLOP/s stand where a step is a matrix product, else GB/s of the bytes that it must move.
+        """
+        if self.backend == "numpy":
+            return "\n".join(f"{i:3d}  {work_of(c).kernel:24s} {work_of(c).shapes}" for i, c in enumerate(self.calls))
+        seconds = [0.0] * len(self.steps) if inputs is None else self.times(inputs, runs)
+        total = sum(seconds)
+        lines = [f"{'':3s}  {'kernel':40s} {'shapes':>16s} {'operations':>12s} {'bytes':>12s}"]
+        if total:
+            lines[0] += f" {'µs':>9s} {'share':>6s}  rate"
+        for i, (calls, took) in enumerate(zip(self.steps, seconds, strict=True)):
+            works = [work_of(c) for c in calls]
+            operations, moved = sum(w.operations for w in works), sum(w.bytes for w in works)
+            name = " + ".join(plain_name(w.kernel) for w in works)
+            name = name if len(name) <= 40 else f"{plain_name(works[0].kernel)} + {len(works) - 1} more in a chain"
+            lines.append(f"{i:3d}  {name:40s} {works[0].shapes:>16s} {operations:12,.0f} {moved:12,.0f}")
+            if total:
+                is_product = plain_name(works[0].kernel) in ("gemm", "dense_grad")
+                rate = f"{operations / took / 1e9:.0f} GFLOP/s" if is_product else f"{moved / took / 1e9:.0f} GB/s"
+                lines[-1] += f" {took * 1e6:9.2f} {took / total:6.1%}  {rate if took * 1e6 >= 0.05 else ''}"
+        summed = f"{len(self.steps)} steps of {len(self.calls)} calls, {self.arena_bytes:,} bytes of memory between them"
+        return "\n".join([*lines, summed + (f", {total * 1e6:.1f} µs" if total else "")])
+
+
+def peaks() -> tuple[float, float]:
+    """What this machine reaches on the threads in use: GFLOP/s in a matrix product, GB/s copying memory beyond the caches."""
+    a, long = np.ones((768, 768), np.float32), np.ones(1 << 24, np.float32)
+    target = np.empty_like(long)
+    product = min(timeit.repeat(lambda: products.matmul(a, a), number=1, repeat=10))
+    copying = min(timeit.repeat(lambda: elementwise.copy_to(long, target), number=1, repeat=5))
+    return 2 * 768**3 / product / 1e9, 2 * long.nbytes / copying / 1e9
 
 
 def _twin(a: Any) -> Any:
