@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import microweights as mw
 from microweights.errors import CaptureError
 from microweights.kernels import machine
-from microweights.kernels.program import CHAIN_BLOCK, place
+from microweights.kernels.passes import CHAIN_BLOCK, place
+from microweights.kernels.recorder import plain_name
 from microweights.ops import OPS, Case
 
 CASES = [pytest.param(name, case, id=f"{name}-{i}") for name, op in OPS.items() for i, case in enumerate(op.cases)]
@@ -846,3 +847,39 @@ def test_losses_and_lists_of_layers_changed_between_calls(setting: str) -> None:
         assert model.predict(x).tolist() == [[4.0, 4.0]] * 3
     model.blocks.pop()
     assert model.predict(x).tolist() == [[2.0, 2.0]] * 3
+
+
+# ---- a matrix product with what follows it -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "exp"])
+@pytest.mark.parametrize(("m", "k", "n"), [(5, 7, 3), (1, 7, 3), (5, 7, 1), (1, 1, 1), (33, 600, 18)])
+def test_bias_and_activation_join_the_product(activation: str, m: int, k: int, n: int, dtype: str, c_only: str) -> None:
+    w, b = mw.tensor(numbers(k, n, dtype=dtype), requires_grad=True), mw.tensor(numbers(n, dtype=dtype), requires_grad=True)
+
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        z = getattr(b + x @ w if activation == "tanh" else x @ w + b, activation)()
+        return [z, *mw.grad(z.sum(), [w, b])]
+
+    captured = same_as_eager(fn, mw.tensor(numbers(m, k, dtype=dtype)))
+    kernels = [plain_name(call.kernel) for call in captured.programs[0].calls]
+    assert "add" not in kernels
+    assert (activation in kernels) == (activation == "exp")
+
+
+def test_a_product_that_is_read_twice_keeps_its_own_memory(c_only: str) -> None:
+    w, b = mw.tensor(numbers(4, 3)), mw.tensor(numbers(3))
+
+    def twice(x: mw.Tensor) -> list[mw.Tensor]:
+        z = x @ w
+        return [z + b, z * 2]
+
+    def added_to_itself(x: mw.Tensor) -> mw.Tensor:
+        z = x @ w
+        return z + z
+
+    def not_a_bias(x: mw.Tensor) -> mw.Tensor:
+        return x @ w + mw.tensor(numbers(5, 3)) - (x @ w + mw.tensor(numbers(5, 1)))
+
+    for fn in (twice, added_to_itself, not_a_bias):
+        same_as_eager(fn, mw.tensor(numbers(5, 4)))

@@ -36,10 +36,10 @@ from .plans import (
     real_suffix,
 )
 from .products import dense_grad, matmul
-from .program import peaks
 from .reductions import arg_reduce, reduce
 from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add
 from .updates import Parameters, slots_of
+from .work import peaks
 
 __all__ = [
     "BOOL",

@@ -6,22 +6,20 @@ become a chain, which goes over memory once.
 
 from __future__ import annotations
 
-import math
 import threading
-import timeit
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..errors import NonFiniteError, explain
-from . import elementwise, machine, products
+from . import machine
+from .passes import CHAIN_BLOCK, flat_size, improved, place, stride
 from .plans import POINTER_TYPE, UINT8, Array, Shape
 from .recorder import Block, Call, Place, Recorder, address, plain_name
-from .updates import state_in
+from .work import work_of
 
-CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
 if machine.ffi is not None:
     from_buffer, replay, NULL = machine.ffi.from_buffer, machine.lib.mw_replay, machine.ffi.NULL
 empty = np.empty
@@ -43,14 +41,15 @@ class Program:
     def __init__(self, recorder: Recorder, inputs: Buffers, outputs: Buffers, twins: tuple[list[Array], list[Array]]) -> None:
         self.backend, self.inputs, self.outputs, self.twins = recorder.name, inputs, outputs, twins
         self.state = recorder.state()
-        self.calls = without_copies(recorder.calls) if recorder.name == "c" else recorder.calls
+        self.calls = recorder.calls
         self.written_inputs = [b.binding for b in recorder.blocks.values() if b.kind == "input" and b.written]
         self.arena_bytes = 0
         self._lock = threading.Lock()
         self._blocks = list(recorder.blocks.values())
         self.steps = [[call] for call in self.calls]
         if self.backend == "c":
-            self.steps = chains(self.calls)
+            self.steps = improved(self.calls)
+            self.calls = [call for calls in self.steps for call in calls]
             self._lay_out()
             self._write_table()
             self._kinds = [POINTER_TYPE[dtype] for _, dtype in (*inputs, *outputs)]
@@ -269,15 +268,6 @@ class Program:
         return "\n".join([*lines, summed + (f", {total * 1e6:.1f} µs" if total else "")])
 
 
-def peaks() -> tuple[float, float]:
-    """What this machine reaches on the threads in use: GFLOP/s in a matrix product, GB/s copying memory beyond the caches."""
-    a, long = np.ones((768, 768), np.float32), np.ones(1 << 24, np.float32)
-    target = np.empty_like(long)
-    product = min(timeit.repeat(lambda: products.matmul(a, a), number=1, repeat=10))
-    copying = min(timeit.repeat(lambda: elementwise.copy_to(long, target), number=1, repeat=5))
-    return 2 * 768**3 / product / 1e9, 2 * long.nbytes / copying / 1e9
-
-
 def _twin(a: Any) -> Any:
     return [_twin(x) for x in a] if type(a) is list else a.array if isinstance(a, Place) else a
 
@@ -293,121 +283,5 @@ def fault(call: Call, time: int) -> Exception:
     return error
 
 
-# ---- element-wise calls ----------------------------------------------------------------------------------------------
-
-
 def runner(call: Call) -> Any:
     return machine.lib.mw_find_runner(f"mw_{call.kernel}".encode())
-
-
-def walk_of(call: Call) -> Any:
-    """The mw_walk of an element-wise call; None for others."""
-    last, ffi = call.arguments[-1], machine.ffi
-    return last if isinstance(last, ffi.CData) and ffi.typeof(last) is ffi.typeof("mw_walk *") else None
-
-
-def stride(call: Call, i: int) -> int:
-    """How an element-wise call steps through argument i; the first of a walk's strides is the output's, its last argument."""
-    walk = walk_of(call)
-    return int(walk.stride[0 if i == len(call.arguments) - 2 else i + 1][0])
-
-
-def flat_size(call: Call) -> int:
-    """How many elements an element-wise call goes over in a single run through memory; 0 for others."""
-    walk = walk_of(call)
-    if walk is None or walk.ndim != 1 or any(stride(call, i) not in (0, 1) for i, _ in call.places()):
-        return 0
-    return int(walk.size)
-
-
-def chains(calls: Sequence[Call]) -> list[list[Call]]:
-    """The calls, with neighbours taken together that go over the same elements, if they are more than a block."""
-    steps: list[list[Call]] = []
-    for call in calls:
-        size = flat_size(call)
-        if size > CHAIN_BLOCK and steps and size == flat_size(steps[-1][-1]) and may_follow(steps[-1], call):
-            steps[-1].append(call)
-        else:
-            steps.append([call])
-    return steps
-
-
-def without_copies(calls: Sequence[Call]) -> list[Call]:
-    """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
-    kept: list[Call] = []
-    for call in reversed(calls):
-        if plain_name(call.kernel) == "copy":
-            source, target = call.arguments[:2]
-            is_whole = source.offset == 0 and source.bytes == source.block.bytes == target.bytes and bool(flat_size(call))
-            is_read_later = any(p.block is source.block for later in kept for _, p in later.places())
-            if target.block.kind == "output" and source.block.kind == "computed" and is_whole and not is_read_later:
-                source.block.kind, source.block.binding = "output", target.block.binding
-                continue
-        kept.append(call)
-    return kept[::-1]
-
-
-def may_follow(chain: Sequence[Call], call: Call) -> bool:
-    """Whether `call` may work on its first elements before the others have come to their last."""
-    for other in chain:
-        for i, p in other.places():
-            for j, q in call.places():
-                is_apart = p.offset != q.offset or stride(other, i) != stride(call, j)
-                if p.block is q.block and is_apart and (i in other.writes or j in call.writes):
-                    return False
-    return True
-
-
-def place(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
-    """Offsets in an arena for blocks of (first moment, last moment, bytes), and the size of the arena.
-
-    The largest choose first, each the lowest place where nobody lies who is needed at the same time.
-
-    >>> place({"a": (0, 1, 100), "b": (1, 2, 50), "c": (2, 3, 100)})
-    ({'a': 0, 'c': 0, 'b': 128}, 192)
-    """
-    offsets: dict[Any, int] = {}
-    taken: list[tuple[int, int, int, int]] = []
-    for b, (first, last, size) in sorted(blocks.items(), key=lambda item: -item[1][2]):
-        size, at = (size + 63) & ~63, 0
-        for begin, end, born, dead in taken:
-            if born <= last and first <= dead and at < end and begin < at + size:
-                at = end
-        offsets[b] = at
-        taken.append((at, at + size, first, last))
-        taken.sort()
-    return offsets, max((end for _, end, _, _ in taken), default=0)
-
-
-# ---- for people --------------------------------------------------------------------------------------------------------
-
-
-class Work(NamedTuple):
-    """What a call does: the shapes of it, floating-point operations, and bytes that it must at least read and write."""
-
-    kernel: str
-    shapes: str
-    operations: float
-    bytes: float
-
-
-def work_of(call: Call) -> Work:
-    name, last, shapes = plain_name(call.kernel), call.arguments[-1], [p.shape for _, p in call.places()]
-    moved = float(sum(p.bytes for _, p in call.places()))
-    operations = float(max((math.prod(s) for s in shapes), default=0))
-    text = "x".join(map(str, shapes[0])) if shapes else ""
-    if name == "gemm":
-        text = f"{last.m}x{last.k}x{last.n}"
-        operations = 2.0 * last.m * last.n * last.k * last.batch
-        itemsize = 4 if call.kernel.endswith("f32") else 8
-        moved = float(itemsize * last.batch * (last.m * last.k + last.k * last.n + last.m * last.n))
-    elif name == "dense_grad":
-        text = f"{last.rows}x{last.inputs}x{last.units}"
-        products = sum(isinstance(call.arguments[i], Place) for i in (5, 6))
-        operations = 2.0 * products * last.rows * last.inputs * last.units
-    elif name in ("sgd", "adam", "rmsprop", "adagrad"):
-        state = state_bytes = sum(a.nbytes for a in state_in(call.kernel, call.arguments))
-        moved += 2.0 * state_bytes
-        operations = state / 2
-        text = f"{sum(math.prod(s) for s in shapes)} weights"
-    return Work(call.kernel, text, operations, moved)

@@ -1,0 +1,149 @@
+"""What is done to a recording before it becomes a program: fewer calls, fewer passes over memory, the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import machine
+from .products import ACTIVATIONS
+from .recorder import Call, Place, plain_name
+
+CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
+
+
+def improved(calls: Sequence[Call]) -> list[list[Call]]:
+    """The calls of a program, step by step: one, or several as a chain."""
+    return chains(with_epilogues(without_copies(calls)))
+
+
+def walk_of(call: Call) -> Any:
+    """The mw_walk of an element-wise call; None for others."""
+    last, ffi = call.arguments[-1], machine.ffi
+    return last if isinstance(last, ffi.CData) and ffi.typeof(last) is ffi.typeof("mw_walk *") else None
+
+
+def stride(call: Call, i: int) -> int:
+    """How an element-wise call steps through argument i; the first of a walk's strides is the output's, its last argument."""
+    walk = walk_of(call)
+    return int(walk.stride[0 if i == len(call.arguments) - 2 else i + 1][0])
+
+
+def flat_size(call: Call) -> int:
+    """How many elements an element-wise call goes over in a single run through memory; 0 for others."""
+    walk = walk_of(call)
+    if walk is None or walk.ndim != 1 or any(stride(call, i) not in (0, 1) for i, _ in call.places()):
+        return 0
+    return int(walk.size)
+
+
+def chains(calls: Sequence[Call]) -> list[list[Call]]:
+    """The calls, with neighbours taken together that go over the same elements, if they are more than a block."""
+    steps: list[list[Call]] = []
+    for call in calls:
+        size = flat_size(call)
+        if size > CHAIN_BLOCK and steps and size == flat_size(steps[-1][-1]) and may_follow(steps[-1], call):
+            steps[-1].append(call)
+        else:
+            steps.append([call])
+    return steps
+
+
+def without_copies(calls: Sequence[Call]) -> list[Call]:
+    """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
+    kept: list[Call] = []
+    for call in reversed(calls):
+        if plain_name(call.kernel) == "copy":
+            source, target = call.arguments[:2]
+            is_whole = source.offset == 0 and source.bytes == source.block.bytes == target.bytes and bool(flat_size(call))
+            is_read_later = any(p.block is source.block for later in kept for _, p in later.places())
+            if target.block.kind == "output" and source.block.kind == "computed" and is_whole and not is_read_later:
+                source.block.kind, source.block.binding = "output", target.block.binding
+                continue
+        kept.append(call)
+    return kept[::-1]
+
+
+def may_follow(chain: Sequence[Call], call: Call) -> bool:
+    """Whether `call` may work on its first elements before the others have come to their last."""
+    for other in chain:
+        for i, p in other.places():
+            for j, q in call.places():
+                is_apart = p.offset != q.offset or stride(other, i) != stride(call, j)
+                if p.block is q.block and is_apart and (i in other.writes or j in call.writes):
+                    return False
+    return True
+
+
+def place(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
+    """Offsets in an arena for blocks of (first moment, last moment, bytes), and the size of the arena.
+
+    The largest choose first, each the lowest place where nobody lies who is needed at the same time.
+
+    >>> place({"a": (0, 1, 100), "b": (1, 2, 50), "c": (2, 3, 100)})
+    ({'a': 0, 'c': 0, 'b': 128}, 192)
+    """
+    offsets: dict[Any, int] = {}
+    taken: list[tuple[int, int, int, int]] = []
+    for b, (first, last, size) in sorted(blocks.items(), key=lambda item: -item[1][2]):
+        size, at = (size + 63) & ~63, 0
+        for begin, end, born, dead in taken:
+            if born <= last and first <= dead and at < end and begin < at + size:
+                at = end
+        offsets[b] = at
+        taken.append((at, at + size, first, last))
+        taken.sort()
+    return offsets, max((end for _, end, _, _ in taken), default=0)
+
+
+# ---- a matrix product, and what follows it ---------------------------------------------------------------------------
+
+
+def with_epilogues(calls: Sequence[Call]) -> list[Call]:
+    """The calls, with a bias and an activation that follow a matrix product done by its own kernel, while C is in registers."""
+    found: list[Call] = []
+    for call in calls:
+        before = found[-1] if found else None
+        if before is not None and plain_name(before.kernel) == "gemm" and _is_only_for(before, call, calls):
+            fused = _with_bias(before, call) or _with_activation(before, call)
+            if fused is not None:
+                found[-1] = fused
+                continue
+        found.append(call)
+    return found
+
+
+def _is_only_for(product: Call, call: Call, calls: Sequence[Call]) -> bool:
+    """Whether C of a product is computed for this call alone."""
+    c, plan = product.arguments[3], product.arguments[4]
+    uses = [other for other in calls for _, p in other.places() if p.block is c.block]
+    is_whole = c.offset == 0 and c.bytes == c.block.bytes and plan.batch == 1 and not plan.accumulate
+    is_read_once = uses[-1] is call and sum(p.block is c.block for _, p in call.places()) == 1
+    return is_whole and c.block.kind == "computed" and is_read_once
+
+
+def _with_bias(product: Call, call: Call) -> Call | None:
+    """The product with the bias that `call` adds to each of its rows; None if it does something else."""
+    a, b, bias, c, plan = product.arguments
+    if plain_name(call.kernel) != "add" or isinstance(bias, Place) or plan.activation != 0:
+        return None
+    x, y, z, walk = call.arguments
+    shape, steps = list(walk.shape)[: walk.ndim], [list(s)[: walk.ndim] for s in walk.stride][:3]
+    rows_of = {1: [1], 2: [plan.n, 1]}.get(walk.ndim)
+    as_bias = [1] if plan.m == 1 else [0] if plan.n == 1 else [0, 1]
+    if shape != ([n for n in (plan.m, plan.n) if n != 1] or [1]) or rows_of is None or steps[0] != rows_of:
+        return None
+    for product_is, other, own, others in ((x, y, steps[1], steps[2]), (y, x, steps[2], steps[1])):
+        if product_is.block is c.block and own == rows_of and others == as_bias:
+            return Call(product.kernel, (a, b, other, z, plan), product.writes, call.line)
+    return None
+
+
+def _with_activation(product: Call, call: Call) -> Call | None:
+    name = plain_name(call.kernel)
+    if name == "linear" or name not in ACTIVATIONS or product.arguments[4].activation != 0 or flat_size(call) == 0:
+        return None
+    a, b, bias, _, plan = product.arguments
+    changed = machine.ffi.new("mw_gemm_plan *", plan[0])
+    changed.activation = ACTIVATIONS[name]
+    return Call(product.kernel, (a, b, bias, call.arguments[1], changed), product.writes, call.line)
