@@ -6,6 +6,7 @@
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python}
+[ $# -gt 0 ] || set -- tests/kernels tests/test_capture.py tests/test_tape.py
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R "$root/csrc" "$root/src" "$root/tests" "$root/setup.py" "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$copy"
@@ -23,7 +24,7 @@ LD_PRELOAD=$("${CC:-gcc}" -print-file-name=libasan.so) \
 ASAN_OPTIONS=detect_leaks=0:halt_on_error=0:handle_segv=0:log_path="$copy/report" \
 UBSAN_OPTIONS=print_stacktrace=1:log_path="$copy/report" \
 PYTHONMALLOC=malloc PYTHONPATH=src \
-"$python" -m pytest -p no:cacheprovider "${@:-tests/kernels}" || status=$?
+"$python" -m pytest -p no:cacheprovider "$@" || status=$?
 
 if ls report.* >/dev/null 2>&1; then
     cat report.*
