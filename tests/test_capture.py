@@ -345,6 +345,16 @@ def test_blocks_in_the_arena_never_meet(lives: list[tuple[int, int, int]]) -> No
                 assert offsets[i] + size <= offsets[j] or offsets[j] + other <= offsets[i]
 
 
+def test_results_put_together_from_computed_parts(setting: str) -> None:
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        return [
+            mw.stack([x.sum(0), x.mean(0)]), mw.concatenate([x * 2, x + 1]), mw.concatenate([x * 2, x + 1], 1),
+            mw.pad(x * 2, ((1, 1), (0, 0))), mw.concatenate([x * 3]),
+        ]  # fmt: skip
+
+    same_as_eager(fn, mw.tensor(numbers(4, 3)))
+
+
 def test_memory_is_used_again(c_only: str) -> None:
     machine.set_num_threads(1)
     captured = same_as_eager(
