@@ -55,9 +55,15 @@ def without_copies(calls: Sequence[Call]) -> list[Call]:
     for call in reversed(calls):
         if plain_name(call.kernel) == "copy":
             source, target = call.arguments[:2]
-            is_whole = flat_size(call) > 0 and all(p.offset == 0 and p.bytes == p.block.bytes for p in (source, target))
+            is_whole = all(p.offset == 0 and p.bytes == p.block.bytes == source.bytes for p in (source, target))
             is_read_later = any(p.block is source.block for later in kept for _, p in later.places())
-            if target.block.kind == "output" and source.block.kind == "computed" and is_whole and not is_read_later:
+            if (
+                target.block.kind == "output"
+                and source.block.kind == "computed"
+                and is_whole
+                and flat_size(call)
+                and not is_read_later
+            ):
                 source.block.kind, source.block.binding = "output", target.block.binding
                 continue
         kept.append(call)
