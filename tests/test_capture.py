@@ -893,3 +893,34 @@ def test_a_product_that_is_read_twice_keeps_its_own_memory(c_only: str) -> None:
 
     for fn in (twice, added_to_itself, not_a_bias):
         same_as_eager(fn, mw.tensor(numbers(5, 4)))
+
+
+# ---- any program -----------------------------------------------------------------------------------------------------
+
+OPERATIONS: list[Callable[[mw.Tensor, mw.Tensor], mw.Tensor]] = [
+    lambda p, q: p + q, lambda p, q: (p * q).clip(-3, 3), lambda p, q: p - q, lambda p, q: p.tanh(), lambda p, q: q.exp().log(),
+    lambda p, q: mw.where(p > q, p, -q), lambda p, q: p.max(1, keepdims=True) + q, lambda p, q: p.T.softmax().T,
+    lambda p, q: mw.concatenate([p[1:], q[:1]]), lambda p, q: mw.pad(p[:, 1:], ((0, 0), (1, 0))), lambda p, q: p[::-1],
+    lambda p, q: mw.stack([p, q]).sum(0), lambda p, q: p @ (q.T @ q) * 0.1, lambda p, q: p[np.zeros(len(p), int)],
+    lambda p, q: p.mean(0) + q * 0.5, lambda p, q: (p + 0.0).relu(), lambda p, q: p.reshape(-1).reshape(*q.shape),
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(OPERATIONS) - 1), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=9),
+    st.sampled_from([(3, 2), (1, 1), (3, 1), (2, 1500)]),
+    st.lists(st.integers(0, 30), min_size=1, max_size=3),
+)
+def test_any_program_of_operations_and_its_gradient(
+    steps: list[tuple[int, int, int]], shape: tuple[int, int], results: list[int]
+) -> None:
+    w = mw.tensor(numbers(*shape, seed=5), requires_grad=True)
+
+    def fn(x: mw.Tensor, y: mw.Tensor) -> list[mw.Tensor]:
+        values = [x, y, x * w]
+        for operation, p, q in steps:
+            values.append(OPERATIONS[operation](values[p % len(values)], values[q % len(values)]))
+        loss = sum((v.mean() for v in values), values[2].sum())
+        return [*(values[r % len(values)] for r in results), loss, mw.grad(loss, w)]
+
+    same_as_eager(fn, mw.tensor(numbers(*shape)), mw.tensor(numbers(*shape, seed=1)), calls=4)

@@ -33,8 +33,8 @@ def capture(fn: Callable[..., Any] | None = None, *, check: bool = False) -> Any
     ----------
     fn : function
         Its arguments are tensors or arrays, alone or in lists, tuples and dicts; None, True, False and strings may stand among
-        them and select another program, as other shapes do. It returns tensors, alone or likewise. Without it, `capture` is a
-        decorator.
+        them and select another program, as other shapes do. It returns tensors, alone or likewise; numbers among them must be
+        the same every time. Without it, `capture` is a decorator.
     check : bool
         Run every replay eagerly, too, on the same state, and raise an error if a single bit differs. For finding faults.
 
@@ -152,7 +152,7 @@ class Captured:
         before, attempts = self._waiting.pop(key, (None, 0))
         difference = None if before is None else before.difference(run)
         if difference is not None and attempts >= ATTEMPTS:
-            remedy = "Make what changes an input, or pass it as a flag."
+            remedy = "Make what changes an input, or pass it as a flag; set .grad to None before backward(), which adds to it."
             raise CaptureError(explain("a captured function to do the same every time", difference, remedy))
         if before is None or difference is not None:
             record.wait()

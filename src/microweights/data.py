@@ -93,7 +93,10 @@ def _rows(name: str, data: Any) -> Array:
     """An array of numbers with at least one row."""
     if data is None:
         raise ValueError(explain(f"`{name}` to be an array", None, "Pass the data."))
-    values = as_array(data)
+    try:
+        values = as_array(data)
+    except TypeError as error:
+        raise TypeError(f"`{name}`: {error}") from None
     if values.ndim == 0 or len(values) == 0:
         raise ValueError(explain(f"`{name}` with at least one sample", f"shape {values.shape}", "Check how the data was made."))
     return values

@@ -182,6 +182,9 @@ class CategoricalCrossentropy(RowCrossentropy):
         self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
+        if y_true.size * y_pred.shape[-1] == y_pred.size != y_true.size:
+            remedy = "Integer labels go with 'sparse_categorical_crossentropy'."
+            raise ValueError(explain(f"targets of the predictions' shape {y_pred.shape}", y_true.shape, remedy))
         target = aligned(y_true, y_pred).detach()
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[-1]

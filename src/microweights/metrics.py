@@ -101,15 +101,14 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
 
 
 class BinaryAccuracy(MeanMetric):
-    """How often a prediction lies on the same side of `threshold` as its target."""
+    """How often a target is 1 where the prediction is above `threshold`, and 0 where it is not."""
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         self.threshold = threshold
         super().__init__(name)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        target = aligned(real(y_true), y_pred)
-        return _agree(y_pred > self.threshold, target > 0.5)
+        return _agree(y_pred > self.threshold, aligned(real(y_true), y_pred))
 
 
 class CategoricalAccuracy(MeanMetric):

@@ -47,7 +47,7 @@ class Tape:
         self._order = result._topological_order()
         self._place = {id(v): i for i, v in enumerate(self._order)}
         for w in weights:
-            if w._inputs:
+            if not isinstance(w, Value) or w._inputs:
                 raise ValueError(explain("weights that are plain numbers", repr(w), "Pass the Values themselves."))
         self._nodes = Nodes(
             ["**" if v._op.startswith("**") else v._op for v in self._order],

@@ -37,6 +37,8 @@ def work_of(call: Call) -> Work:
         text = f"{last.rows}x{last.inputs}x{last.units}"
         products = sum(isinstance(call.arguments[i], Place) for i in (5, 6))
         operations = 2.0 * products * last.rows * last.inputs * last.units
+    elif name == "gather":
+        text, operations, moved = f"{last.rows} rows", 0.0, 2.0 * last.rows * last.row_size
     elif name in ("sgd", "adam", "rmsprop", "adagrad"):
         state = state_bytes = sum(a.nbytes for a in state_in(call.kernel, call.arguments))
         moved += 2.0 * state_bytes
