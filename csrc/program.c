@@ -33,7 +33,7 @@ int64_t mw_replay(const mw_program *program, void *const *base, const int64_t *s
 
 /* ---- chains ------------------------------------------------------------------------------------------------------------- */
 
-/* The blocks from the first to the last but one of what a thread is given, all links over each. A thread knows its own memory by
+/* Blocks [first, last), all links over each. A thread knows its own memory by
  * the number of its part. */
 static void run_blocks(const mw_chain *plan, int64_t thread, int64_t first, int64_t last) {
     for (int64_t begin = first * plan->block; begin < last * plan->block && begin < plan->size; begin += plan->block) {

@@ -7,7 +7,7 @@ typedef union {
     double number;
 } mw_word;
 
-/* A kernel with its arguments in words. From each prototype of this file the build makes a function of this kind, which passes
+/* A kernel with its arguments in words. From each prototype of kernels.h the build makes a function of this kind, which passes
  * the words on; it returns what the kernel does, or -1 for a kernel that returns nothing. */
 typedef int64_t mw_runner(const mw_word *arguments);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 import microweights as mw
 from microweights.errors import CaptureError
 from microweights.kernels import machine
-from microweights.kernels.passes import CHAIN_BLOCK, place
+from microweights.kernels.passes import CHAIN_BLOCK, arena_offsets
 from microweights.kernels.recorder import plain_name
 from microweights.ops import OPS, Case
 
@@ -336,7 +337,7 @@ def test_no_chain_where_elements_depend_on_others(c_only: str) -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 300)), max_size=20))
 def test_blocks_in_the_arena_never_meet(lives: list[tuple[int, int, int]]) -> None:
     blocks = {i: (min(a, b), max(a, b), size) for i, (a, b, size) in enumerate(lives)}
-    offsets, total = place(blocks)
+    offsets, total = arena_offsets(blocks)
     for i, (first, last, size) in blocks.items():
         assert offsets[i] % 64 == 0
         assert offsets[i] + size <= total or size == 0
@@ -924,3 +925,146 @@ def test_any_program_of_operations_and_its_gradient(
         return [*(values[r % len(values)] for r in results), loss, mw.grad(loss, w)]
 
     same_as_eager(fn, mw.tensor(numbers(*shape)), mw.tensor(numbers(*shape, seed=1)), calls=4)
+
+
+# ---- what a second hostile reader found --------------------------------------------------------------------------------
+
+
+def test_an_activation_of_a_part_of_a_product(setting: str) -> None:
+    w, one = mw.tensor(numbers(4, 4)), mw.tensor(numbers(4, 1))
+    same_as_eager(lambda x: (x @ w)[:2].relu(), mw.tensor(numbers(40, 4)))
+    same_as_eager(lambda x: (x @ one).broadcast_to((10, 1)).relu(), mw.tensor(numbers(1, 4)))
+    same_as_eager(lambda x: (x @ w)[:, ::-1].tanh(), mw.tensor(numbers(5, 4)))
+
+
+def test_results_whose_memory_was_used_before(setting: str) -> None:
+    w = mw.tensor(numbers(6), requires_grad=True)
+    same_as_eager(lambda x: mw.pad(x.exp(), ((0, 0),)), mw.tensor(numbers(5)))
+    same_as_eager(lambda x: mw.grad((w[:] * x).sum(), w), mw.tensor(numbers(6)))
+
+
+def test_random_numbers_with_integer_bounds_and_states_of_their_own(setting: str) -> None:
+    uniform = mw.initializers.RandomUniform(-1, 1)
+    fn = mw.capture(lambda x: x * mw.Tensor(uniform((3,), np.dtype("float32"))))
+    for _ in range(5):
+        assert 0 < np.abs(fn(mw.tensor([1.0, 1.0, 1.0])).numpy()).max() < 1
+    seeded = mw.capture(lambda x: x * mw.Tensor(mw.initializers.RandomUniform(-1, 1, seed=5)((3,), np.dtype("float32"))))
+    with pytest.raises(CaptureError, match="made by other means"):
+        for _ in range(3):
+            seeded(mw.tensor([1.0, 1.0, 1.0]))
+
+
+def test_gradients_that_the_caller_adds_up(setting: str) -> None:
+    w = mw.tensor([1.0], requires_grad=True)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(4):
+        w.grad = None
+        fn(mw.tensor([1.0]))
+    fn(mw.tensor([1.0]))
+    assert w.grad is not None
+    assert w.grad.tolist() == [2.0]
+
+
+def test_check_leaves_gradients_as_one_run_does(setting: str) -> None:
+    w = mw.tensor([1.0], requires_grad=True)
+
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    captured = mw.capture(fn, check=True)
+    for _ in range(5):
+        w.grad = None
+        captured(mw.tensor([2.0]))
+        assert w.grad is not None
+        assert w.grad.tolist() == [2.0]
+
+
+def test_a_training_by_backward(setting: str) -> None:
+    class Backward(mw.Sequential):
+        def train_step(self, batch: Any) -> Any:
+            y_pred = self(batch.x, training=True)
+            loss = self._loss_of(batch, y_pred)
+            for v in self.trainable_variables:
+                v.grad = None
+            loss.backward()
+            self.optimizer.apply([v.grad for v in self.trainable_variables], self.trainable_variables)
+            return loss.detach(), y_pred.detach()
+
+    results = []
+    for eager in (False, True):
+        mw.seed(0)
+        model = Backward([mw.Input((3,)), mw.layers.Dense(2)])
+        model.compile("sgd", "mse", ["mae"], eager=eager)
+        history = model.fit(numbers(64, 3), numbers(64, 2, seed=1), batch_size=4, epochs=3, verbose=0).history
+        results.append((history, [w.tobytes() for w in model.get_weights()]))
+    assert results[0] == results[1]
+
+
+def test_programs_check_what_they_are_given(setting: str) -> None:
+    program = same_as_eager(lambda x: x * 2, mw.tensor(numbers(3))).programs[0]
+    for wrong in (numbers(1), numbers(3, dtype="float64"), numbers(1, 3)):
+        with pytest.raises(ValueError, match="shape"):
+            program.run([wrong])
+        with pytest.raises(ValueError, match="shape"):
+            program.bind([numbers(3)], [wrong])
+    with pytest.raises(ValueError, match="contiguous"):
+        program.run([numbers(3)], [numbers(6)[::2]])
+    out = np.empty(3, np.float32)
+    program.bind([numbers(3)], [out])()
+    assert np.array_equal(out, numbers(3) * 2)
+
+
+def test_explaining_puts_the_weights_back_whatever_happens(setting: str) -> None:
+    model = mw.Sequential([mw.Input((3,)), mw.layers.Dense(1)])
+    model.compile(mw.optimizers.SGD(0.01), "mse")
+    model.fit(numbers(40, 3), numbers(40, 1), batch_size=10, epochs=1, verbose=0)
+    before = [w.tobytes() for w in model.get_weights()]
+    model.optimizer.learning_rate = 1e30
+    with contextlib.suppress(FloatingPointError):
+        model.explain()
+    assert [w.tobytes() for w in model.get_weights()] == before
+
+
+def test_a_threshold_and_a_constant_changed_between_calls(setting: str) -> None:
+    metric = mw.metrics.BinaryAccuracy()
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", "mse", [metric])
+    x, y = np.full((4, 1), 0.6, np.float32), np.ones((4, 1), np.float32)
+    for _ in range(4):
+        assert model.evaluate(x, y)[1] == 1.0
+    metric.threshold = 0.7
+    assert model.evaluate(x, y)[1] == 0.0
+    rate = mw.tensor([0.5])
+    fn = mw.capture(lambda x: x * rate.item())
+    for _ in range(4):
+        assert fn(mw.tensor([2.0])).item() == 1.0
+    rate.assign([3.0])
+    assert [fn(mw.tensor([2.0])).item() for _ in range(4)] == [6.0] * 4
+
+
+def test_weights_as_inputs_of_what_changes_them(setting: str) -> None:
+    w, rule = mw.tensor([1.0], requires_grad=True), mw.optimizers.SGD(0.1)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        rule.apply([mw.grad(loss, w)], [w])
+        return loss
+
+    with pytest.raises(CaptureError, match="shares its memory"):
+        fn(w.data)
+
+
+def test_results_of_operations_go_into_a_captured_function_in_another(setting: str) -> None:
+    inner, w = mw.capture(lambda a: a.exp()), mw.tensor([0.5], requires_grad=True)
+    outer, x = mw.capture(lambda x: mw.grad(inner(x * w).sum(), w)), mw.tensor([1.0])
+    for _ in range(4):
+        assert bits(outer(x)) == bits(mw.grad((x * w).exp().sum(), w))

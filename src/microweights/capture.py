@@ -1,8 +1,8 @@
 """Record in Python, replay in C: a function of tensors, run twice as it is written, is one call into C from then on.
 
-The first two calls with inputs of the same shapes, types and flags run eagerly and are recorded (kernels/program.py). They must
-have done the same; then later calls replay the record on the new inputs. Weights, the state of optimizers and of random numbers
-are not inputs: they stay where they are, and programs and eager steps work on them in turns.
+The first two calls with inputs of the same shapes, types and flags run eagerly and are recorded (kernels/recorder.py). They
+must have done the same; then later calls replay the record on the new inputs. Weights, the state of optimizers and of random
+numbers are not inputs: they stay where they are, and programs and eager steps work on them in turns.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class Captured:
         return Captured, (self.fn, self.check)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        if type(machine.active) is recorder.Recorder and machine.active.is_here:  # part of another captured function
+        active = machine.active
+        if type(active) is recorder.Recorder and active.is_here:  # part of another captured function
             return self.fn(*_wrapped(args), **_wrapped(named))
         leaves: list[Array] = []
         key = (*self._key((*args, named), leaves), "named") if named else self._key(args, leaves)
@@ -137,12 +138,17 @@ class Captured:
         inputs = [np.array(a, order="C") for a in leaves]
         for a, theirs in zip(inputs, leaves, strict=True):
             a.flags.writeable = theirs.flags.writeable
+        waiting = self._waiting.get(key)
+        cleared = [] if waiting is None else [t for t in waiting[0].with_gradient if t.grad is None]
         with recorder.recording(inputs) as record:
             if record is None:  # another thread is being recorded: this call runs as it is
                 return self.fn(*_wrapped(args), **_wrapped(named))
             run = _Recorded(self, record, inputs, args, named)
+        if any(np.may_share_memory(a, b) for a in leaves for b in record.state()):
+            received = "one that shares its memory with what the function changes"
+            raise CaptureError(explain("inputs apart from weights and other state", received, "Pass a copy."))
         written = [b.binding for b in record.blocks.values() if b.kind == "input" and b.written]
-        _check_written([leaves[i] for i in written], [*leaves, *record.state()])
+        _check_written([leaves[i] for i in written], leaves)
         for i in written:
             leaves[i][...] = inputs[i]
         if written:
@@ -150,6 +156,7 @@ class Captured:
         copies = [a.copy().reshape(shape) for a, (shape, _) in zip(run.outputs, run.forms, strict=True)]
         result = _result_from(run.shape, iter(copies))
         before, attempts = self._waiting.pop(key, (None, 0))
+        run.cleared = cleared
         difference = None if before is None else before.difference(run)
         if difference is not None and attempts >= ATTEMPTS:
             remedy = "Make what changes an input, or pass it as a flag; set .grad to None before backward(), which adds to it."
@@ -157,6 +164,7 @@ class Captured:
         if before is None or difference is not None:
             record.wait()
             run.outputs.clear()
+            run.watch = graph.Watch()
             self._waiting[key] = run, attempts + 1
             while len(self._waiting) > MOST_WAITING:
                 del self._waiting[next(iter(self._waiting))]
@@ -173,15 +181,21 @@ class Captured:
 
     def _checked(self, replay: Replay, leaves: list[Array], args: Any, named: Any) -> Any:
         """Replay, then run eagerly from the same state, and compare every bit of results and state."""
-        state = replay.program.state
-        before = [a.copy() for a in state]
+        state, graded = replay.program.state, replay.with_gradient
+        before, gradients = [a.copy() for a in state], [t.grad for t in graded]
         replayed = replay([a.copy() for a in leaves])
+        replayed_gradients = [t.grad for t in graded]
+        for t, gradient in zip(graded, gradients, strict=True):
+            t.grad = gradient
         after = [a.copy() for a in state]
         for a, old in zip(state, before, strict=True):
             a[...] = old
         arrays = iter(leaves)
         eager = self.fn(*_rebuilt(args, arrays), **_rebuilt(named, arrays))
         pairs = [("a result", x.numpy(), y.numpy()) for x, y in zip(_tensors(replayed), _tensors(eager), strict=True)]
+        for mine, t in zip(replayed_gradients, graded, strict=True):
+            if mine is not None and t.grad is not None:
+                pairs.append(("a gradient", mine.numpy(), t.grad.numpy()))
         pairs += [("the state it changes", x, y) for x, y in zip(after, state, strict=True)]
         for what, x, y in pairs:
             if x.tobytes() != y.tobytes():
@@ -195,6 +209,7 @@ class _Recorded:
 
     def __init__(self, captured: Captured, record: recorder.Recorder, inputs: list[Array], args: Any, named: Any) -> None:
         self.record = record
+        self.cleared: list[Tensor] = []  # whose gradients the caller sets to None before each call
         self.outputs: list[Array] = []
         graph.state.watch = self.watch = watch = graph.Watch()
         try:
@@ -242,10 +257,13 @@ class _Recorded:
         self.outputs = []
         self.watch = graph.Watch()
         guards = {id(t): t for t in took_part}
+        constants = list({id(t): (t, since) for t, since in watch.read}.values())
         del watch, inputs, took_part, before, earlier
         record.keep_what_is_left()
         made = Program(record, forms, self.forms, twins)
-        return Replay(made, self.shape, list(guards.values()), list(changed.values()), self.with_gradient)
+        replay = Replay(made, self.shape, list(guards.values()), list(changed.values()), self.with_gradient)
+        replay.cleared, replay.constants = self.cleared, constants
+        return replay
 
 
 class Replay:
@@ -254,24 +272,29 @@ class Replay:
     def __init__(
         self, made: Program, shape: Any, guards: Sequence[Tensor], changed: Sequence[Tensor], with_gradient: Sequence[Tensor]
     ) -> None:
-        self.program, self.shape, self._with_gradient = made, shape, list(with_gradient)
+        self.program, self.shape, self.with_gradient = made, shape, list(with_gradient)
         self._guards = [(t, t.data, t.requires_grad) for t in guards]
         self._changed = list(changed)
+        self.cleared: list[Tensor] = []
+        self.constants: list[tuple[Tensor, int]] = []
+        self._results = len(made.outputs) - len(self.with_gradient)
         self._plain = shape == ("tensor", 0)
 
     def holds(self) -> bool:
         """Whether the tensors that took part still have the same memory, and are frozen or not as they were."""
-        for t, a, flag in self._guards:  # noqa: SIM110  a loop, as a generator costs more than the checks
+        for t, a, flag in self._guards:
             if t.data is not a or t.requires_grad is not flag:
                 return False
-        return True
+        if self.cleared and not all(t.grad is None for t in self.cleared):
+            return False
+        return not self.constants or all(t.changed == since for t, since in self.constants)
 
     def __call__(self, leaves: list[Array]) -> Any:
-        arrays = self.program.run(leaves)
+        arrays = self.program.run_unchecked(leaves)
         if self._changed:
             self.note_changes()
-        if self._with_gradient:
-            for t, a in zip(self._with_gradient, arrays[-len(self._with_gradient) :], strict=True):
+        if self.with_gradient:
+            for t, a in zip(self.with_gradient, arrays[self._results :], strict=True):
                 t.grad = Tensor(a)
         return Tensor(arrays[0]) if self._plain else _result_from(self.shape, iter(arrays))
 
@@ -281,9 +304,11 @@ class Replay:
         outputs = [np.empty((times, *shape), dtype) for shape, dtype in forms]
         strides = [math.prod(shape) * dtype.itemsize for shape, dtype in (*self.program.inputs, *forms)]
         shaped = [a.reshape(times, *shape) for a, (shape, _) in zip(inputs, self.program.inputs, strict=True)]
-        self.program.run(shaped, outputs, strides, times)
+        self.program.run_unchecked(shaped, outputs, strides, times)
         self.note_changes()
-        return outputs
+        for t, a in zip(self.with_gradient, outputs[self._results :], strict=True):
+            t.grad = Tensor(a[-1].copy())
+        return outputs[: self._results]
 
     def note_changes(self) -> None:
         """Graphs that saved what the program overwrote are to refuse to go backward."""
@@ -348,21 +373,11 @@ def _tensors(x: Any) -> list[Tensor]:
 
 def _wrapped(x: Any) -> Any:
     """The arguments with arrays as tensors."""
-    leaves: list[Array] = []
-    _flatten(x, leaves)
-    arrays = iter(leaves)
-    return _wrap(x, arrays)
-
-
-def _wrap(x: Any, arrays: Any) -> Any:
-    if isinstance(x, Tensor):
-        next(arrays)
-        return x
     if isinstance(x, np.ndarray) or (type(x) is list and not any(isinstance(v, NESTED) for v in x)):
-        return Tensor(next(arrays))
+        return Tensor(as_array(x))
     if type(x) in (tuple, list):
-        return type(x)([_wrap(v, arrays) for v in x])
-    return {name: _wrap(v, arrays) for name, v in x.items()} if type(x) is dict else x
+        return type(x)([_wrapped(v) for v in x])
+    return {name: _wrapped(v) for name, v in x.items()} if type(x) is dict else x
 
 
 def _check_written(written: list[Array], others: list[Array]) -> None:

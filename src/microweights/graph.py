@@ -24,6 +24,7 @@ class Watch:
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []  # of operations
         self.changed: list[Tensor] = []  # whose values were overwritten
+        self.read: list[tuple[Tensor, int]] = []  # whose values were read, and when these had been overwritten last
         self.given: list[Tensor] = []  # to which backward gave a gradient
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
+from . import graph, ops
 from .errors import explain
 from .kernels import door
 from .losses import aligned
@@ -102,6 +102,10 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
 
 class BinaryAccuracy(MeanMetric):
     """How often a target is 1 where the prediction is above `threshold`, and 0 where it is not."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        graph.Layout.changes += name == "threshold"
+        super().__setattr__(name, value)
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         self.threshold = threshold

@@ -111,6 +111,8 @@ class Tensor:
     def numpy(self) -> Array:
         """The values as an array, without a copy."""
         door.read(self.data)
+        if graph.state.watch is not None:
+            graph.state.watch.read.append((self.memory, self.memory.changed))
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

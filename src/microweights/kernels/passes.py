@@ -52,22 +52,24 @@ def chains(calls: Sequence[Call]) -> list[list[Call]]:
 def without_copies(calls: Sequence[Call]) -> list[Call]:
     """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
     kept: list[Call] = []
-    for call in reversed(calls):
-        if plain_name(call.kernel) == "copy":
-            source, target = call.arguments[:2]
-            is_whole = all(p.offset == 0 and p.bytes == p.block.bytes == source.bytes for p in (source, target))
-            is_read_later = any(p.block is source.block for later in kept for _, p in later.places())
-            if (
-                target.block.kind == "output"
-                and source.block.kind == "computed"
-                and is_whole
-                and flat_size(call)
-                and not is_read_later
-            ):
-                source.block.kind, source.block.binding = "output", target.block.binding
-                continue
-        kept.append(call)
+    for i in reversed(range(len(calls))):
+        if not (plain_name(calls[i].kernel) == "copy" and _is_a_renaming(calls[i], calls[:i], kept)):
+            kept.append(calls[i])
     return kept[::-1]
+
+
+def _is_a_renaming(call: Call, earlier: Sequence[Call], later: Sequence[Call]) -> bool:
+    """Whether a copy's source can be the output itself; then it is made so."""
+    source, target = call.arguments[:2]
+    if target.block.kind != "output" or source.block.kind != "computed" or flat_size(call) == 0:
+        return False
+    is_whole = all(p.offset == 0 and p.bytes == p.block.bytes == source.bytes for p in (source, target))
+    if not is_whole or any(p.block is target.block for c in earlier for _, p in c.places()):
+        return False
+    if any(p.block is source.block for c in later for _, p in c.places()):
+        return False
+    source.block.kind, source.block.binding = "output", target.block.binding
+    return True
 
 
 def may_follow(chain: Sequence[Call], call: Call) -> bool:
@@ -81,12 +83,12 @@ def may_follow(chain: Sequence[Call], call: Call) -> bool:
     return True
 
 
-def place(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
+def arena_offsets(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
     """Offsets in an arena for blocks of (first moment, last moment, bytes), and the size of the arena.
 
     The largest choose first, each the lowest place where nobody lies who is needed at the same time.
 
-    >>> place({"a": (0, 1, 100), "b": (1, 2, 50), "c": (2, 3, 100)})
+    >>> arena_offsets({"a": (0, 1, 100), "b": (1, 2, 50), "c": (2, 3, 100)})
     ({'a': 0, 'c': 0, 'b': 128}, 192)
     """
     offsets: dict[Any, int] = {}
@@ -140,7 +142,8 @@ def _with_bias(product: Call, call: Call) -> Call | None:
     if shape != ([n for n in (plan.m, plan.n) if n != 1] or [1]) or rows_of is None or steps[0] != rows_of:
         return None
     for product_is, other, own, others in ((x, y, steps[1], steps[2]), (y, x, steps[2], steps[1])):
-        if product_is.block is c.block and own == rows_of and others == as_bias:
+        is_all = product_is.block is c.block and product_is.bytes == z.bytes == c.bytes and product_is.offset == 0
+        if is_all and own == rows_of and others == as_bias:
             return Call(product.kernel, (a, b, other, z, plan), product.writes, call.line)
     return None
 
@@ -149,7 +152,10 @@ def _with_activation(product: Call, call: Call) -> Call | None:
     name = plain_name(call.kernel)
     if name == "linear" or name not in ACTIVATIONS or product.arguments[4].activation != 0 or flat_size(call) == 0:
         return None
-    a, b, bias, _, plan = product.arguments
+    a, b, bias, c, plan = product.arguments
+    x, z = call.arguments[:2]
+    if not (x.offset == 0 and x.bytes == z.bytes == c.bytes and stride(call, 0) == 1):
+        return None
     changed = machine.ffi.new("mw_gemm_plan *", plan[0])
     changed.activation = ACTIVATIONS[name]
-    return Call(product.kernel, (a, b, bias, call.arguments[1], changed), product.writes, call.line)
+    return Call(product.kernel, (a, b, bias, z, changed), product.writes, call.line)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import NonFiniteError, explain
 from . import machine
-from .passes import CHAIN_BLOCK, flat_size, improved, place, stride
+from .passes import CHAIN_BLOCK, arena_offsets, flat_size, improved, stride
 from .plans import POINTER_TYPE, UINT8, Array, Shape
 from .recorder import Block, Call, Place, Recorder, address, plain_name
 from .work import work_of
@@ -72,7 +72,7 @@ class Program:
         self._threads = machine.num_threads()
         itemsizes = {p.block: p.itemsize for call in self.calls for _, p in call.places()}
         sizes = {b: self._threads * CHAIN_BLOCK * itemsizes[b] if b in self._local else b.bytes for b in computed}
-        offsets, self.arena_bytes = place({b: (first[b], last[b], sizes[b]) for b in computed})
+        offsets, self.arena_bytes = arena_offsets({b: (first[b], last[b], sizes[b]) for b in computed})
         self._arena = np.empty(self.arena_bytes + 64, UINT8)
         start = (address(self._arena) + 63) & ~63
         self._address = {b: start + offsets[b] if b in offsets else address(b.root) for b in first if b.binding < 0}
@@ -86,7 +86,9 @@ class Program:
         for call in self.calls:
             begins.append(len(flat))
             lists += [(len(flat) + i, a) for i, a in enumerate(call.arguments) if isinstance(a, list)]
-            flat += call.arguments
+            kinds = ffi.typeof(getattr(lib, f"mw_{call.kernel}")).args
+            for a, kind in zip(call.arguments, kinds, strict=True):
+                flat.append(float(a) if kind.cname == "double" else a)
         starts = []
         for _, values in lists:
             starts.append(len(flat))
@@ -142,14 +144,7 @@ class Program:
 
     # ---- running it ------------------------------------------------------------------------------------------------
 
-    def run(
-        self,
-        inputs: Sequence[Array],
-        outputs: Sequence[Array] | None = None,
-        strides: Sequence[int] | None = None,
-        times: int = 1,
-        seconds: Any = None,
-    ) -> Sequence[Array]:
+    def run(self, inputs: Sequence[Array], outputs: Sequence[Array] | None = None) -> Sequence[Array]:
         """Run it and return its outputs.
 
         Parameters
@@ -157,17 +152,37 @@ class Program:
         inputs : arrays
             Of the recorded shapes and types. They are read where they lie, but for those that are not contiguous.
         outputs : arrays, optional
-            Where to write; else new ones.
-        strides : list of int, optional
-            For each input and output how many bytes it moves on from one time to the next.
-        times : int
-        seconds : array of C doubles, optional
-            For each step of the program, its time is added here.
+            Where to write, contiguous; else new ones.
 
         Raises
         ------
         ValueError, NonFiniteError
-            If a kernel finds a label out of range, or a number that is not finite where one must be.
+            If an array has another shape or type, or a kernel finds a label out of range, or a number that is not finite where
+            one must be.
+        """
+        self._check(inputs, self.inputs)
+        if outputs is not None:
+            self._check(outputs, self.outputs, contiguous=True)
+        return self.run_unchecked(inputs, outputs)
+
+    @staticmethod
+    def _check(arrays: Sequence[Array], forms: Buffers, contiguous: bool = False) -> None:
+        for a, (shape, dtype) in zip(arrays, forms, strict=True):
+            if a.shape != shape or a.dtype != dtype or (contiguous and not a.flags.c_contiguous):
+                remedy = "Make it with np.empty or np.ascontiguousarray."
+                raise ValueError(explain(f"a contiguous array of {dtype} and shape {shape}", f"{a.dtype} {a.shape}", remedy))
+
+    def run_unchecked(
+        self,
+        inputs: Sequence[Array],
+        outputs: Sequence[Array] | None = None,
+        strides: Sequence[int] | None = None,
+        times: int = 1,
+        seconds: Any = None,
+    ) -> Sequence[Array]:
+        """As :meth:`run`, for arrays that fit: `times` times, each input and output moving on by its bytes in `strides`.
+
+        To `seconds`, an array of C doubles, the time of each step of the program is added.
         """
         results = [empty(shape, dtype) for shape, dtype in self.outputs] if outputs is None else outputs
         if self.backend == "numpy":
@@ -177,7 +192,7 @@ class Program:
             base = list(map(from_buffer, self._kinds, [*inputs, *results]))
         except ValueError:  # an input is not contiguous
             copies = [np.ascontiguousarray(a) for a in inputs]
-            self.run(copies, results, strides, times, seconds)
+            self.run_unchecked(copies, results, strides, times, seconds)
             for i in self.written_inputs:
                 if copies[i] is not inputs[i]:
                     inputs[i][...] = copies[i]
@@ -211,16 +226,14 @@ class Program:
         inputs, outputs : arrays
             As in :meth:`run`, all contiguous. Faults are not looked for: a run that finds one stops, and returns its number.
         """
-        for a, (shape, dtype) in zip((*inputs, *outputs), (*self.inputs, *self.outputs), strict=True):
-            if a.shape != shape or a.dtype != dtype or not a.flags.c_contiguous:
-                remedy = "Make it with np.empty or np.ascontiguousarray."
-                raise ValueError(explain(f"a contiguous array of {dtype} and shape {shape}", f"{a.dtype} {a.shape}", remedy))
+        self._check([*inputs, *outputs], [*self.inputs, *self.outputs], contiguous=True)
         if self.backend == "numpy":
             return partial(self._run_twins, inputs, outputs, 1)
         program, base, still = self._c, list(map(from_buffer, self._kinds, [*inputs, *outputs])), self._still
 
-        def run_again(keep: Program = self) -> Any:  # the C structs do not hold the memory they point to
-            return replay(program, base, still, 1, NULL)
+        def run_again() -> Any:
+            with self._lock:  # and so it holds this program, as the C structs do not hold the memory they point to
+                return replay(program, base, still, 1, NULL)
 
         return run_again
 
@@ -228,9 +241,11 @@ class Program:
         """Seconds of each step, the mean of some runs. What the program changes is put back afterwards."""
         before = [a.copy() for a in self.state]
         seconds = machine.ffi.new("double[]", len(self.steps))
-        self.run(inputs, times=runs, seconds=seconds)
-        for a, old in zip(self.state, before, strict=True):
-            a[...] = old
+        try:
+            self.run_unchecked([a.copy() for a in inputs], times=runs, seconds=seconds)
+        finally:
+            for a, old in zip(self.state, before, strict=True):
+                a[...] = old
         return [s / runs for s in seconds]
 
     def describe(self, inputs: Sequence[Array] | None = None, runs: int = 200) -> str:

@@ -39,6 +39,9 @@ NOT_REPLAYED = {"weighted_sum", "tape_forward", "tape_backward", "tape_update"} 
 LARGEST_WATCHED = 16 << 20  # bytes of an array of which a copy is kept, to see whether somebody else writes to it
 
 
+READ_FIRST = {"uniform": 0, "normal": 0, "bernoulli": 0}  # an argument that is not only written to, but read before
+
+
 def plain_name(kernel: str) -> str:
     """The name of a kernel without its type."""
     return kernel.removesuffix("_f32").removesuffix("_f64")
@@ -193,17 +196,18 @@ class Recorder:
         placed: list[Any] = []
         for i, a in enumerate(given):
             is_list, write = type(a) is list, i in writes
-            placed.append([self._place(x, write) for x in a] if is_list else self._place(a, write))
+            reads = not write or READ_FIRST.get(plain_name(name)) == i
+            placed.append([self._place(x, write, reads) for x in a] if is_list else self._place(a, write, reads))
         self.calls.append(Call(name, tuple(placed), writes, users_line()))
 
-    def _place(self, argument: Any, is_write: bool) -> Any:
+    def _place(self, argument: Any, is_write: bool, is_read: bool) -> Any:
         if not isinstance(argument, Given):
             return argument
         a = argument.array
         root = owner(a)
         block = self.blocks.get(id(root))
         if block is None:
-            block = self.blocks[id(root)] = Block(len(self.blocks), root, is_write, a.size == root.size)
+            block = self.blocks[id(root)] = Block(len(self.blocks), root, not is_read, a.size == root.size)
             if id(root) in self.inputs:
                 block.kind, block.binding = "input", self.inputs[id(root)]
         block.written |= is_write
