@@ -118,7 +118,7 @@ class Captured:
             return self._record(key, leaves, args, named)
         if replay.program.written_inputs:
             _check_written([leaves[i] for i in replay.program.written_inputs], leaves)
-            graph.overwritten(t for t in _tensors((args, named)))
+            graph.overwritten(_tensors((args, named)))
         return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
 
     def replay_for(self, *args: Any) -> Replay | None:

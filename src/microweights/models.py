@@ -188,7 +188,7 @@ class Sequential(Model):
         return self._row
 
     def arrangement(self) -> list[int]:
-        return []  # add and pop say so
+        return [*map(id, self.metrics)]  # of layers, add and pop say so
 
     def _build_if_possible(self) -> None:
         """Run one sample of zeros through the layers, if its shape is known: each makes its weights."""

@@ -99,14 +99,14 @@ class Trainer(Layer):
 
     def _add(self, results: Sequence[Array], samples: Samples, index: Array | None = None) -> list[float]:
         """Give the metrics their parts of the results, whose first axis counts steps; returns the losses."""
-        losses, *parts = results
+        of_steps, *parts = results
         for metric in self.metrics:
             if metric.has_part:
                 metric.add(parts.pop(0))
             else:
                 y, y_pred = samples.rows(index).y, parts[-1]
                 metric.update_state(y, Tensor(y_pred.reshape(-1, *y_pred.shape[2:])))
-        return [float(loss) for loss in losses]
+        return [float(loss) for loss in of_steps]
 
     def _replayed(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         """`fn` captured, by its name; itself if the model is compiled to run eagerly."""
@@ -254,8 +254,8 @@ class Trainer(Layer):
             with graph.gradients(), self._explaining(samples, index, rows):
                 results, times = self._run(step, index, rows, times)
             at_once = max(1, min(2 * times, int(LONGEST * times / max(time.perf_counter() - started, 1e-9))))
-            losses = self._add(results, samples, None if index is None else index[: times * rows])
-            total = sum((loss * rows for loss in losses), total)
+            found = self._add(results, samples, None if index is None else index[: times * rows])
+            total = sum((loss * rows for loss in found), total)
             done, number = done + times * rows, number + times
             for c in after:
                 c.on_train_batch_end(number - 1, self._logs(total / done))
@@ -302,9 +302,7 @@ class Trainer(Layer):
     def _evaluate(self, samples: Samples, size: int | None) -> dict[str, float]:
         for metric in self.metrics:
             metric.reset_state()
-        step = self._replayed(
-            f"test {[*map(id, self.metrics)]}", lambda *tensors: self._measured(self.test_step, Batch(*tensors))
-        )
+        step = self._replayed("test", lambda *tensors: self._measured(self.test_step, Batch(*tensors)))
         total = 0.0
         with graph.no_grad():
             for part in samples.parts(size):

@@ -7,14 +7,21 @@ from typing import Any
 
 from . import machine
 from .products import ACTIVATIONS
-from .recorder import Call, Place, plain_name
+from .recorder import Block, Call, Place, plain_name
 
 CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
 
 
+Users = dict[Block, list[Call]]  # the calls that work on each block, in order
+
+
 def improved(calls: Sequence[Call]) -> list[list[Call]]:
     """The calls of a program, step by step: one, or several as a chain."""
-    return chains(with_epilogues(without_copies(calls)))
+    users: Users = {}
+    for call in calls:
+        for block in {p.block for _, p in call.places()}:
+            users.setdefault(block, []).append(call)
+    return chains(with_epilogues(without_copies(calls, users), users))
 
 
 def walk_of(call: Call) -> Any:
@@ -37,49 +44,63 @@ def flat_size(call: Call) -> int:
     return int(walk.size)
 
 
+class Chain:
+    """Element-wise calls that may go over their elements together.
+
+    A call may work on its first elements before the others have come to their last, unless one of them writes to memory that
+    another goes over in another way.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.calls: list[Call] = []
+        self.size = flat_size(call)
+        self._ways: dict[Block, set[tuple[int, int]]] = {}
+        self._written: set[Block] = set()
+        self.add(call)
+
+    def takes(self, call: Call) -> bool:
+        if not CHAIN_BLOCK < self.size == flat_size(call):
+            return False
+        for i, p in call.places():
+            ways = self._ways.get(p.block)
+            if ways and ways != {(p.offset, stride(call, i))} and (p.block in self._written or i in call.writes):
+                return False
+        return True
+
+    def add(self, call: Call) -> None:
+        self.calls.append(call)
+        if self.size > CHAIN_BLOCK:
+            for i, p in call.places():
+                self._ways.setdefault(p.block, set()).add((p.offset, stride(call, i)))
+            self._written |= {p.block for i, p in call.places() if i in call.writes}
+
+
 def chains(calls: Sequence[Call]) -> list[list[Call]]:
     """The calls, with neighbours taken together that go over the same elements, if they are more than a block."""
-    steps: list[list[Call]] = []
+    found: list[Chain] = []
     for call in calls:
-        size = flat_size(call)
-        if size > CHAIN_BLOCK and steps and size == flat_size(steps[-1][-1]) and may_follow(steps[-1], call):
-            steps[-1].append(call)
+        if found and found[-1].takes(call):
+            found[-1].add(call)
         else:
-            steps.append([call])
-    return steps
+            found.append(Chain(call))
+    return [chain.calls for chain in found]
 
 
-def without_copies(calls: Sequence[Call]) -> list[Call]:
+def without_copies(calls: Sequence[Call], users: Users) -> list[Call]:
     """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
-    kept: list[Call] = []
-    for i in reversed(range(len(calls))):
-        if not (plain_name(calls[i].kernel) == "copy" and _is_a_renaming(calls[i], calls[:i], kept)):
-            kept.append(calls[i])
+    kept = [c for c in reversed(calls) if not (plain_name(c.kernel) == "copy" and _is_a_renaming(c, users))]
     return kept[::-1]
 
 
-def _is_a_renaming(call: Call, earlier: Sequence[Call], later: Sequence[Call]) -> bool:
+def _is_a_renaming(call: Call, users: Users) -> bool:
     """Whether a copy's source can be the output itself; then it is made so."""
     source, target = call.arguments[:2]
     if target.block.kind != "output" or source.block.kind != "computed" or flat_size(call) == 0:
         return False
     is_whole = all(p.offset == 0 and p.bytes == p.block.bytes == source.bytes for p in (source, target))
-    if not is_whole or any(p.block is target.block for c in earlier for _, p in c.places()):
-        return False
-    if any(p.block is source.block for c in later for _, p in c.places()):
+    if not is_whole or users[target.block][0] is not call or users[source.block][-1] is not call:
         return False
     source.block.kind, source.block.binding = "output", target.block.binding
-    return True
-
-
-def may_follow(chain: Sequence[Call], call: Call) -> bool:
-    """Whether `call` may work on its first elements before the others have come to their last."""
-    for other in chain:
-        for i, p in other.places():
-            for j, q in call.places():
-                is_apart = p.offset != q.offset or stride(other, i) != stride(call, j)
-                if p.block is q.block and is_apart and (i in other.writes or j in call.writes):
-                    return False
     return True
 
 
@@ -107,12 +128,12 @@ def arena_offsets(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, in
 # ---- a matrix product, and what follows it ---------------------------------------------------------------------------
 
 
-def with_epilogues(calls: Sequence[Call]) -> list[Call]:
+def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
     """The calls, with a bias and an activation that follow a matrix product done by its own kernel, while C is in registers."""
     found: list[Call] = []
     for call in calls:
         before = found[-1] if found else None
-        if before is not None and plain_name(before.kernel) == "gemm" and _is_only_for(before, call, calls):
+        if before is not None and plain_name(before.kernel) == "gemm" and _is_only_for(before, call, users):
             fused = _with_bias(before, call) or _with_activation(before, call)
             if fused is not None:
                 found[-1] = fused
@@ -121,12 +142,11 @@ def with_epilogues(calls: Sequence[Call]) -> list[Call]:
     return found
 
 
-def _is_only_for(product: Call, call: Call, calls: Sequence[Call]) -> bool:
+def _is_only_for(product: Call, call: Call, users: Users) -> bool:
     """Whether C of a product is computed for this call alone."""
     c, plan = product.arguments[3], product.arguments[4]
-    uses = [other for other in calls for _, p in other.places() if p.block is c.block]
     is_whole = c.offset == 0 and c.bytes == c.block.bytes and plan.batch == 1 and not plan.accumulate
-    is_read_once = uses[-1] is call and sum(p.block is c.block for _, p in call.places()) == 1
+    is_read_once = users[c.block][-1] is call and sum(p.block is c.block for _, p in call.places()) == 1
     return is_whole and c.block.kind == "computed" and is_read_once
 
 

@@ -45,7 +45,6 @@ class Program:
         self.written_inputs = [b.binding for b in recorder.blocks.values() if b.kind == "input" and b.written]
         self.arena_bytes = 0
         self._lock = threading.Lock()
-        self._blocks = list(recorder.blocks.values())
         self.steps = [[call] for call in self.calls]
         if self.backend == "c":
             self.steps = improved(self.calls)

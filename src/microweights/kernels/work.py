@@ -40,10 +40,9 @@ def work_of(call: Call) -> Work:
     elif name == "gather":
         text, operations, moved = f"{last.rows} rows", 0.0, 2.0 * last.rows * last.row_size
     elif name in ("sgd", "adam", "rmsprop", "adagrad"):
-        state = state_bytes = sum(a.nbytes for a in state_in(call.kernel, call.arguments))
-        moved += 2.0 * state_bytes
-        operations = state / 2
-        text = f"{sum(math.prod(s) for s in shapes)} weights"
+        weights = sum(math.prod(s) for s in shapes)
+        text, operations = f"{weights} weights", 2.0 * weights  # at least: a rate times a gradient, subtracted
+        moved += 2.0 * sum(a.nbytes for a in state_in(call.kernel, call.arguments))
     return Work(call.kernel, text, operations, moved)
 
 
