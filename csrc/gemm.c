@@ -138,39 +138,6 @@ static void any_tile(int64_t height, int64_t width, const tile_job *job) {
  * A matrix of k rows is cut into panels of so many columns, and each panel is stored row after row, `spacing` apart. For B a
  * panel is as wide as a tile; A is packed transposed, and a panel of it is as wide as a tile is high.
  */
-#if MW_VECTOR_BYTES == 16 && MW_DOUBLE
-INLINE vec zip_low(vec x, vec y) { return __builtin_shufflevector(x, y, 0, 2); }
-INLINE vec zip_high(vec x, vec y) { return __builtin_shufflevector(x, y, 1, 3); }
-#elif MW_VECTOR_BYTES / (4 + 4 * MW_DOUBLE) == 4
-INLINE vec zip_low(vec x, vec y) { return __builtin_shufflevector(x, y, 0, 4, 1, 5); }
-INLINE vec zip_high(vec x, vec y) { return __builtin_shufflevector(x, y, 2, 6, 3, 7); }
-#elif MW_VECTOR_BYTES / (4 + 4 * MW_DOUBLE) == 8
-INLINE vec zip_low(vec x, vec y) { return __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11); }
-INLINE vec zip_high(vec x, vec y) { return __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15); }
-#else
-INLINE vec zip_low(vec x, vec y) {
-    return __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-}
-INLINE vec zip_high(vec x, vec y) {
-    return __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-}
-#endif
-
-/* Zipping row i with row i + LANES/2, log2(LANES) times over, transposes. */
-INLINE void transpose_block(vec *rows) {
-#pragma GCC unroll 4
-    for (int round = 1; round < LANES; round *= 2) {
-        vec zipped[LANES];
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES / 2; i++) {
-            zipped[2 * i] = zip_low(rows[i], rows[i + LANES / 2]);
-            zipped[2 * i + 1] = zip_high(rows[i], rows[i + LANES / 2]);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++) rows[i] = zipped[i];
-    }
-}
-
 /* Rows are contiguous: they are copied, a few at a time across all panels, for long runs of memory. */
 static void pack_rows(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
     enum { TOGETHER = 8 };
@@ -198,7 +165,7 @@ static void pack_columns(real *to, matrix from, int64_t k, int64_t columns, int6
                     __builtin_prefetch(at + panel * from.col);
                     block[i] = j + i < columns ? load_loosely(at, k - p, from.end) : (vec){0};
                 }
-                transpose_block(block);
+                transpose(block);
                 real *out = to + p * spacing + j - j0;
                 if (p + LANES <= k) {
 #pragma GCC unroll 16
@@ -277,7 +244,7 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
             vec block[LANES];
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++) block[i] = load(whole + smaller(i0 + i, height - 1) * t.c_row + j0);
-            transpose_block(block);
+            transpose(block);
             for (int64_t j = 0; j < smaller(LANES, columns - j0); j++) {
                 real *to = job->c + i0 + (j0 + j) * c_col;
                 const int64_t count = smaller(LANES, height - i0);
@@ -454,56 +421,63 @@ static NOINLINE void wide_row(const product *g) {
     for (; p < g->k; p++) add_rows(1, g, p);
 }
 
-/* The sums of the lanes of LANES vectors at once: as transposing them, but adding what is zipped. */
-INLINE vec sum_each(vec *v) {
+/* `rows` dot products of x with at[0], at[step], ... side by side, each with so many sums; they are still spread over lanes. If
+ * there is room, a whole vector may be read where k ends. */
+INLINE void add_dots(const int rows, const int sums, const int room, vec *sum, const real *x, const real *at, int64_t step, int64_t k) {
+    vec part[LANES][4];
+    int64_t p = 0;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-    for (int half = LANES / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-        for (int i = 0; i < half; i++) v[i] = zip_low(v[i], v[i + half]) + zip_high(v[i], v[i + half]);
-    return v[0];
-}
-
-/* `rows` dot products at a time, with `sums` sums each: long ones one by one, to read memory in order, short ones together. */
-INLINE void dots(const int rows, const int sums, const product *g) {
-    const real *x = g->a.at;
-    const int64_t whole = g->k / LANES * LANES, rest = g->k - whole;
-    const vec x_rest = load_first(x + whole, rest);
-    const ivec mask = first_lanes(rest);        /* zero times what lies beyond need not be zero */
-    for (int64_t j0 = 0; j0 < g->n; j0 += LANES) {
-        const int64_t count = smaller(LANES, g->n - j0);
-        vec total[LANES] = {{0}};
-        for (int64_t j = 0; j < count; j += rows) {
-            const real *column[LANES];
-            vec sum[LANES][4];
+        for (int s = 0; s < sums; s++) part[i][s] = (vec){0};
+    for (; p + sums * LANES <= k; p += sums * LANES)
+#pragma GCC unroll 4
+        for (int s = 0; s < sums; s++)
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
-                column[i] = element(g->b, 0, smaller(j0 + j + i, g->n - 1));
-#pragma GCC unroll 4
-                for (int s = 0; s < sums; s++) sum[i][s] = (vec){0};
+                const real *row = at + i * step + p + s * LANES;
+                part[i][s] += load(x + p + s * LANES) * load(row);
+                if (rows == LANES) __builtin_prefetch(row + rows * step);
             }
-            int64_t p = 0;
-            for (; p + sums * LANES <= whole; p += sums * LANES)
+    for (; sums > 1 && p + LANES <= k; p += LANES)
 #pragma GCC unroll 16
-                for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-                    for (int s = 0; s < sums; s++) sum[i][s] += load(x + p + s * LANES) * load(column[i] + p + s * LANES);
-            for (; sums > 1 && p < whole; p += LANES)
+        for (int i = 0; i < rows; i++) part[i][0] += load(x + p) * load(at + i * step + p);
+    if (p < k) {
+        const vec last = load_first(x + p, k - p);
+        const ivec wanted = first_lanes(k - p);     /* zero times what lies beyond need not be zero */
 #pragma GCC unroll 16
-                for (int i = 0; i < rows; i++) sum[i][0] += load(x + p) * load(column[i] + p);
-            if (rest)
-#pragma GCC unroll 16
-                for (int i = 0; i < rows; i++)
-                    sum[i][0] += x_rest * as_real(mask & as_bits(load_loosely(column[i] + whole, rest, g->b.end)));
-#pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) total[j + i] = sums == 4 ? sum[i][0] + sum[i][1] + (sum[i][2] + sum[i][3]) : sum[i][0];
+        for (int i = 0; i < rows; i++) {
+            const real *row = at + i * step + p;
+            part[i][sums - 1] += last * (MASKS || !room ? load_first(row, k - p) : as_real(wanted & as_bits(load(row))));
         }
-        const vec sums_of_all = sum_each(total);
-        store_first(g->c + j0, g->accumulate ? load_first(g->c + j0, count) + sums_of_all : sums_of_all, count);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) sum[i] = sums == 1 ? part[i][0] : part[i][0] + part[i][1] + (part[i][2] + part[i][3]);
+}
+
+/* LANES rows of B at a time if these are short, else a few: memory is read fastest from a few places at once. */
+enum { FEW = MW_REGISTERS == 32 ? 4 : 2 };
+
+INLINE void dots(const int together, const int sums, const product *g) {
+    const int64_t k = g->k, step = g->b.col, reach = larger(0, (LANES - 1) * step) + k + LANES;
+    for (int64_t j = 0; j < g->n; j += LANES) {
+        const int64_t count = smaller(LANES, g->n - j);
+        const real *at = element(g->b, 0, j);
+        vec sum[LANES];
+        if (count == LANES && (MASKS || at + reach <= g->b.end))
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i += together) add_dots(together, sums, 1, sum + i, g->a.at, at + i * step, step, k);
+        else
+            for (int i = 0; i < LANES; i++)
+                if (i < count) add_dots(1, sums, 0, sum + i, g->a.at, at + i * step, step, k);
+                else sum[i] = (vec){0};
+        const vec each = sum_each(sum);
+        store_first(g->c + j, g->accumulate ? load_first(g->c + j, count) + each : each, count);
     }
 }
 
 static NOINLINE void short_dots(const product *g) { dots(LANES, 1, g); }
-static NOINLINE void long_dots(const product *g) { dots(1, 4, g); }
+static NOINLINE void long_dots(const product *g) { dots(LANES < FEW ? LANES : FEW, 4, g); }
 
 static int choose_path(const product *g) {
     if (g->m > 1 || g->c_col != 1 || g->k == 0) return TILES;

@@ -136,18 +136,28 @@ INLINE real join_lanes(vec v, vec (*f)(vec, vec)) {
     return f(v, exchange(v, 1))[0];
 }
 
-/* x[from], y[from], x[from + 1], y[from + 1], ... */
-INLINE vec zip(vec x, vec y, int64_t from) {
+/* Lanes of x and y, numbered from 0 to 2 LANES - 1 through both. */
+INLINE vec pick(vec x, vec y, ivec from) {
 #ifdef __clang__
-    vec zipped;
-    for (int64_t i = 0; i < LANES; i++) zipped[i] = i % 2 ? y[from + i / 2] : x[from + i / 2];
-    return zipped;
+    vec picked;
+    for (int64_t i = 0; i < LANES; i++) picked[i] = from[i] < LANES ? x[from[i]] : y[from[i] - LANES];
+    return picked;
 #else
+    return __builtin_shuffle(x, y, from);
+#endif
+}
+
+INLINE ivec lane_numbers(void) {
     static const bits numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     ivec lane;
     memcpy(&lane, numbers, sizeof lane);
-    return __builtin_shuffle(x, y, lane / 2 + lane % 2 * (bits)LANES + (bits)from);
-#endif
+    return lane;
+}
+
+/* x[from], y[from], x[from + 1], y[from + 1], ... */
+INLINE vec zip(vec x, vec y, int64_t from) {
+    const ivec lane = lane_numbers();
+    return pick(x, y, lane / 2 + lane % 2 * (bits)LANES + (bits)from);
 }
 
 /* Rows become columns: zipping row i with row i + LANES/2, log2(LANES) times over, leads there. */
@@ -160,6 +170,32 @@ INLINE void transpose(vec *rows) {
 #pragma GCC unroll 16
         for (int64_t i = 0; i < LANES; i++) rows[i] = zipped[i];
     }
+}
+
+/* The sums of pairs of blocks of so many lanes, those of x and those of y. Within 16 bytes the first half is added to the second,
+ * blocks of x and y in turns; of blocks of 16 bytes, each even one to the next odd one. x86 has cheap instructions for these. */
+INLINE vec add_blocks(vec x, vec y, bits size) {
+    const bits quarter = 16 / sizeof(real), apart = size < quarter ? quarter / 2 : quarter;
+    ivec first;
+    for (bits i = 0; i < LANES; i++)
+        first[i] = size < quarter ? i / quarter * quarter + i % quarter / (2 * size) * size + i % size + i / size % 2 * (bits)LANES
+                                  : i / quarter * 2 * quarter + i % quarter;
+    return pick(x, y, first) + pick(x, y, first + apart);
+}
+
+/* So for each two neighbours of `count` vectors. */
+INLINE void add_neighbours(vec *v, const int count, const bits size) {
+#pragma GCC unroll 8
+    for (int i = 0; i < count / 2; i++) v[i] = add_blocks(v[2 * i], v[2 * i + 1], size);
+}
+
+/* The sums of the lanes of LANES vectors: as transposing them, but adding what meets. */
+INLINE vec sum_each(vec *v) {
+    if (LANES >= 2) add_neighbours(v, LANES, 1);
+    if (LANES >= 4) add_neighbours(v, LANES / 2, 2);
+    if (LANES >= 8) add_neighbours(v, LANES / 4, 4);
+    if (LANES >= 16) add_neighbours(v, LANES / 8, 8);
+    return v[0];
 }
 
 #endif
