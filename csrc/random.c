@@ -4,28 +4,48 @@
 #include "kernels.h"
 #include "runtime.h"
 
-enum { RANDOM_GRAIN = 16384, WORDS = 4, AT_ONCE = MW_VECTOR_BYTES / 8 };
+enum { RANDOM_GRAIN = 16384, WORDS = 4, AT_ONCE = MW_VECTOR_BYTES / 8, GROUP = WORDS * AT_ONCE };
 
 /* Each 64-bit lane holds a 32-bit word of one block. */
 typedef uint64_t words __attribute__((vector_size(MW_VECTOR_BYTES)));
 
-/* AT_ONCE blocks from counter `first` on: out[4 * b + w] is word w of block first + b. */
+/* k times the lower halves of the lanes: one instruction of x86, which GCC only finds by its name. */
+INLINE words times_low(words x, uint32_t k) {
+    const words y = (words){0} + k;
+#if defined(__clang__) || !defined(__x86_64__)
+    return (x & 0xFFFFFFFFu) * y;
+#else
+    typedef int32_t halves __attribute__((vector_size(MW_VECTOR_BYTES)));
+#if MW_VECTOR_BYTES == 64
+    return (words)__builtin_ia32_pmuludq512_mask((halves)x, (halves)y, (long long __attribute__((vector_size(64)))){0}, -1);
+#elif MW_VECTOR_BYTES == 32
+    return (words)__builtin_ia32_pmuludq256((halves)x, (halves)y);
+#else
+    return (words)__builtin_ia32_pmuludq128((halves)x, (halves)y);
+#endif
+#endif
+}
+
+/* AT_ONCE blocks from counter `first` on: out[4 * b + w] is word w of block first + b. What the upper halves of lanes hold on the way
+ * does not matter. */
 static void philox(uint64_t key, uint64_t first, uint32_t *out) {
-    const uint64_t low = 0xFFFFFFFFu;
-    words c[WORDS] = {{0}}, counter = {0};
-    for (int b = 0; b < AT_ONCE; b++) counter[b] = first + (uint64_t)b;
-    c[0] = counter & low;
+    words c[WORDS] = {{0}}, counter;
+    for (int b = 0; b < AT_ONCE; b++) counter[b] = (uint64_t)b;
+    counter += first;
+    c[0] = counter;
     c[1] = counter >> 32;
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-        words a = c[0] * 0xD2511F53u, b = c[2] * 0xCD9E8D57u;
+        const words a = times_low(c[0], 0xD2511F53u), b = times_low(c[2], 0xCD9E8D57u);
         c[0] = (b >> 32) ^ c[1] ^ k0;
-        c[1] = b & low;
+        c[1] = b;
         c[2] = (a >> 32) ^ c[3] ^ k1;
-        c[3] = a & low;
+        c[3] = a;
     }
+    /* Two words of a block side by side fill a lane, and two such lanes are the block. */
+    const words low = (words){0} + 0xFFFFFFFFu, pair[2] = {(c[0] & low) | c[1] << 32, (c[2] & low) | c[3] << 32};
     for (int b = 0; b < AT_ONCE; b++)
-        for (int w = 0; w < WORDS; w++) out[WORDS * b + w] = (uint32_t)c[w][b];
+        for (int half = 0; half < 2; half++) memcpy(out + WORDS * b + 2 * half, (const char *)&pair[half] + 8 * b, 8);
 }
 
 /* low and high, mean and deviation, or threshold and value */
@@ -33,7 +53,7 @@ typedef struct {
     double a, b;
 } parameters;
 
-/* What a kernel makes of the four words of a block: up to four numbers. */
+/* What a kernel makes of the words of a group of AT_ONCE blocks: up to a number for each. */
 typedef void draw_function(const uint32_t *word, real *out, parameters r);
 
 typedef struct {
@@ -43,27 +63,22 @@ typedef struct {
     parameters r;
 } draw_job;
 
-/* Groups [begin, end) of AT_ONCE blocks, each block giving `each` numbers. */
+/* Groups [begin, end), each giving so many numbers. */
 INLINE void draw_groups(const void *job, int64_t begin, int64_t end, int64_t each, draw_function *f) {
     const draw_job *j = job;
     for (int64_t group = begin; group < end; group++) {
-        uint32_t word[WORDS * AT_ONCE];
+        const int64_t left = j->n - group * each;
+        uint32_t word[GROUP];
+        real number[GROUP];
         philox(j->key, j->first + (uint64_t)(group * AT_ONCE), word);
-        for (int64_t b = 0; b < AT_ONCE; b++) {
-            int64_t i = (group * AT_ONCE + b) * each, left = j->n - i;
-            real number[WORDS];
-            if (left >= each) f(word + WORDS * b, j->z + i, j->r);
-            else if (left > 0) {
-                f(word + WORDS * b, number, j->r);
-                memcpy(j->z + i, number, (size_t)left * sizeof(real));
-            }
-        }
+        f(word, left >= each ? j->z + group * each : number, j->r);
+        if (left < each) memcpy(j->z + group * each, number, (size_t)left * sizeof(real));
     }
 }
 
 static void draw(uint64_t *state, real *z, int64_t n, int64_t each, mw_range_function *groups_of, parameters r) {
     int64_t blocks = (n + each - 1) / each;
-    draw_job job = {state[0], state[1], z, n, r};
+    const draw_job job = {state[0], state[1], z, n, r};
     mw_parallel(mw_threads_for(n, RANDOM_GRAIN), (blocks + AT_ONCE - 1) / AT_ONCE, groups_of, &job);
     state[1] += (uint64_t)blocks;
 }
@@ -80,40 +95,48 @@ INLINE real unit(const uint32_t *word, int i) {
 }
 
 /* Rounding may carry low + u (high - low) up to high itself; that number is put back to low. */
-INLINE void uniform_block(const uint32_t *word, real *out, parameters r) {
-    for (int i = 0; i < UNIFORMS; i++) {
-        real x = (real)(r.a + unit(word, i) * (r.b - r.a));
+INLINE void uniform(const uint32_t *word, real *out, parameters r) {
+    for (int i = 0; i < UNIFORMS * AT_ONCE; i++) {
+        const real x = (real)(r.a + unit(word, i) * (r.b - r.a));
         out[i] = x < (real)r.b ? x : (real)r.a;
     }
 }
 
 /* Two uniforms give two normals: √(-2 ln u) cos 2πv and √(-2 ln u) sin 2πv, u in (0, 1]  (Box & Muller 1958). */
-INLINE void normal_block(const uint32_t *word, real *out, parameters r) {
-    for (int i = 0; i < UNIFORMS; i += 2) {
-        double u = 1 - (double)unit(word, i), v = (double)unit(word, i + 1);
-        double radius = sqrt(-2 * log(u)), angle = 2 * 3.14159265358979323846 * v;
+INLINE void normal(const uint32_t *word, real *out, parameters r) {
+    for (int i = 0; i < UNIFORMS * AT_ONCE; i += 2) {
+        const double u = 1 - (double)unit(word, i), v = (double)unit(word, i + 1);
+        const double radius = sqrt(-2 * log(u)), angle = 2 * 3.14159265358979323846 * v;
         out[i] = (real)(r.a + r.b * radius * cos(angle));
         out[i + 1] = (real)(r.a + r.b * radius * sin(angle));
     }
 }
 
-/* a is p in units of 2⁻³², b the value. */
-INLINE void bernoulli_block(const uint32_t *word, real *out, parameters r) {
-    for (int i = 0; i < WORDS; i++) out[i] = word[i] < r.a ? (real)r.b : 0;
+/* a is the greatest word that gives the value b. Words are compared as signed numbers, which all instruction sets can. */
+INLINE void bernoulli(const uint32_t *word, real *out, parameters r) {
+    typedef int32_t lanes_of_words __attribute__((vector_size(4 * sizeof(vec) / sizeof(real))));
+    const bits most = (int32_t)((uint32_t)r.a ^ 0x80000000u);
+    for (int i = 0; i < GROUP; i += LANES) {
+        lanes_of_words w;
+        memcpy(&w, word + i, sizeof w);
+        const ivec hit = __builtin_convertvector(w ^ INT32_MIN, ivec) <= most;
+        store(out + i, as_real(hit & as_bits(splat((real)r.b))));
+    }
 }
 
-static void uniform_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, UNIFORMS, uniform_block); }
-static void normal_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, UNIFORMS, normal_block); }
-static void bernoulli_groups(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, WORDS, bernoulli_block); }
+static void uniforms(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, UNIFORMS * AT_ONCE, uniform); }
+static void normals(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, UNIFORMS * AT_ONCE, normal); }
+static void bernoullis(const void *job, int64_t begin, int64_t end) { draw_groups(job, begin, end, GROUP, bernoulli); }
 
 void mw_uniform_real(uint64_t *state, real *z, int64_t n, double low, double high) {
-    draw(state, z, n, UNIFORMS, uniform_groups, (parameters){low, high});
+    draw(state, z, n, UNIFORMS, uniforms, (parameters){low, high});
 }
 
 void mw_normal_real(uint64_t *state, real *z, int64_t n, double mean, double deviation) {
-    draw(state, z, n, UNIFORMS, normal_groups, (parameters){mean, deviation});
+    draw(state, z, n, UNIFORMS, normals, (parameters){mean, deviation});
 }
 
 void mw_bernoulli_real(uint64_t *state, real *z, int64_t n, double p, double value) {
-    draw(state, z, n, WORDS, bernoulli_groups, (parameters){p * 0x1p32, value});
+    const double words_below = ceil(p * 0x1p32);
+    draw(state, z, n, WORDS, bernoullis, words_below < 1 ? (parameters){0, 0} : (parameters){words_below - 1, value});
 }
