@@ -1,4 +1,5 @@
 /* Running what was recorded: a list of calls, with no Python, no allocation and no lock between one and the next. */
+#include <sched.h>
 #include <stdint.h>
 #include <stddef.h>
 #include <time.h>
@@ -14,7 +15,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int64_t mw_replay(const mw_program *program, void *const *base, const int64_t *stride, int64_t times, double *seconds) {
+/* The number of the call that found a fault, counted through all runs, or -1 */
+static int64_t run(const mw_program *program, void *const *base, const int64_t *stride, int64_t times, double *seconds) {
     const int64_t calls = program->calls;
     for (int64_t time = 0; time < times; time++) {
         for (int64_t i = 0; i < program->uses; i++) {
@@ -29,6 +31,13 @@ int64_t mw_replay(const mw_program *program, void *const *base, const int64_t *s
         }
     }
     return -1;
+}
+
+int64_t mw_replay(mw_program *program, void *const *base, const int64_t *stride, int64_t times, double *seconds) {
+    while (__atomic_exchange_n(&program->running, 1, __ATOMIC_ACQUIRE)) sched_yield();
+    const int64_t stopped = run(program, base, stride, times, seconds);
+    __atomic_store_n(&program->running, 0, __ATOMIC_RELEASE);
+    return stopped;
 }
 
 /* ---- chains ------------------------------------------------------------------------------------------------------------- */

@@ -113,9 +113,10 @@ class Trainer(Layer):
         if self._arrangement != (arrangement := self.arrangement()):
             self._captured.clear()
             self._arrangement = arrangement
-        if name not in self._captured:
-            self._captured[name] = fn if self.eager else Captured(fn)
-        return self._captured[name]
+        found = self._captured.get(name)
+        if found is None:
+            found = self._captured[name] = fn if self.eager else Captured(fn)
+        return found
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """One training step on one batch; returns its loss."""

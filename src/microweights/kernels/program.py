@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from ..errors import NonFiniteError, explain
 from . import machine
 from .passes import CHAIN_BLOCK, arena_offsets, flat_size, improved, stride
-from .plans import POINTER_TYPE, UINT8, Array, Shape
+from .plans import UINT8, Array, Shape
 from .recorder import Block, Call, Place, Recorder, address, plain_name
 from .work import work_of
 
@@ -51,8 +52,7 @@ class Program:
             self.calls = [call for calls in self.steps for call in calls]
             self._lay_out()
             self._write_table()
-            self._kinds = [POINTER_TYPE[dtype] for _, dtype in (*inputs, *outputs)]
-            self._still = machine.ffi.new("int64_t[]", max(len(self._kinds), 1))
+            self._still = machine.ffi.new("int64_t[]", max(len(inputs) + len(outputs), 1))
 
     # ---- making it -------------------------------------------------------------------------------------------------
 
@@ -183,12 +183,12 @@ class Program:
 
         To `seconds`, an array of C doubles, the time of each step of the program is added.
         """
-        results = [empty(shape, dtype) for shape, dtype in self.outputs] if outputs is None else outputs
+        results = list(starmap(empty, self.outputs)) if outputs is None else outputs
         if self.backend == "numpy":
             self._run_twins(inputs, results, times)
             return results
         try:
-            base = list(map(from_buffer, self._kinds, [*inputs, *results]))
+            base = list(map(from_buffer, [*inputs, *results]))
         except ValueError:  # an input is not contiguous
             copies = [np.ascontiguousarray(a) for a in inputs]
             self.run_unchecked(copies, results, strides, times, seconds)
@@ -196,8 +196,7 @@ class Program:
                 if copies[i] is not inputs[i]:
                     inputs[i][...] = copies[i]
             return results
-        with self._lock:
-            stopped = replay(self._c, base, strides or self._still, times, seconds or NULL)
+        stopped = replay(self._c, base, strides or self._still, times, seconds or NULL)
         if stopped >= 0:
             raise fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
         return results
@@ -228,13 +227,8 @@ class Program:
         self._check([*inputs, *outputs], [*self.inputs, *self.outputs], contiguous=True)
         if self.backend == "numpy":
             return partial(self._run_twins, inputs, outputs, 1)
-        program, base, still = self._c, list(map(from_buffer, self._kinds, [*inputs, *outputs])), self._still
-
-        def run_again() -> Any:
-            with self._lock:  # and so it holds this program, as the C structs do not hold the memory they point to
-                return replay(program, base, still, 1, NULL)
-
-        return run_again
+        base = list(map(from_buffer, [*inputs, *outputs]))
+        return lambda: replay(self._c, base, self._still, 1, NULL)
 
     def times(self, inputs: Sequence[Array], runs: int) -> list[float]:
         """Seconds of each step, the mean of some runs. What the program changes is put back afterwards."""
