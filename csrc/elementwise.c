@@ -165,6 +165,7 @@ INLINE vec subtract(vec x, vec y) { return x - y; }
 INLINE vec multiply(vec x, vec y) { return x * y; }
 INLINE vec divide(vec x, vec y) { return x / y; }
 INLINE vec squared_error(vec x, vec y) { return (x - y) * (x - y); }
+INLINE vec soft_threshold(vec x, vec y) { return x - vmin(vmax(x, -y), y); }
 INLINE vec binary_cross_entropy(vec x, vec y) { return vsoftplus(x) - x * y; }
 INLINE vec power(vec x, vec y) {
     for (int64_t i = 0; i < LANES; i++) x[i] = MW_DOUBLE ? pow(x[i], y[i]) : powf(x[i], y[i]);
@@ -211,6 +212,7 @@ BINARY(subtract)
 BINARY(multiply)
 BINARY(divide)
 BINARY(squared_error)
+BINARY(soft_threshold)
 BINARY(binary_cross_entropy)
 BINARY(power)
 BINARY(relu_grad)

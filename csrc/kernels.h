@@ -136,6 +136,8 @@ void mw_maximum_real(const real *x, const real *y, real *z, const mw_walk *walk)
 void mw_minimum_real(const real *x, const real *y, real *z, const mw_walk *walk);
 /* z = (x - y)² */
 void mw_squared_error_real(const real *x, const real *y, real *z, const mw_walk *walk);
+/* z = x - min(max(x, -y), y): for y >= 0 nearer to 0 by y, and exactly 0 where |x| <= y (soft thresholding) */
+void mw_soft_threshold_real(const real *x, const real *y, real *z, const mw_walk *walk);
 /* z = ln(1 + eˣ) - x y: the cross-entropy of the target y in [0, 1] and the probability sigmoid(x) */
 void mw_binary_cross_entropy_real(const real *x, const real *y, real *z, const mw_walk *walk);
 

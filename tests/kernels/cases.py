@@ -329,7 +329,7 @@ UNARY = [
     "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
 ]  # fmt: skip
-ARITHMETIC = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error"]
+ARITHMETIC = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error", "soft_threshold"]
 COMPARE = ["less", "less_equal", "equal", "not_equal"]
 CASTS = ["cast_bool", "cast_int32", "cast_int64", "cast_float32", "cast_float64"]
 ACTIVATION_GRADS = ["relu_grad", "sigmoid_grad", "tanh_grad", "gelu_grad"]
@@ -381,6 +381,6 @@ def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> li
 # Bit for bit, in the same type.
 EXACT = {
     "copy", "negative", "absolute", "sign", "square", "sqrt", "relu", "add", "subtract", "multiply", "divide", "maximum",
-    "minimum", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather", "scatter_add", "uniform",
+    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather", "scatter_add", "uniform",
     "bernoulli", "first_nonfinite", "first_bad_label",
 }  # fmt: skip

@@ -158,7 +158,7 @@ SPECIAL = [
     -math.inf,
     math.nan,
 ]
-SIGN_OF_ZERO_IS_FREE = {"relu", "maximum", "minimum", "gelu", "gelu_grad", "relu_grad", "sign"}
+SIGN_OF_ZERO_IS_FREE = {"relu", "maximum", "minimum", "soft_threshold", "gelu", "gelu_grad", "relu_grad", "sign"}
 
 
 @pytest.mark.parametrize("name", UNARY)

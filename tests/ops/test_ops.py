@@ -265,6 +265,7 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Softmax": lambda x: x.softmax(-1),
     "SoftmaxGrad": lambda dz, z: z * (dz - (dz * z).sum(-1, keepdim=True)),
     "Softplus": lambda x: F.softplus(x),
+    "SoftThreshold": lambda x, y: x.sign() * (x.abs() - y).clamp(min=0),
     "Sqrt": lambda x: x.sqrt(),
     "Square": lambda x: x.square(),
     "SquaredError": lambda x, y: F.mse_loss(x, y.expand(x.shape), reduction="none"),

@@ -148,6 +148,10 @@ def squared_error(x: Array, y: Array, z: Array, walk: Any) -> None:
     np.square(x - y, out=z)
 
 
+def soft_threshold(x: Array, y: Array, z: Array, walk: Any) -> None:
+    z[...] = x - np.minimum(np.maximum(x, -y), y)
+
+
 def binary_cross_entropy(x: Array, y: Array, z: Array, walk: Any) -> None:
     z[...] = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))) - x * y
 

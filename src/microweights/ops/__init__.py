@@ -34,6 +34,7 @@ from .elementwise import (
     Relu,
     Sigmoid,
     Sign,
+    SoftThreshold,
     Softplus,
     Sqrt,
     Square,
@@ -49,7 +50,7 @@ from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose, wit
 __all__ = [
     "OPS", "Absolute", "Add", "BinaryCrossEntropy", "BroadcastTo", "Case", "Cast", "Concatenate", "Copy", "CrossEntropy",
     "Dense", "Divide", "Erf", "Exp", "Gelu", "Index", "Log", "LogSoftmax", "MatMul", "Max", "Maximum", "Mean", "Min",
-    "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "Softmax", "Softplus",
+    "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "SoftThreshold", "Softmax", "Softplus",
     "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "with_ellipsis",
 ]  # fmt: skip
 

@@ -366,6 +366,21 @@ class Minimum(Op):
         return share(dz, y, x, self.needs)  # x is the smaller one where y is the larger
 
 
+class SoftThreshold(Op):
+    """z = sign(x) max(|x| - y, 0), y >= 0: what the penalty y |z| makes of x        dx = dz where z != 0        dy = -dz sign(z)"""
+
+    cases = [case((3, 4), (3, 4), low=0.5), case((3, 4), (), low=0.5)]
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return door.binary("soft_threshold", x, y)
+
+    def backward(self, dz: Tensor) -> Any:
+        z = self.output
+        zero = constant(0.0, dz.dtype)
+        dx = Where(door.compare("equal", z.data, zero.data))(zero, dz)
+        return dx, -dx * Sign()(z) if self.needs[1] else None
+
+
 def share(dz: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
     """dz for the larger of x and y; equals get half of it each. 0 is chosen and not multiplied by: dz may be infinite."""
     same = door.compare("equal", x.data, y.data)
