@@ -381,6 +381,6 @@ def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> li
 # Bit for bit, in the same type.
 EXACT = {
     "copy", "negative", "absolute", "sign", "square", "sqrt", "relu", "add", "subtract", "multiply", "divide", "maximum",
-    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather", "scatter_add", "uniform",
-    "bernoulli", "first_nonfinite", "first_bad_label",
+    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather",
+    "scatter_add", "uniform", "bernoulli", "first_nonfinite", "first_bad_label",
 }  # fmt: skip

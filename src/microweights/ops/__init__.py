@@ -34,8 +34,8 @@ from .elementwise import (
     Relu,
     Sigmoid,
     Sign,
-    SoftThreshold,
     Softplus,
+    SoftThreshold,
     Sqrt,
     Square,
     SquaredError,
@@ -50,8 +50,8 @@ from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose, wit
 __all__ = [
     "OPS", "Absolute", "Add", "BinaryCrossEntropy", "BroadcastTo", "Case", "Cast", "Concatenate", "Copy", "CrossEntropy",
     "Dense", "Divide", "Erf", "Exp", "Gelu", "Index", "Log", "LogSoftmax", "MatMul", "Max", "Maximum", "Mean", "Min",
-    "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "SoftThreshold", "Softmax", "Softplus",
-    "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "with_ellipsis",
+    "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "SoftThreshold", "Softmax",
+    "Softplus", "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "with_ellipsis",
 ]  # fmt: skip
 
 # ---- axes ----------------------------------------------------------------------------------------------------------

@@ -367,7 +367,7 @@ class Minimum(Op):
 
 
 class SoftThreshold(Op):
-    """z = sign(x) max(|x| - y, 0), y >= 0: what the penalty y |z| makes of x        dx = dz where z != 0        dy = -dz sign(z)"""
+    """z = sign(x) max(|x| - y, 0), y >= 0        dx = dz where z != 0, else 0        dy = -dx sign(z)"""
 
     cases = [case((3, 4), (3, 4), low=0.5), case((3, 4), (), low=0.5)]
 

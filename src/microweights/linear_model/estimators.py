@@ -1,0 +1,371 @@
+"""Linear and logistic regression: names, arguments, attributes and checks are scikit-learn's, the engine is this one."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ..errors import explain
+from ..kernels import door
+from ..tensor import Array
+from .problem import Problem
+from .solvers import Descent, Found, lbfgs, proximal, stochastic
+
+FLOATS = (np.float64, np.float32)
+
+
+def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
+    """Raise ValueError for a parameter that is not a number within its limits."""
+    for name, (low, high) in limits.items():
+        value = getattr(estimator, name)
+        if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= float(value) <= high:
+            remedy = "See the documentation of the parameter."
+            raise ValueError(explain(f"`{name}` to be a number from {low:g} to {high:g}", repr(value), remedy))
+
+
+def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
+    value = getattr(estimator, name)
+    if not any(value is c or value == c for c in choices):
+        raise ValueError(explain(f"`{name}` out of {choices}", repr(value), "Check the spelling."))
+
+
+class Linear(BaseEstimator):  # type: ignore[misc]
+    """What all linear models share: checked data, a problem, a solver, and weights in the units of the data."""
+
+    fit_intercept: bool
+    max_iter: int
+    tol: float
+    solver: str
+    learning_rate: float | None
+    random_state: Any
+    coef_: Array
+    intercept_: Any
+
+    def _data(self, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any) -> tuple[Array, Array, Array | None]:
+        x, y = validate_data(self, x, y, dtype=FLOATS, reset=reset, **checks)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+            if not weights.sum() > 0:
+                raise ValueError(explain("weights of samples that are not all zero", "zeros", "Weigh some sample."))
+        return x, y, weights
+
+    def _solve(self, problem: Problem, solver: str, start: Array) -> Found:
+        """The minimum; notes the steps and the course of the loss."""
+        rate = self.learning_rate
+        if solver == "sgd":
+            how = Descent(tol=self.tol, learning_rate=rate)
+            found = stochastic(problem, start, self.max_iter, how, check_random_state(self.random_state))
+        elif solver == "lbfgs":
+            found = lbfgs(problem, start, self.max_iter, self.tol)
+        else:
+            found = proximal(problem, start, self.max_iter, self.tol, rate, accelerated=solver == "fista")
+        if not found.converged:
+            warnings.warn(
+                f"{type(self).__name__} stopped after max_iter={self.max_iter} before it was within tol={self.tol}. "
+                "Raise max_iter or tol.", ConvergenceWarning, stacklevel=3)  # fmt: skip
+        self.n_iter_, self.loss_curve_ = found.steps, found.losses
+        return found
+
+    def _scores(self, x: Any) -> Array:
+        check_is_fitted(self)
+        x = validate_data(self, x, dtype=FLOATS, reset=False)
+        coef = np.atleast_2d(self.coef_).astype(x.dtype, copy=False)
+        z = door.matmul(x, coef.T, np.atleast_1d(np.asarray(self.intercept_, x.dtype)))
+        return z[:, 0] if self.coef_.ndim == 1 else z
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
+
+# ---- regression --------------------------------------------------------------------------------------------------------
+
+
+class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore[misc]
+    """Least squares with penalties: l1 and l2 as they stand beside the mean of the halved squares."""
+
+    def _penalties(self, total: float) -> tuple[float, float]:
+        """l1 and l2 for samples of this total weight."""
+        return 0.0, 0.0
+
+    def _solvers(self) -> tuple[str, ...]:
+        return "lbfgs", "gd", "sgd"
+
+    def _check(self) -> None:
+        check_numbers(self, max_iter=(1, np.inf), tol=(0, np.inf))
+        check_choice(self, "solver", self._solvers())
+        check_choice(self, "fit_intercept", (True, False))
+        if self.learning_rate is not None:
+            check_numbers(self, learning_rate=(0, np.inf))
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Learn `coef_` and `intercept_`.
+
+        Parameters
+        ----------
+        X : array (samples, features)
+        y : array (samples,) or (samples, outputs)
+        sample_weight : array (samples,), optional
+        """
+        self._check()
+        x, y, weights = self._data(X, y, sample_weight, multi_output=True, y_numeric=True)
+        dtype = x.dtype
+        targets = np.asarray(y, np.float64).reshape(len(x), -1)
+        if weights is None:
+            middle = targets.mean(0) if self.fit_intercept else np.zeros(targets.shape[1])
+        else:
+            middle = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
+        l1, l2 = self._penalties(float(len(x) if weights is None else weights.sum()))
+        problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets - middle), weights,
+                          l1, l2, bool(self.fit_intercept), targets.shape[1])  # fmt: skip
+        start = problem.start()
+        if getattr(self, "warm_start", False) and hasattr(self, "coef_"):
+            start = problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_) - middle)
+        coef, intercept = problem.weights_of(self._solve(problem, self.solver, start).v)
+        intercept = intercept + middle if self.fit_intercept else np.zeros_like(intercept)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring the columns to a smaller scale."))
+        coef, intercept = coef.astype(dtype), intercept.astype(dtype)
+        self.coef_, self.intercept_ = (coef, intercept) if y.ndim > 1 else (coef[0], intercept[0])
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """The line's value for each row: (samples,) or (samples, outputs)."""
+        return self._scores(X)
+
+
+class LinearRegression(LinearRegressor):
+    """y ≈ X w + b with the least sum of squares.
+
+    Parameters
+    ----------
+    fit_intercept : bool
+        Learn b, too; else it is 0.
+    solver : "lbfgs", "gd" or "sgd"
+        L-BFGS, gradient descent with all samples in each step, or with batches of them.
+    learning_rate : float, optional
+        For "gd" and "sgd". Of columns brought to one scale; by default the largest that is known to converge.
+    max_iter : int
+        Steps, or for "sgd" epochs.
+    tol : float
+        It is done when no derivative is above this part of the largest at w = 0; for "sgd", when the loss falls by less.
+    random_state : int or RandomState, optional
+        For the order of samples in "sgd".
+
+    Attributes
+    ----------
+    coef_ : array (features,) or (outputs, features)
+    intercept_ : float or array (outputs,)
+    n_iter_ : int
+    loss_curve_ : list of float
+        Half the mean squared error, with penalties, after each step or epoch.
+
+    Examples
+    --------
+    >>> from microweights.linear_model import LinearRegression
+    >>> model = LinearRegression().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> model.coef_.round(6), round(float(model.intercept_), 6)
+    (array([2.]), 1.0)
+    """
+
+    def __init__(
+        self, *, fit_intercept: bool = True, solver: str = "lbfgs", learning_rate: float | None = None, max_iter: int = 1000,
+        tol: float = 1e-10, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.fit_intercept, self.solver, self.learning_rate = fit_intercept, solver, learning_rate
+        self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
+
+
+class Ridge(LinearRegressor):
+    """Least squares with the penalty alpha Σ w², beside the sum of the squares (Hoerl & Kennard 1970).
+
+    Parameters
+    ----------
+    alpha : float
+    fit_intercept, solver, learning_rate, max_iter, tol, random_state
+        As for :class:`LinearRegression`, and so are the attributes.
+    """
+
+    def __init__(
+        self, alpha: float = 1.0, *, fit_intercept: bool = True, solver: str = "lbfgs", learning_rate: float | None = None,
+        max_iter: int = 1000, tol: float = 1e-10, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.alpha, self.fit_intercept, self.solver, self.learning_rate = alpha, fit_intercept, solver, learning_rate
+        self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
+
+    def _penalties(self, total: float) -> tuple[float, float]:
+        check_numbers(self, alpha=(0, np.inf))
+        return 0.0, self.alpha / total
+
+
+class ElasticNet(LinearRegressor):
+    """Half the mean of the squares, and alpha (l1_ratio Σ |w| + (1 - l1_ratio) Σ w² / 2) (Zou & Hastie 2005).
+
+    Parameters
+    ----------
+    alpha : float
+    l1_ratio : float
+        From 0, only squares, to 1, only absolute values.
+    fit_intercept, max_iter, tol, random_state
+        As for :class:`LinearRegression`, and so are the attributes; weights that are not needed are exactly 0.
+    solver : "fista", "gd" or "sgd"
+        All with soft thresholding; "fista" is gradient descent with momentum.
+    warm_start : bool
+        Start from the weights of the last fit.
+    """
+
+    def __init__(
+        self, alpha: float = 1.0, *, l1_ratio: float = 0.5, fit_intercept: bool = True, solver: str = "fista",
+        learning_rate: float | None = None, max_iter: int = 10_000, tol: float = 1e-8, warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.alpha, self.l1_ratio, self.fit_intercept, self.solver = alpha, l1_ratio, fit_intercept, solver
+        self.learning_rate, self.max_iter, self.tol = learning_rate, max_iter, tol
+        self.warm_start, self.random_state = warm_start, random_state
+
+    def _solvers(self) -> tuple[str, ...]:
+        return "fista", "gd", "sgd"
+
+    def _penalties(self, total: float) -> tuple[float, float]:
+        check_numbers(self, alpha=(0, np.inf), l1_ratio=(0, 1))
+        return self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio)
+
+
+class Lasso(ElasticNet):
+    """Half the mean of the squares, and alpha Σ |w| (Tibshirani 1996): an :class:`ElasticNet` with an `l1_ratio` of 1."""
+
+    l1_ratio = 1.0
+
+    def __init__(
+        self, alpha: float = 1.0, *, fit_intercept: bool = True, solver: str = "fista", learning_rate: float | None = None,
+        max_iter: int = 10_000, tol: float = 1e-8, warm_start: bool = False, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.alpha, self.fit_intercept, self.solver, self.learning_rate = alpha, fit_intercept, solver, learning_rate
+        self.max_iter, self.tol, self.warm_start, self.random_state = max_iter, tol, warm_start, random_state
+
+
+# ---- classification ----------------------------------------------------------------------------------------------------
+
+
+class LinearClassifier(ClassifierMixin, Linear):  # type: ignore[misc]
+    """What linear classifiers share: labels of any kind as numbers, weights of classes."""
+
+    class_weight: Any
+    classes_: Array
+
+    def _labels(self, y: Array, weights: Array | None) -> tuple[Array, Array | None]:
+        """The number of each sample's class, and its weight times that of the class. Sets `classes_`."""
+        check_classification_targets(y)
+        self.classes_, numbers = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            received = f"only one class {self.classes_[0]!r}"
+            raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
+        if self.class_weight is not None:
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
+            weights = of_class[numbers] * (1 if weights is None else weights)
+        return numbers.astype(np.int64), weights
+
+    def decision_function(self, X: Any) -> Array:
+        """Scores: (samples,) of the second of two classes, else (samples, classes)."""
+        z = self._scores(X)
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X: Any) -> Array:
+        """The class with the highest score."""
+        z = self.decision_function(X)
+        labels: Array = self.classes_[(z > 0).astype(np.int64) if z.ndim == 1 else z.argmax(1)]
+        return labels
+
+
+class LogisticRegression(LinearClassifier):
+    """Probabilities sigmoid(x w + b) of two classes, softmax(x W + b) of more, with the least sum of cross-entropies.
+
+    Minimises C Σ cross-entropy + (1 - l1_ratio) Σ w² / 2 + l1_ratio Σ |w|.
+
+    Parameters
+    ----------
+    penalty : "l2", "l1", "elasticnet" or None
+        "l2" is an `l1_ratio` of 0, "l1" of 1.
+    C : float
+        The smaller, the stronger the penalty.
+    l1_ratio : float
+        For "elasticnet".
+    fit_intercept, learning_rate, max_iter, tol, random_state
+        As for :class:`LinearRegression`.
+    class_weight : dict, "balanced" or None
+    solver : "auto", "lbfgs", "fista", "gd" or "sgd"
+        "auto" is "lbfgs", or "fista" under an L1 penalty.
+    warm_start : bool
+        Start from the weights of the last fit.
+
+    Attributes
+    ----------
+    classes_ : array (classes,)
+    coef_ : array (1, features) for two classes, else (classes, features)
+    intercept_ : array (1,) or (classes,)
+    n_iter_ : int
+    loss_curve_ : list of float
+        The mean of the cross-entropies, with penalties, after each step or epoch.
+    """
+
+    def __init__(
+        self, penalty: str | None = "l2", *, C: float = 1.0, l1_ratio: float = 0.5, fit_intercept: bool = True,
+        class_weight: Any = None, solver: str = "auto", learning_rate: float | None = None, max_iter: int = 10_000,
+        tol: float = 1e-7, warm_start: bool = False, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.penalty, self.C, self.l1_ratio, self.fit_intercept = penalty, C, l1_ratio, fit_intercept
+        self.class_weight, self.solver, self.learning_rate, self.max_iter = class_weight, solver, learning_rate, max_iter
+        self.tol, self.warm_start, self.random_state = tol, warm_start, random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Learn `coef_` and `intercept_`.
+
+        Parameters
+        ----------
+        X : array (samples, features)
+        y : array (samples,)
+            Labels: numbers, strings or whatever can be sorted.
+        sample_weight : array (samples,), optional
+        """
+        check_numbers(self, C=(1e-300, np.inf), l1_ratio=(0, 1), max_iter=(1, np.inf), tol=(0, np.inf))
+        if self.learning_rate is not None:
+            check_numbers(self, learning_rate=(0, np.inf))
+        check_choice(self, "penalty", ("l2", "l1", "elasticnet", None))
+        check_choice(self, "solver", ("auto", "lbfgs", "fista", "gd", "sgd"))
+        ratio = {"l2": 0.0, "l1": 1.0, "elasticnet": self.l1_ratio, None: 0.0}[self.penalty]
+        if self.solver == "lbfgs" and ratio > 0:
+            raise ValueError(explain("a solver for L1 penalties", "'lbfgs'", "Use solver='fista' or 'auto'."))
+        x, y, weights = self._data(X, y, sample_weight)
+        numbers, weights = self._labels(y, weights)
+        total = float(len(x) if weights is None else weights.sum())
+        strength = 0.0 if self.penalty is None else 1 / (self.C * total)
+        k = 1 if len(self.classes_) == 2 else len(self.classes_)
+        loss, targets = ("log_loss", numbers[:, None].astype(x.dtype)) if k == 1 else ("multinomial", numbers)
+        problem = Problem(loss, x, targets, weights, strength * ratio, strength * (1 - ratio), bool(self.fit_intercept), k)
+        start = problem.start()
+        if self.warm_start and hasattr(self, "coef_") and self.coef_.shape == (k, x.shape[1]):
+            start = problem.start(self.coef_, self.intercept_)
+        solver = ("fista" if ratio > 0 else "lbfgs") if self.solver == "auto" else self.solver
+        coef, intercept = problem.weights_of(self._solve(problem, solver, start).v)
+        self.coef_, self.intercept_ = coef.astype(x.dtype), intercept.astype(x.dtype)
+        return self
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of the probabilities (samples, classes)."""
+        z = self._scores(X)
+        return door.rowwise("log_softmax", z if z.shape[1] > 1 else np.concatenate([np.zeros_like(z), z], axis=1))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (samples, classes)."""
+        z = self._scores(X)
+        return door.rowwise("softmax", z if z.shape[1] > 1 else np.concatenate([np.zeros_like(z), z], axis=1))

@@ -1,0 +1,309 @@
+"""Linear models learned batch by batch, all at once or as the data comes in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_is_fitted
+
+from ..errors import explain
+from ..kernels import door
+from ..tensor import Array
+from .estimators import Linear, LinearClassifier, check_choice, check_numbers
+from .problem import Problem, moments
+from .solvers import Descent, stochastic
+
+PENALTIES = {"l2": (0.0, 1.0), "l1": (1.0, 0.0), None: (0.0, 0.0)}
+
+
+class Stochastic(Linear):
+    """What regressor and classifier share."""
+
+    loss: str
+    penalty: str | None
+    alpha: float
+    l1_ratio: float
+    shuffle: bool
+    batch_size: int | str | None
+    learning_rate: Any
+    eta0: float | None
+    power_t: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    warm_start: bool
+    losses: tuple[str, ...] = ()
+
+    def _check(self) -> None:
+        check_choice(self, "loss", self.losses)
+        check_choice(self, "penalty", ("l2", "l1", "elasticnet", None))
+        check_choice(self, "learning_rate", ("constant", "invscaling", "adaptive"))
+        check_numbers(self, alpha=(0, np.inf), l1_ratio=(0, 1), max_iter=(1, np.inf), tol=(0, np.inf), power_t=(0, 10),
+                      validation_fraction=(0, 1), n_iter_no_change=(1, np.inf))  # fmt: skip
+        if self.eta0 is not None:
+            check_numbers(self, eta0=(1e-300, np.inf))
+        if self.batch_size not in (None, "auto"):
+            check_numbers(self, batch_size=(1, np.inf))
+
+    def _problem(self, x: Array, y: Array, weights: Array | None, about: Any = None) -> Problem:
+        ratio = self.l1_ratio
+        l1, l2 = (ratio, 1 - ratio) if self.penalty == "elasticnet" else PENALTIES[self.penalty]
+        return Problem(self.loss, x, y, weights, self.alpha * l1, self.alpha * l2, bool(self.fit_intercept), y.shape[1], about)
+
+    def _how(self, epochs_before: int = 0) -> Descent:
+        return Descent(self.batch_size, self.eta0, self.learning_rate, self.power_t, self.tol, int(self.n_iter_no_change),
+                       self.shuffle, epochs_before)  # fmt: skip
+
+    def _learned(self, problem: Problem, v: Array) -> None:
+        self.coef_, self.intercept_ = (a.astype(problem.x.dtype) for a in problem.weights_of(v))
+
+    def _fit(self, x: Array, y: Array, weights: Array | None, labels: Array | None = None) -> Any:
+        random = check_random_state(self.random_state)
+        is_worse: Callable[[Array], bool] | None = None
+        best_score, best = -np.inf, None
+        if self.early_stopping:
+            rows = np.arange(len(x))
+            train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=labels, random_state=random)
+            problem = self._problem(x[train], y[train], None if weights is None else weights[train])
+            self.validation_scores_: list[float] = []
+
+            def judge(v: Array) -> bool:
+                nonlocal best_score, best
+                self._learned(problem, v)
+                score = self._validation_score(x[held], y[held], None if weights is None else weights[held])
+                self.validation_scores_.append(score)
+                is_no_better = score < best_score + self.tol
+                if score > best_score:
+                    best_score, best = score, v.copy()
+                return is_no_better
+
+            is_worse = judge
+        else:
+            problem = self._problem(x, y, weights)
+        start = problem.start()
+        if self.warm_start and hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (y.shape[1], x.shape[1]):
+            start = problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))
+        found = stochastic(problem, start, int(self.max_iter), self._how(), random, is_worse)
+        if not found.converged:
+            problem_found = f"{type(self).__name__} stopped after max_iter={self.max_iter} while the loss still fell."
+            warnings.warn(f"{problem_found} Raise max_iter or tol.", ConvergenceWarning, stacklevel=3)
+        self._learned(problem, found.v if best is None else best)
+        self.n_iter_, self.loss_curve_ = found.steps, found.losses
+        self.t_ = found.steps * len(x)
+        return self
+
+    def _partial_fit(self, x: Array, y: Array, weights: Array | None, is_first: bool) -> Any:
+        """One pass over more data. Mean and variance of the columns are those of all the data so far."""
+        c = float(len(x) if weights is None else weights.sum())
+        mean, variance = moments(x, weights)
+        if is_first or not hasattr(self, "_seen"):
+            self._seen, self.n_iter_, self.t_, self.loss_curve_ = (0.0, np.zeros_like(mean), np.zeros_like(mean)), 0, 0, []
+        before, old_mean, old_variance = self._seen
+        total = before + c
+        shift = mean - old_mean
+        mean = old_mean + shift * (c / total)  # Chan, Golub & LeVeque 1979
+        variance = (before * old_variance + c * variance + shift**2 * (before * c / total)) / total
+        problem = self._problem(x, y, weights, (mean, variance))
+        start = problem.start() if is_first else problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))
+        found = stochastic(problem, start, 1, self._how(self.n_iter_), check_random_state(self.random_state))
+        self._learned(problem, found.v)
+        self._seen = total, mean, variance
+        self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(x)
+        self.loss_curve_ = [*self.loss_curve_, *found.losses]
+        return self
+
+    def _validation_score(self, x: Array, y: Array, weights: Array | None) -> float:
+        raise NotImplementedError
+
+
+class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
+    """A line with a small squared error, found step by step down the gradient of a batch of samples.
+
+    Parameters
+    ----------
+    loss : "squared_error"
+        Half the square.
+    penalty : "l2", "l1", "elasticnet" or None
+        alpha Σ w² / 2, alpha Σ |w|, or both in parts of 1 - l1_ratio and l1_ratio, beside the mean of the losses.
+    alpha, l1_ratio : float
+    fit_intercept : bool
+    max_iter : int
+        Epochs.
+    tol : float
+        Stop when the loss did not fall by this part (with early stopping, the score rise by this) in `n_iter_no_change` epochs.
+    shuffle : bool
+        A new order in each epoch.
+    batch_size : int, "auto" or None
+        Samples in each step: 1 is stochastic, n mini-batch, None full-batch gradient descent; "auto" suits their number.
+    random_state : int or RandomState, optional
+    learning_rate : "adaptive", "invscaling" or "constant"
+        eta0, divided by 5 each time that the loss stopped falling; eta0 / epochs ** power_t; or eta0.
+    eta0 : float, optional
+        Of columns brought to one scale. By default one that is known to converge.
+    power_t : float
+    early_stopping : bool
+        Judge by `validation_fraction` of the samples held out, and keep the best weights.
+    validation_fraction : float
+    n_iter_no_change : int
+    warm_start : bool
+        Start from the weights of the last fit.
+
+    Attributes
+    ----------
+    coef_ : array (features,)
+    intercept_ : array (1,)
+    n_iter_ : int
+        Epochs.
+    t_ : int
+        Samples looked at.
+    loss_curve_, validation_scores_ : lists of float
+        After each epoch.
+    """
+
+    losses = ("squared_error",)
+
+    def __init__(
+        self, loss: str = "squared_error", *, penalty: str | None = "l2", alpha: float = 1e-4, l1_ratio: float = 0.15,
+        fit_intercept: bool = True, max_iter: int = 1000, tol: float = 1e-3, shuffle: bool = True, batch_size: Any = "auto",
+        random_state: Any = None, learning_rate: str = "adaptive", eta0: float | None = None, power_t: float = 0.5,
+        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, warm_start: bool = False,
+    ) -> None:  # fmt: skip
+        self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
+        self.max_iter, self.tol, self.shuffle, self.batch_size, self.random_state = (
+            max_iter,
+            tol,
+            shuffle,
+            batch_size,
+            random_state,
+        )
+        self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
+        self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Learn from all samples: X (samples, features), y (samples,), sample_weight (samples,)."""
+        self._check()
+        x, y, weights = self._data(X, y, sample_weight, y_numeric=True)
+        self.__dict__.pop("_seen", None)
+        self._fit(x, y.astype(x.dtype)[:, None], weights)
+        self.coef_ = self.coef_[0]
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """One pass over more samples."""
+        self._check()
+        is_first = not hasattr(self, "coef_")
+        x, y, weights = self._data(X, y, sample_weight, reset=is_first, y_numeric=True)
+        self._partial_fit(x, y.astype(x.dtype)[:, None], weights, is_first)
+        self.coef_ = self.coef_[0]
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """The line's value for each row (samples,)."""
+        return self._scores(X)
+
+    def _validation_score(self, x: Array, y: Array, weights: Array | None) -> float:
+        rest = y[:, 0] - (x @ self.coef_[0] + self.intercept_[0])
+        spread = y[:, 0] - np.average(y[:, 0], weights=weights)
+        return 1 - float(np.average(rest**2, weights=weights) / max(np.average(spread**2, weights=weights), 1e-300))
+
+
+class SGDClassifier(LinearClassifier, Stochastic):
+    """A linear classifier, one class against the others, found step by step down the gradient of a batch of samples.
+
+    Parameters
+    ----------
+    loss : "hinge", "squared_hinge" or "log_loss"
+        A support vector machine with hinge or its square, or logistic regression, which alone has `predict_proba`.
+    class_weight : dict, "balanced" or None
+
+    All others, and the attributes, are those of :class:`SGDRegressor`, but `coef_` (1 or classes, features) and
+    `intercept_` (1 or classes,).
+    """
+
+    losses = ("hinge", "squared_hinge", "log_loss")
+
+    def __init__(
+        self, loss: str = "hinge", *, penalty: str | None = "l2", alpha: float = 1e-4, l1_ratio: float = 0.15,
+        fit_intercept: bool = True, max_iter: int = 1000, tol: float = 1e-3, shuffle: bool = True, batch_size: Any = "auto",
+        random_state: Any = None, learning_rate: str = "adaptive", eta0: float | None = None, power_t: float = 0.5,
+        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, class_weight: Any = None,
+        warm_start: bool = False,
+    ) -> None:  # fmt: skip
+        self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
+        self.max_iter, self.tol, self.shuffle, self.batch_size, self.random_state = (
+            max_iter,
+            tol,
+            shuffle,
+            batch_size,
+            random_state,
+        )
+        self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
+        self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Learn from all samples: X (samples, features), y (samples,) of labels of any kind, sample_weight (samples,)."""
+        self._check()
+        x, y, weights = self._data(X, y, sample_weight)
+        numbers, weights = self._labels(y, weights)
+        self.__dict__.pop("_seen", None)
+        return self._fit(x, self._targets(numbers, x.dtype), weights, numbers)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        """One pass over more samples; `classes`, all there will ever be, are needed at the first call."""
+        self._check()
+        if self.class_weight == "balanced":
+            remedy = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
+            raise ValueError(explain("class weights that one batch can tell", "'balanced'", remedy))
+        is_first = not hasattr(self, "classes_")
+        x, y, weights = self._data(X, y, sample_weight, reset=is_first)
+        is_first = _check_partial_fit_first_call(self, classes)
+        if len(self.classes_) < 2:
+            raise ValueError(explain("at least two classes", f"only one class {self.classes_[0]!r}", "Pass all `classes`."))
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(explain(f"labels out of {self.classes_}", unknown, "Pass all `classes` at the first call."))
+        numbers = np.searchsorted(self.classes_, y)
+        if self.class_weight is not None:
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+            weights = of_class[numbers] * (1 if weights is None else weights)
+        return self._partial_fit(x, self._targets(numbers, x.dtype), weights, is_first)
+
+    def _targets(self, numbers: Array, dtype: Any) -> Array:
+        return np.ascontiguousarray(np.eye(len(self.classes_), dtype=dtype)[numbers][:, len(self.classes_) == 2 :])
+
+    def _validation_score(self, x: Array, y: Array, weights: Array | None) -> float:
+        z = x @ self.coef_.T + self.intercept_
+        right = (z[:, 0] > 0) == (y[:, 0] > 0) if z.shape[1] == 1 else z.argmax(1) == y.argmax(1)
+        return float(np.average(right, weights=weights))
+
+    def _has_probabilities(self) -> bool:
+        if self.loss != "log_loss":
+            raise AttributeError(explain("loss='log_loss' for probabilities", repr(self.loss), "Use decision_function."))
+        return True
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (samples, classes); of more than two classes each against the others, scaled to a sum of 1."""
+        check_is_fitted(self)
+        p = door.unary("sigmoid", self._scores(X))
+        if p.shape[1] == 1:
+            return np.concatenate([1 - p, p], axis=1)
+        total = p.sum(1, keepdims=True)
+        return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / p.shape[1])
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of :meth:`predict_proba`."""
+        with np.errstate(divide="ignore"):
+            p: Array = np.log(self.predict_proba(X))
+        return p

@@ -1,0 +1,209 @@
+"""Ways to the minimum of a problem. Each starts from weights, and gives better ones with the course of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.optimize import minimize
+
+from .. import graph, ops
+from ..capture import Captured
+from ..errors import explain
+from ..graph import grad, no_grad
+from ..kernels import door
+from ..tensor import Array, Tensor
+from .problem import MOST_COLUMNS, STEEPEST, Problem
+
+FEW_COLUMNS = 256  # up to which the eigenvectors of their products are found quickly
+
+
+LONGEST = 256  # steps of one call into C
+SAMPLE = 4096  # rows that tell the curvature well enough for a first learning rate
+
+
+class Found(NamedTuple):
+    """Where a solver arrived."""
+
+    v: Array
+    steps: int
+    losses: list[float]
+    converged: bool
+
+
+def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
+    """SciPy's L-BFGS (Liu & Nocedal 1989), until no derivative is above `tol` times the largest at w = 0.
+
+    With few columns it is solved for v = P u: see :func:`whitening`. What the data does not determine stays where it was.
+    """
+    run = problem.with_gradient()
+    enough = tol * max(float(np.abs(run(problem.start())[1]).max()), np.finfo(v.dtype).tiny)
+    few = MOST_COLUMNS if problem.loss == "squared_error" else FEW_COLUMNS
+    to, back = whitening(problem) if problem.shape[0] <= few else (None, None)
+    losses: list[float] = []
+
+    def value(u: Array) -> tuple[float, Array]:
+        f, g = run((to @ u.reshape(-1, problem.outputs)).astype(v.dtype) if to is not None else u.astype(v.dtype))
+        return f, ((to.T @ g) if to is not None else g).astype(np.float64).reshape(-1)
+
+    start = v.astype(np.float64) if back is None else back @ v
+    eps = float(np.finfo(v.dtype).eps)
+    options = {"maxiter": max_iter, "gtol": enough, "ftol": eps, "maxls": 50, "maxcor": 10}
+    found = minimize(value, start.reshape(-1), jac=True, method="L-BFGS-B", options=options,
+                     callback=lambda intermediate_result: losses.append(float(intermediate_result.fun)))  # fmt: skip
+    u = found.x.reshape(-1, problem.outputs)
+    rest = v - to @ start if to is not None else 0.0
+    return Found((to @ u + rest if to is not None else u).astype(v.dtype), max(found.nit, 1), losses, bool(found.status != 1))
+
+
+def whitening(problem: Problem) -> tuple[Array, Array]:
+    """P, and its pseudo-inverse, such that in the coordinates u of v = P u no second derivative is above 1, and those of a
+    squared error all are 1."""
+    curvature = STEEPEST[problem.loss] * problem.gram().astype(np.float64)
+    curvature[np.diag_indices_from(curvature)] += problem.l2[:, 0]
+    values, vectors = eigh(curvature)
+    kept = values > values[-1] * max(problem.x.shape) * np.finfo(problem.x.dtype).eps  # the rest are rounding errors of zeros
+    root = np.sqrt(values[kept])
+    return vectors[:, kept] / root, (vectors[:, kept] * root).T
+
+
+def proximal(
+    problem: Problem, v: Array, max_iter: int, tol: float, learning_rate: float | None = None, accelerated: bool = True
+) -> Found:
+    """Steps down the gradient, each followed by soft thresholding, which makes exact zeros of weights under an L1 penalty.
+
+    Accelerated it is FISTA (Beck & Teboulle 2009), restarted when its momentum leads uphill (O'Donoghue & Candès 2015);
+    else plain gradient descent. It ends when no step is above `tol` times the largest from w = 0.
+
+    Raises
+    ------
+    FloatingPointError
+        If it diverges; the message names the learning rate.
+    """
+    rate = 1 / problem.curvature() if learning_rate is None else learning_rate
+    value = problem.of_all()
+    eta, threshold = Tensor(np.asarray(rate, v.dtype)), Tensor((rate * problem.l1).astype(v.dtype))
+    one = Tensor(np.ones((), v.dtype))
+
+    def step(v: Tensor, ahead: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        """`ahead` is where the momentum carried v."""
+        f = value(ahead)
+        new = ops.SoftThreshold()(ahead.detach() - eta * grad(f, ahead), threshold)
+        moved = new - v
+        if not accelerated:
+            return new, new, t, (new - ahead.detach()).abs().max(), f.detach()
+        uphill = ((ahead.detach() - new) * moved).sum() > 0
+        t = ops.where(uphill, one, t)
+        later = (1 + (1 + 4 * t.square()).sqrt()) * 0.5
+        return new, new + (t - 1) / later * moved, later, (new - ahead.detach()).abs().max(), f.detach()
+
+    captured = Captured(step)
+    with graph.gradients():
+        zero = problem.start()
+        from_zero = step(Tensor(zero), Tensor(zero, requires_grad=True), one)
+        enough = tol * max(float(from_zero[3].data), float(np.finfo(v.dtype).tiny))
+        at, ahead, t = Tensor(v), Tensor(v), Tensor(one.data.copy())
+        losses: list[float] = []
+        for number in range(1, max_iter + 1):
+            at, ahead, t, change, f = captured(at, Tensor(ahead.data, requires_grad=True), t)
+            losses.append(float(f.data) + float((problem.l1 * np.abs(at.data)).sum()))
+            check_falling(losses, rate)
+            if float(change.data) <= enough:
+                return Found(at.data, number, losses, True)
+    return Found(at.data, max_iter, losses, False)
+
+
+class Descent(NamedTuple):
+    """How to descend by batches.
+
+    The rate is "constant", goes down as rate / epochs ** power ("invscaling"), or is divided by 5 whenever the loss stops
+    falling ("adaptive"). It ends when `patience` epochs in a row were not better by a part of `tol`.
+    """
+
+    batch_size: int | str | None = "auto"  # None: all samples
+    learning_rate: float | None = None
+    schedule: str = "adaptive"
+    power: float = 0.5
+    tol: float = 1e-3
+    patience: int = 5
+    shuffle: bool = True
+    epochs_before: int = 0
+
+
+def stochastic(
+    problem: Problem,
+    v: Array,
+    max_iter: int,
+    how: Descent,
+    random: np.random.RandomState,
+    is_worse: Callable[[Array], bool] | None = None,
+) -> Found:
+    """Steps down the gradient of one batch after the other, each followed by soft thresholding; `max_iter` counts epochs.
+
+    Without a learning rate, one is taken that is not too large for all samples, nor for a batch with the longest of them.
+    `is_worse` looks at the weights after each epoch and says whether they are no better than before; without it, the loss does.
+
+    Raises
+    ------
+    FloatingPointError
+        If it diverges; the message names the learning rate.
+    """
+    n = len(problem.x)
+    size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
+    largest_row = STEEPEST[problem.loss] * float(np.einsum("ij,ij->i", problem.x, problem.x).max())
+    steepest = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
+    rate = 1 / steepest if how.learning_rate is None else how.learning_rate
+    at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
+    weights = problem.weights
+
+    def step(index: Tensor, rate: Tensor) -> Tensor:
+        x, y = (Tensor(door.gather(a, index.data)) for a in (problem.x, problem.y))
+        c = None if weights is None else Tensor(door.gather(weights, index.data)) * (n / index.shape[0])
+        f = problem.value(at, x, y, c)
+        g = grad(f, at)
+        with no_grad():
+            at.assign(ops.SoftThreshold()(at - rate * g, rate * l1))
+        return f.detach()
+
+    losses: list[float] = []
+    captured, stale, epoch = Captured(step), 0, 0
+    while epoch < max_iter and stale < how.patience:
+        order = random.permutation(n) if how.shuffle and size < n else np.arange(n)
+        total, begin = 0.0, 0
+        with graph.gradients():
+            while begin < n:
+                rows = min(size, n - begin)
+                times = max(1, min(LONGEST, (n - begin) // size))
+                part = how.epochs_before + epoch + (begin + rows * np.arange(times)) / n
+                rates = (rate / (1 + part) ** how.power if how.schedule == "invscaling" else np.full(times, rate)).astype(
+                    v.dtype
+                )
+                first = Tensor(order[begin : begin + rows]), Tensor(rates[:1].reshape(()))
+                replay = captured.replay_for(*first) if times > 1 else None
+                if replay is None:
+                    total, begin = total + float(captured(*first).data) * rows, begin + rows
+                else:
+                    end = begin + times * rows
+                    total, begin = total + float(replay.many([order[begin:end], rates], times)[0].sum()) * rows, end
+        epoch += 1
+        losses.append(total / n + float((problem.l1 * np.abs(at.data)).sum()))
+        check_falling(losses, rate)
+        better = not is_worse(at.data) if is_worse else losses[-1] < min(losses[:-1], default=np.inf) * (1 - how.tol)
+        stale = 0 if better else stale + 1
+        if stale >= how.patience and how.schedule == "adaptive" and rate > 1e-6:
+            rate, stale = rate / 5, 0
+    return Found(at.data, epoch, losses, stale >= how.patience)
+
+
+def batch_for(n: int) -> int:
+    """A size of batches for n samples: all of a few, else some sixteen batches."""
+    return n if n <= 64 else min(max(n // 16, 8), 128)
+
+
+def check_falling(losses: list[float], rate: float) -> None:
+    """Raise if the last loss is not finite, or far above the first."""
+    if not np.isfinite(losses[-1]) or losses[-1] > 1e8 * (abs(losses[0]) + 1):
+        received = f"a loss of {losses[-1]:.3g} after {len(losses)} steps or epochs with learning_rate={rate:.3g}"
+        raise FloatingPointError(explain("a loss that falls", received, "Choose a smaller learning_rate."))

@@ -1,0 +1,367 @@
+"""The linear models find scikit-learn's weights, pass its checks, and say what is wrong with bad data."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.linear_model as sk
+from scipy.linalg import qr
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import microweights as mw
+from microweights import datasets
+from microweights.linear_model import solvers
+from microweights.linear_model.problem import Problem
+
+MODELS = mw.linear_model
+NAMES = MODELS.__all__
+
+
+def houses(independent: bool = True) -> tuple[Any, Any]:
+    """Real sales; without those columns that the others determine, so that there is one best line."""
+    x, y = (np.asarray(a, np.float64) for a in datasets.load_houses(return_X_y=True))
+    _, r, order = qr((x - x.mean(0)) / x.std(0), mode="economic", pivoting=True)
+    kept = np.sort(order[np.abs(np.diag(r)) > 1e-3 * abs(r[0, 0])])
+    return (x[:, kept] if independent else x), y.reshape(-1)
+
+
+REGRESSION = {"diabetes": lambda: load_diabetes(return_X_y=True), "houses": houses}
+CLASSES = {
+    "breast cancer": lambda: load_breast_cancer(return_X_y=True),
+    "wine": lambda: load_wine(return_X_y=True),
+    "iris": lambda: load_iris(return_X_y=True),
+}
+
+
+def near(mine: Any, theirs: Any, part: float = 1e-4) -> None:
+    assert np.abs(mine - theirs).max() <= part * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_checks(name: str) -> None:
+    results = check_estimator(getattr(MODELS, name)(), on_fail=None, on_skip=None)
+    assert [(r["check_name"], r["exception"]) for r in results if r["status"] not in ("passed", "skipped")] == []
+    assert sum(r["status"] == "passed" for r in results) > 50
+
+
+# ---- agreement ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("name", REGRESSION)
+def test_least_squares(name: str, intercept: bool, weighted: bool, setting: str) -> None:
+    x, y = REGRESSION[name]()
+    weights = np.random.default_rng(0).uniform(0, 2, len(y)) if weighted else None
+    mine, theirs = MODELS.LinearRegression(fit_intercept=intercept), sk.LinearRegression(fit_intercept=intercept, tol=1e-12)
+    unit = x.std(0)  # scikit-learn drops columns that are small beside others
+    mine.fit(x, y, weights)
+    theirs.fit(x / unit, y, weights)
+    near(mine.coef_ * unit, theirs.coef_)
+    assert mine.intercept_ == pytest.approx(theirs.intercept_, rel=1e-4)
+    assert mine.score(x, y) == pytest.approx(theirs.score(x / unit, y), abs=1e-8)
+    mine, theirs = MODELS.Ridge(3.0, fit_intercept=intercept), sk.Ridge(3.0, fit_intercept=intercept)
+    near(mine.fit(x, y, weights).coef_, theirs.fit(x, y, weights).coef_)
+    assert mine.intercept_ == pytest.approx(theirs.intercept_, rel=1e-4)
+
+
+def test_columns_that_determine_each_other() -> None:
+    x, y = houses(independent=False)
+    for intercept in (True, False):
+        mine = MODELS.LinearRegression(fit_intercept=intercept).fit(x, y)
+        with_ones = np.column_stack([x / np.abs(x).max(0), np.ones(len(x))])[:, : x.shape[1] + intercept]
+        theirs = with_ones @ np.linalg.lstsq(with_ones, y)[0]
+        np.testing.assert_allclose(mine.predict(x), theirs, atol=1.0)  # dollars
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.1, 1.0])
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+@pytest.mark.parametrize("name", REGRESSION)
+def test_lasso_and_elastic_net(name: str, ratio: float, alpha: float) -> None:
+    x, y = REGRESSION[name]()
+    alpha *= float(y.std()) / 77
+    mine = MODELS.Lasso(alpha) if ratio == 1 else MODELS.ElasticNet(alpha, l1_ratio=ratio)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs = sk.ElasticNet(alpha, l1_ratio=ratio, tol=1e-10, max_iter=200_000).fit(x, y)
+    mine.fit(x, y)
+    near(mine.coef_, theirs.coef_)
+    assert ((mine.coef_ == 0) == (theirs.coef_ == 0)).all()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_logistic_regression(name: str, setting: str) -> None:
+    x, y = CLASSES[name]()
+    mine = MODELS.LogisticRegression().fit(x, y)
+    theirs = sk.LogisticRegression(tol=1e-12, max_iter=1000, solver="newton-cholesky").fit(x, y)
+    near(mine.coef_, theirs.coef_)
+    np.testing.assert_allclose(mine.predict_proba(x), theirs.predict_proba(x), atol=1e-4)
+    np.testing.assert_allclose(np.exp(mine.predict_log_proba(x)), mine.predict_proba(x), atol=1e-12)
+    assert (mine.predict(x) == theirs.predict(x)).all()
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.3])
+@pytest.mark.parametrize("name", ["breast cancer", "iris"])
+def test_logistic_regression_with_exact_zeros(name: str, ratio: float) -> None:
+    x, y = CLASSES[name]()
+    x = (x - x.mean(0)) / x.std(0)
+    mine = MODELS.LogisticRegression("elasticnet", l1_ratio=ratio, C=0.1).fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = sk.LogisticRegression(l1_ratio=ratio, C=0.1, solver="saga", tol=1e-9, max_iter=100_000).fit(x, y)
+    near(mine.coef_, theirs.coef_, 1e-3)
+    assert ((mine.coef_ == 0) == (theirs.coef_ == 0)).all()
+    assert (mine.coef_ == 0).any()
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "log_loss"])
+def test_stochastic_classifier(loss: str) -> None:
+    """On average over splits, as near to the right answers as scikit-learn's on columns that were standardised for it."""
+    for load in (*CLASSES.values(), lambda: load_digits(return_X_y=True)):
+        x, y = load()
+        ours, theirs = [], []
+        for seed in range(6):
+            x_train, x_test, y_train, y_test = train_test_split(x, y, random_state=seed, stratify=y)
+            ours.append(MODELS.SGDClassifier(loss, random_state=seed).fit(x_train, y_train).score(x_test, y_test))
+            scaled = make_pipeline(StandardScaler(), sk.SGDClassifier(loss=loss, random_state=seed))
+            theirs.append(scaled.fit(x_train, y_train).score(x_test, y_test))
+        assert np.mean(ours) >= np.mean(theirs) - 0.02
+
+
+def test_stochastic_regressor() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    best = sk.LinearRegression().fit(x, y).score(x, y)
+    for size in (1, 10, "auto", None):
+        assert MODELS.SGDRegressor(batch_size=size, random_state=0).fit(x, y).score(x, y) > best - 0.02
+    lasso = MODELS.SGDRegressor(penalty="l1", alpha=0.1, batch_size=None).fit(x, y)
+    assert (lasso.coef_ == 0).any() and lasso.score(x, y) > 0.4
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "gd", "sgd"])
+def test_solvers_reach_the_same_line(solver: str) -> None:
+    x, y = houses()
+    best = sk.LinearRegression().fit(x, y).score(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MODELS.LinearRegression(solver=solver, random_state=0, tol=1e-6).fit(x, y)
+    assert model.score(x, y) > best - 0.005
+    assert len(model.loss_curve_) == model.n_iter_
+
+
+def test_each_penalty_and_solver_has_the_same_minimum() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    problem = Problem("squared_error", x, y[:, None] - y.mean(), None, 0.01, 0.0, True, 1)
+    fast = solvers.proximal(problem, problem.start(), 10_000, 1e-10)
+    slow = solvers.proximal(problem, problem.start(), 200_000, 1e-10, accelerated=False)
+    np.testing.assert_allclose(fast.v, slow.v, atol=1e-5)
+    assert fast.steps < slow.steps / 3
+    assert (np.diff(slow.losses) <= 1e-9 * slow.losses[0]).all()
+
+
+def test_columns_of_any_scale() -> None:
+    """Not only that it fits: weights of a column in other units are the old ones in these units."""
+    x, y = load_diabetes(return_X_y=True)
+    units = np.array([1e30, 1e-20, 1, 1e5, 1, 1, 1e-3, 1, 1, 1])
+    for model in (MODELS.LinearRegression(), MODELS.SGDRegressor(penalty=None, random_state=0)):
+        plain, scaled = (pickle.loads(pickle.dumps(model)).fit(data, y) for data in (x, x * units))
+        np.testing.assert_allclose(scaled.coef_ * units, plain.coef_, rtol=1e-6)
+
+
+# ---- how it is used ----------------------------------------------------------------------------------------------------
+
+
+def test_the_tools_around_estimators() -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), MODELS.LogisticRegression())
+    assert cross_val_score(pipeline, x, y).mean() > 0.97
+    search = GridSearchCV(MODELS.Ridge(), {"alpha": [0.1, 1.0, 10.0]}, n_jobs=2).fit(x, y)
+    theirs = GridSearchCV(sk.Ridge(), {"alpha": [0.1, 1.0, 10.0]}).fit(x, y)
+    assert search.best_params_ == theirs.best_params_
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], rtol=1e-6)
+    sizes, _, test = learning_curve(MODELS.LogisticRegression(), x, y, train_sizes=[0.3, 1.0], cv=3)
+    assert len(sizes) == 2 and test[1].mean() > 0.9
+
+
+def test_pickles_and_plain_attributes(tmp_path: Any) -> None:
+    joblib = pytest.importorskip("joblib")
+    x, y = load_iris(return_X_y=True)
+    model = MODELS.SGDClassifier(random_state=0).partial_fit(x, y, classes=[0, 1, 2])
+    joblib.dump(model, tmp_path / "model")
+    for twin in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")):
+        assert (twin.predict(x) == model.predict(x)).all()
+        twin.partial_fit(x, y)
+    assert all(type(v).__module__ in ("builtins", "numpy") for v in vars(model).values())
+
+
+def test_names_of_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    x, y = load_iris(return_X_y=True, as_frame=True)
+    model = MODELS.LogisticRegression().fit(x, y)
+    assert list(model.feature_names_in_) == list(x.columns) and model.n_features_in_ == 4
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(x.rename(columns={x.columns[0]: "other"}))
+    assert isinstance(x, pandas.DataFrame)
+
+
+def test_labels_of_any_kind() -> None:
+    x, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = MODELS.LogisticRegression().fit(x, names)
+    assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    assert model.score(x, names) > 0.95
+    weighted = MODELS.LogisticRegression(class_weight={"setosa": 1, "versicolor": 100, "virginica": 1}).fit(x, names)
+    assert (weighted.predict(x) == "versicolor").sum() > (model.predict(x) == "versicolor").sum()
+
+
+def test_several_targets() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    both = np.stack([y, -2 * y + x[:, 0]], 1)
+    for name in ("LinearRegression", "Ridge", "Lasso"):
+        mine, theirs = getattr(MODELS, name)().fit(x, both), getattr(sk, name)().fit(x, both)
+        assert mine.coef_.shape == (2, 10) and mine.predict(x).shape == both.shape
+        near(mine.coef_, theirs.coef_, 1e-3)
+
+
+def test_partial_fit_learns_from_a_stream() -> None:
+    """In batches of any size, the first of a single row."""
+    x, y = load_breast_cancer(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))
+    model = MODELS.SGDClassifier("log_loss", random_state=0)
+    for _ in range(5):
+        for rows in np.split(order, [1, 2, 50, 100, 250, 400]):
+            model.partial_fit(x[rows], y[rows], classes=[0, 1])
+    assert model.score(x, y) > 0.95
+    assert model.t_ == 5 * len(x)
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    x, y = load_digits(return_X_y=True)
+    model = MODELS.SGDClassifier(early_stopping=True, random_state=0, tol=1e-3).fit(x, y)
+    assert len(model.validation_scores_) == model.n_iter_ == len(model.loss_curve_)
+    assert max(model.validation_scores_) > 0.9
+
+
+def test_warm_start_begins_where_it_ended() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    model = MODELS.Lasso(0.1, warm_start=True).fit(x, y)
+    first, coef = model.n_iter_, model.coef_
+    model.fit(x, y)
+    assert model.n_iter_ < first / 2
+    np.testing.assert_allclose(model.coef_, coef, atol=1e-4)
+
+
+# ---- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["LinearRegression", "Ridge", "Lasso", "ElasticNet", "SGDRegressor"])
+def test_columns_that_say_nothing_new(name: str) -> None:
+    """Constant ones get no weight, equal ones predict as one of them would."""
+    x, y = load_diabetes(return_X_y=True)
+    dull = np.column_stack([x, np.full(len(x), 0.1), np.full(len(x), 1e8)])
+    model = getattr(MODELS, name)().fit(dull, y)
+    assert (model.coef_[10:] == 0).all() and np.isfinite(model.coef_).all()
+    twice = np.column_stack([x, x])
+    assert getattr(MODELS, name)().fit(twice, y).score(twice, y) >= model.score(dull, y) - 0.01
+
+
+def test_more_columns_than_rows() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(10, 50)), rng.normal(size=10)
+    assert MODELS.LinearRegression().fit(x, y).score(x, y) == pytest.approx(1)
+    near(MODELS.Ridge().fit(x, y).coef_, sk.Ridge().fit(x, y).coef_)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_refused_data(name: str) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    x, y = load_breast_cancer(return_X_y=True)
+    make = getattr(MODELS, name)
+    for bad, words in (
+        (np.where(x > 1000, np.nan, x), "NaN"),
+        (np.where(x > 1000, np.inf, x), "infinity"),
+        (x[:0], "0 sample"),
+        (x[:, :0], "0 feature"),
+        (x[0], "Expected 2D"),
+        (x.astype(str).astype(object) + "?", "could not convert"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make().fit(bad, y[: len(bad)])
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        make().fit(sparse.csr_matrix(x), y)
+    with pytest.raises(ValueError, match="inconsistent"):
+        make().fit(x, y[:-1])
+    with pytest.raises(ValueError, match=r"zero|positive"):
+        make().fit(x, y, np.zeros(len(y)))
+    with pytest.raises(ValueError, match=r"Expected `max_iter`.*Received"):
+        make(max_iter=0).fit(x, y)
+    with pytest.raises(ValueError, match="max_iter"):
+        make(max_iter="many").fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("Ridge", {"alpha": -1.0}),
+        ("Lasso", {"alpha": "strong"}),
+        ("ElasticNet", {"l1_ratio": 2.0}),
+        ("LinearRegression", {"solver": "magic"}),
+        ("LinearRegression", {"learning_rate": -1.0}),
+        ("LogisticRegression", {"C": 0.0}),
+        ("LogisticRegression", {"penalty": "l3"}),
+        ("LogisticRegression", {"penalty": "l1", "solver": "lbfgs"}),
+        ("SGDClassifier", {"loss": "guess"}),
+        ("SGDClassifier", {"batch_size": 0}),
+        ("SGDRegressor", {"eta0": 0.0}),
+        ("SGDRegressor", {"learning_rate": "fast"}),
+    ],
+)
+def test_refused_parameters(name: str, parameters: dict[str, Any]) -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    with pytest.raises(ValueError, match=r"Expected .*Received"):
+        getattr(MODELS, name)(**parameters).fit(x, y)
+
+
+@pytest.mark.parametrize("name", ["LogisticRegression", "SGDClassifier"])
+def test_refused_labels(name: str) -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    with pytest.raises(ValueError, match="class"):
+        getattr(MODELS, name)().fit(x, np.zeros(len(y)))
+    with pytest.raises(ValueError, match="label type"):
+        getattr(MODELS, name)().fit(x, x[:, 0])
+    stream = MODELS.SGDClassifier()
+    with pytest.raises(ValueError, match="classes"):
+        stream.partial_fit(x, y)
+    stream.partial_fit(x, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="labels out of"):
+        stream.partial_fit(x, y + 5)
+    with pytest.raises(AttributeError, match="predict_proba"):
+        stream.predict_proba(x)
+
+
+def test_divergence_names_the_learning_rate() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    for model in (
+        MODELS.LinearRegression(solver="gd", learning_rate=100.0),
+        MODELS.LinearRegression(solver="sgd", learning_rate=1e6),
+        MODELS.SGDRegressor(eta0=1e6),
+        MODELS.Lasso(learning_rate=1e4),
+    ):
+        with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="learning_rate"):
+            model.fit(x, y)
+
+
+def test_too_few_steps_are_said() -> None:
+    x, y = load_wine(return_X_y=True)
+    for model in (MODELS.LogisticRegression(max_iter=2), MODELS.Lasso(0.01, max_iter=2), MODELS.SGDRegressor(max_iter=2)):
+        with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+            model.fit(x, y)
