@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,17 @@ def seed(n: int) -> None:
         raise ValueError(explain("a seed that is an integer from 0 to 2**64 - 1", None, "Give such an integer."))
     door.refuse("a new seed")
     _state[...] = new_state(n)
+
+
+@contextmanager
+def seeded(n: int) -> Iterator[None]:
+    """Within this context the common stream is that of a seed; afterwards it goes on where it was."""
+    before = _state.copy()
+    _state[...] = new_state(n)
+    try:
+        yield
+    finally:
+        _state[...] = before
 
 
 def common() -> Array:

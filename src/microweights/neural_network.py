@@ -1,0 +1,459 @@
+"""Multi-layer perceptrons with scikit-learn's conventions, and what its own lack: an activation for each layer, dropout,
+weights of classes, validation data of one's own, both curves of the loss, training in float32.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from . import activations, initializers, layers, optimizers, random
+from .callbacks import Callback, EarlyStopping, History
+from .errors import explain
+from .graph import no_grad
+from .kernels import door
+from .linear_model.estimators import FLOATS, check_choice, check_numbers
+from .linear_model.problem import moments
+from .losses import BinaryCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy
+from .models import Sequential
+from .regularizers import L2
+from .tensor import Array, Tensor
+
+# after the linear models, which say it if scikit-learn is not there
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin  # isort: skip
+from sklearn.exceptions import ConvergenceWarning  # isort: skip
+from sklearn.model_selection import train_test_split  # isort: skip
+from sklearn.utils import check_random_state, compute_class_weight  # isort: skip
+from sklearn.utils.multiclass import check_classification_targets, type_of_target  # isort: skip
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data  # isort: skip
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
+
+OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
+    "adam": lambda p: optimizers.Adam(p.learning_rate_init, p.beta_1, p.beta_2, p.epsilon),
+    "sgd": lambda p: optimizers.SGD(p.learning_rate_init, p.momentum, p.nesterovs_momentum and p.momentum > 0),
+    "rmsprop": lambda p: optimizers.RMSprop(p.learning_rate_init),
+    "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
+}
+ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
+
+
+class Perceptron(BaseEstimator):  # type: ignore[misc]
+    """What regressor and classifier share: columns are brought to one scale, and a network is trained on them."""
+
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: str
+    alpha: float
+    dropout: Any
+    batch_size: Any
+    learning_rate_init: float
+    max_iter: int
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int
+    coefs_: list[Array]
+    intercepts_: list[Array]
+
+    # ---- what a kind of target needs ---------------------------------------------------------------------------
+
+    def _loss(self) -> Loss:
+        raise NotImplementedError
+
+    def _targets(self, y: Array, dtype: Any) -> Array:
+        """Targets as the loss wants them."""
+        raise NotImplementedError
+
+    # ---- parameters --------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        most = np.inf
+        check_numbers(self, alpha=(0, most), max_iter=(1, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1),
+                      beta_1=(0, 1), beta_2=(0, 1), epsilon=(0, most), validation_fraction=(0, 1),
+                      n_iter_no_change=(1, most))  # fmt: skip
+        check_choice(self, "solver", tuple(OPTIMIZERS))
+        if self.batch_size not in ("auto", None):
+            check_numbers(self, batch_size=(1, most))
+
+    def _hidden(self) -> list[tuple[int, str, float]]:
+        """Units, activation and dropout of each hidden layer."""
+        sizes = self.hidden_layer_sizes
+        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes):
+            remedy = "Give the units of each hidden layer."
+            raise ValueError(explain("`hidden_layer_sizes` of positive integers", repr(self.hidden_layer_sizes), remedy))
+        names = [self.activation] * len(sizes) if isinstance(self.activation, str) else list(self.activation)
+        rates = list(self.dropout) if isinstance(self.dropout, Sequence) else [self.dropout] * len(sizes)
+        for name, given in (("activation", names), ("dropout", rates)):
+            if len(given) != len(sizes):
+                raise ValueError(explain(f"`{name}` for {len(sizes)} layers", repr(given), "Give one, or one for each layer."))
+        names = [ALSO_CALLED.get(name, name) for name in names]
+        for name in names:
+            activations.get(name)
+        return [(int(n), name, rate) for n, name, rate in zip(sizes, names, rates, strict=True)]
+
+    def _size(self, n: int) -> int:
+        return n if self.batch_size is None else min(200 if self.batch_size == "auto" else int(self.batch_size), n)
+
+    # ---- training ----------------------------------------------------------------------------------------------
+
+    def _make_network(self, inputs: int, outputs: int, dtype: Any, l2: float, seeds: Any) -> Sequential:
+        name = np.dtype(dtype).name
+        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name)]
+        penalty = L2(l2) if l2 else None
+
+        def dense(units: int, activation: str) -> layers.Dense:
+            kind = "HeUniform" if "relu" in activation else "GlorotUniform"
+            start = getattr(initializers, kind)(seed=int(seeds.randint(2**31)))
+            return layers.Dense(units, activation, kernel_initializer=start, kernel_regularizer=penalty, dtype=name)
+
+        for units, activation, rate in self._hidden():
+            rows.append(dense(units, activation))
+            if rate:
+                rows.append(layers.Dropout(rate, seed=int(seeds.randint(2**31)), dtype=name))
+        network = Sequential([*rows, dense(outputs, "linear")])
+        network.compile(OPTIMIZERS[self.solver](self), self._loss())
+        return network
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool, **checks: Any) -> tuple[Array, Array, Array | None]:
+        x, y = validate_data(self, X, y, dtype=FLOATS, reset=reset, **checks)
+        if sample_weight is None:
+            return x, y, None
+        weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+        if not weights.sum() > 0:
+            raise ValueError(explain("weights of samples that are not all zero", "zeros", "Weigh some sample."))
+        return x, y, weights
+
+    def _standardised(self, x: Array) -> Array:
+        inverse = (1 / self.scale_).astype(x.dtype)
+        return np.ascontiguousarray((x - self.mean_.astype(x.dtype)) * inverse)
+
+    def _train(
+        self, x: Array, y: Array, weights: Array | None, validation: Any, stratify: Array | None, epochs: int, go_on: bool
+    ) -> Any:
+        """Fit the network to rows and targets; with `go_on` the one that is there."""
+        generator = check_random_state(self.random_state)
+        if self.early_stopping and validation is None and not go_on:
+            rows = np.arange(len(x))
+            train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=stratify, random_state=generator)
+            validation = x[held], y[held], None if weights is None else weights[held]
+            x, y, weights = x[train], y[train], None if weights is None else weights[train]
+        total = float(len(x)) if weights is None else float(weights.sum())
+        if not (go_on and hasattr(self, "_network")):
+            mean, variance = moments(x, weights)
+            noise = len(x) * np.finfo(np.float64).eps * np.abs(mean)
+            self.mean_, self.scale_ = mean, np.where(variance > noise**2, np.sqrt(variance), 1.0)
+            self._set_units(y, weights)
+            targets = self._targets(y[:1], x.dtype)
+            outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
+            share = self._size(len(x)) * total / len(x)  # of a batch
+            self._network = self._make_network(x.shape[1], outputs, x.dtype, self.alpha / 2 / share, generator)
+            self.t_ = 0
+            self.loss_curve_: list[float] = []
+            self.validation_loss_curve_: list[float] = []
+        scaled = None if weights is None else weights * (len(x) / total)
+        given = None
+        if validation is not None:
+            given = (self._standardised(validation[0]), self._targets(validation[1], x.dtype), *validation[2:])
+            given = given[:2] if len(given) == 2 or given[2] is None else given
+        stop = EarlyStopping("val_loss" if self.early_stopping and given else "loss", self.tol, self.n_iter_no_change,
+                             restore_best_weights=bool(self.early_stopping and given))  # fmt: skip
+        callbacks: list[Callback] = [stop]
+        with random.seeded(int(generator.randint(2**31))):
+            history: History = self._network.fit(
+                self._standardised(x), self._targets(y, x.dtype), batch_size=self._size(len(x)), epochs=epochs,
+                verbose=1 if self.verbose else 0, callbacks=callbacks, validation_data=given, shuffle=bool(self.shuffle),
+                sample_weight=scaled)  # fmt: skip
+        done = len(history.epoch)
+        if epochs > 1 and not stop.stopped_epoch and done == self.max_iter:
+            text = f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs while the loss still fell."
+            warnings.warn(f"{text} Raise max_iter.", ConvergenceWarning, stacklevel=3)
+        self.loss_curve_ = [*self.loss_curve_, *history.history["loss"]]
+        self.validation_loss_curve_ = [*self.validation_loss_curve_, *history.history.get("val_loss", [])]
+        self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
+        self.n_iter_, self.t_ = len(self.loss_curve_), self.t_ + done * len(x)
+        weights_of = self._network.get_weights()
+        self.coefs_, self.intercepts_ = weights_of[::2], weights_of[1::2]
+        self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, len(self.intercepts_[-1])
+        return self
+
+    def _set_units(self, y: Array, weights: Array | None) -> None:
+        """Learn what the targets are measured in, if that matters."""
+
+    def _goes_on(self, x: Array) -> bool:
+        return self.warm_start and hasattr(self, "_network") and self.coefs_[0].shape[0] == x.shape[1]
+
+    def _outputs(self, X: Any) -> Array:
+        """What the last layer says: (samples, outputs)."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=FLOATS, reset=False)
+        dtype = self.coefs_[0].dtype
+        a = self._standardised(x.astype(dtype, copy=False))
+        names = [name for _, name, _ in self._hidden()] + ["linear"]
+        for w, b, name in zip(self.coefs_, self.intercepts_, names, strict=True):
+            a = door.matmul(a, w, b)
+            with no_grad():
+                a = activations.get(name)[1](Tensor(a)).data
+        return a
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
+
+
+class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignore[misc]
+    """A multi-layer perceptron with the least squared error.
+
+    Columns and targets are brought to mean 0 and variance 1 first, so that numbers of any size will do.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int
+    activation : str, or one for each hidden layer
+        Names of :mod:`microweights.activations`; "identity" and "logistic" are also known.
+    solver : "adam", "sgd", "rmsprop" or "adagrad"
+    alpha : float
+        Of the penalty alpha Σ w² / 2 beside the sum of the losses of a batch.
+    dropout : float, or one for each hidden layer
+        The part of its outputs that is dropped while training.
+    batch_size : int, "auto" or None
+        "auto" is 200, None all samples.
+    learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon
+        Of the solver.
+    max_iter : int
+        Epochs.
+    shuffle : bool
+        A new order in each epoch.
+    random_state : int or RandomState, optional
+    tol : float
+        Stop when the loss did not fall by this in `n_iter_no_change` epochs.
+    verbose : bool
+        Show a progress bar.
+    warm_start : bool
+        Go on with the network of the last fit.
+    early_stopping : bool
+        Judge by the loss of `validation_fraction` of the samples held out, or of the validation data that `fit` is given, and
+        keep the weights of the best epoch.
+    validation_fraction : float
+    n_iter_no_change : int
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : lists of arrays
+        (inputs, units) and (units,) of each layer, for columns (x - `mean_`) / `scale_`.
+    loss_curve_, validation_loss_curve_ : lists of float
+        After each epoch, of targets brought to variance 1.
+    n_iter_ : int
+        Epochs.
+    """
+
+    def __init__(
+        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam", alpha: float = 1e-4,
+        dropout: Any = 0.0, batch_size: Any = "auto", learning_rate_init: float = 1e-3, max_iter: int = 200,
+        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False, warm_start: bool = False,
+        momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
+        validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes, self.activation, self.solver, self.alpha = hidden_layer_sizes, activation, solver, alpha
+        self.dropout, self.batch_size, self.learning_rate_init = dropout, batch_size, learning_rate_init
+        self.max_iter, self.shuffle, self.random_state, self.tol, self.verbose = max_iter, shuffle, random_state, tol, verbose
+        self.warm_start, self.momentum, self.nesterovs_momentum = warm_start, momentum, nesterovs_momentum
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        X : array (samples, features)
+        y : array (samples,) or (samples, outputs)
+        sample_weight : array (samples,), optional
+        validation_data : (X, y), optional
+        """
+        self._check()
+        x, y, weights = self._rows(X, y, sample_weight, True, multi_output=True, y_numeric=True)
+        go_on = self._goes_on(x)
+        self._is_flat = y.ndim == 1
+        if validation_data is not None:
+            validation_data = validate_data(self, *validation_data, dtype=FLOATS, reset=False, multi_output=True)
+        return self._train(x, y, weights, validation_data, None, int(self.max_iter), go_on)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """One epoch more, on these samples."""
+        self._check()
+        first = not hasattr(self, "coefs_")
+        x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True, y_numeric=True)
+        self._is_flat = y.ndim == 1
+        return self._train(x, y, weights, None, None, 1, True)
+
+    def predict(self, X: Any) -> Array:
+        """(samples,) or (samples, outputs)"""
+        a = self._outputs(X)
+        z: Array = a * self.unit_.astype(a.dtype) + self.middle_.astype(a.dtype)
+        return z[:, 0] if self._is_flat else z
+
+    def _loss(self) -> Loss:
+        return MeanSquaredError()
+
+    def _set_units(self, y: Array, weights: Array | None) -> None:
+        self.middle_, variance = moments(np.asarray(y, np.float64).reshape(len(y), -1), weights)
+        self.unit_ = np.where(variance > 0, np.sqrt(variance), 1.0)
+
+    def _targets(self, y: Array, dtype: Any) -> Array:
+        return ((np.asarray(y, np.float64).reshape(len(y), -1) - self.middle_) / self.unit_).astype(dtype)
+
+
+class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+    """A multi-layer perceptron with the least cross-entropy.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+
+    All others, and the attributes, are those of :class:`MLPRegressor`.
+
+    Attributes
+    ----------
+    classes_ : array (classes,)
+    """
+
+    class_weight: Any
+    classes_: Array
+
+    def __init__(
+        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam", alpha: float = 1e-4,
+        dropout: Any = 0.0, batch_size: Any = "auto", learning_rate_init: float = 1e-3, max_iter: int = 200,
+        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False, warm_start: bool = False,
+        momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
+        validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
+        n_iter_no_change: int = 10, class_weight: Any = None,
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes, self.activation, self.solver, self.alpha = hidden_layer_sizes, activation, solver, alpha
+        self.dropout, self.batch_size, self.learning_rate_init = dropout, batch_size, learning_rate_init
+        self.max_iter, self.shuffle, self.random_state, self.tol, self.verbose = max_iter, shuffle, random_state, tol, verbose
+        self.warm_start, self.momentum, self.nesterovs_momentum = warm_start, momentum, nesterovs_momentum
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.beta_1, self.beta_2, self.epsilon, self.class_weight = beta_1, beta_2, epsilon, class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        X : array (samples, features)
+        y : array (samples,) of labels of any kind, or (samples, labels) of 0 and 1 for several labels at once
+        sample_weight : array (samples,), optional
+        validation_data : (X, y), optional
+        """
+        self._check()
+        x, y, weights = self._rows(X, y, sample_weight, True, multi_output=True)
+        go_on = self._goes_on(x)
+        y = self._plain(y)
+        if not (go_on and np.isin(y, self.classes_).all()):
+            go_on, self.classes_ = False, np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
+        if y.ndim == 1 and len(self.classes_) < 2:
+            received = f"only one class {self.classes_[0]!r}"
+            raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
+        weights = self._of_classes(y, weights)
+        if validation_data is not None:
+            vx, vy = validate_data(self, *validation_data, dtype=FLOATS, reset=False, multi_output=True)
+            validation_data = vx, self._plain(vy)
+            if y.ndim == 1 and not np.isin(validation_data[1], self.classes_).all():
+                remedy = "Let each class be part of X and y."
+                raise ValueError(explain(f"labels out of {self.classes_}", "others in validation_data", remedy))
+        return self._train(x, y, weights, validation_data, y if y.ndim == 1 else None, int(self.max_iter), go_on)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
+        self._check()
+        first = not hasattr(self, "coefs_")
+        x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True)
+        y = self._plain(y)
+        if first and y.ndim == 1:
+            if classes is None:
+                raise ValueError(explain("all `classes` at the first call of partial_fit", None, "Pass np.unique(y)."))
+            self.classes_ = np.unique(classes)
+        elif first:
+            self.classes_ = np.arange(y.shape[1])
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(explain(f"`classes` as at the first call, {self.classes_}", classes, "Make a new classifier."))
+        if y.ndim == 1 and not np.isin(y, self.classes_).all():
+            received = np.setdiff1d(y, self.classes_)
+            raise ValueError(explain(f"labels out of {self.classes_}", received, "Pass all `classes` at the first call."))
+        return self._train(x, y, self._of_classes(y, weights), None, None, 1, True)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (samples, classes), or of each label (samples, labels)."""
+        z = self._outputs(X)
+        if not self._several and z.shape[1] > 1:
+            return door.rowwise("softmax", z)
+        p = door.unary("sigmoid", z)
+        return p if self._several else np.concatenate([1 - p, p], axis=1)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of :meth:`predict_proba`."""
+        with np.errstate(divide="ignore"):
+            p: Array = np.log(self.predict_proba(X))
+        return p
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class, or 0 and 1 for each label (samples, labels)."""
+        z = self._outputs(X)
+        if self._several:
+            return (z > 0).astype(np.int64)
+        labels: Array = self.classes_[(z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else z.argmax(1)]
+        return labels
+
+    def _plain(self, y: Array) -> Array:
+        """Labels (samples,), or 0 and 1 (samples, labels). Notes which."""
+        check_classification_targets(y)
+        self._several = type_of_target(y) == "multilabel-indicator"
+        if not self._several and y.ndim == 2 and y.shape[1] > 1:
+            remedy = "Pass one label for each sample, or 0 and 1 for each of several."
+            raise ValueError(explain("labels or indicators of labels", type_of_target(y), remedy))
+        if not self._several and y.ndim == 2:
+            from sklearn.exceptions import DataConversionWarning
+
+            text = "A column-vector y was passed when a 1d array was expected. Pass y.ravel()."
+            warnings.warn(text, DataConversionWarning, stacklevel=4)
+        return y if self._several else y.reshape(-1)
+
+    def _of_classes(self, y: Array, weights: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return np.asarray(of_class[np.searchsorted(self.classes_, y)] * (1 if weights is None else weights))
+
+    def _loss(self) -> Loss:
+        binary = self._several or len(self.classes_) == 2
+        return BinaryCrossentropy(from_logits=True) if binary else SparseCategoricalCrossentropy(from_logits=True)
+
+    def _targets(self, y: Array, dtype: Any) -> Array:
+        if self._several:
+            return np.ascontiguousarray(y, dtype)
+        numbers = np.searchsorted(self.classes_, y)
+        return numbers[:, None].astype(dtype) if len(self.classes_) == 2 else numbers.astype(np.int64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

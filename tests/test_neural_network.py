@@ -1,0 +1,183 @@
+"""The perceptrons with scikit-learn's conventions: its checks, its accuracy, and what they have besides."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.utils.estimator_checks import check_estimator
+
+import microweights as mw
+
+NETWORKS = mw.neural_network
+
+
+def digits() -> list[Any]:
+    x, y = load_digits(return_X_y=True)
+    return list(train_test_split(x.astype(np.float32), y, random_state=0, stratify=y))
+
+
+@pytest.mark.parametrize("name", NETWORKS.__all__)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_checks(name: str) -> None:
+    results = check_estimator(getattr(NETWORKS, name)(), on_fail=None, on_skip=None)
+    assert [(r["check_name"], r["exception"]) for r in results if r["status"] not in ("passed", "skipped")] == []
+    assert sum(r["status"] == "passed" for r in results) > 50
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop", "adagrad"])
+def test_digits(solver: str) -> None:
+    x_train, x_test, y_train, y_test = digits()
+    rate = 0.05 if solver in ("sgd", "adagrad") else 1e-3
+    model = NETWORKS.MLPClassifier(solver=solver, learning_rate_init=rate, random_state=0, max_iter=50).fit(x_train, y_train)
+    assert model.score(x_test, y_test) > 0.96
+    assert model.coefs_[0].dtype == np.float32 and [w.shape for w in model.coefs_] == [(64, 100), (100, 10)]
+    p = model.predict_proba(x_test)
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(model.predict_log_proba(x_test), np.log(p), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_predictions_are_those_of_the_network() -> None:
+    x_train, x_test, y_train, _ = digits()
+    layers = {"hidden_layer_sizes": (20, 16, 12), "activation": ["relu", "gelu", "logistic"], "dropout": [0.1, 0.0, 0.2]}
+    model = NETWORKS.MLPClassifier(**layers, max_iter=5, random_state=0).fit(x_train, y_train)
+    scaled = (x_test - model.mean_.astype(np.float32)) / model.scale_.astype(np.float32)
+    logits = mw.tensor(model._network.predict(scaled))
+    np.testing.assert_allclose(model.predict_proba(x_test), logits.softmax().numpy(), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_numbers_of_any_size() -> None:
+    """Neither columns nor targets need a scale; in float32, too."""
+    x, y = load_diabetes(return_X_y=True)
+    units = np.array([1e10, 1e-6, 1, 1e5, 1, 1, 1e-3, 1, 1, 1])
+    scores = []
+    for data, target in ((x, y), (x * units, y * 1e6), ((x * units + 5 * units).astype(np.float32), y)):
+        model = NETWORKS.MLPRegressor(random_state=0, max_iter=100).fit(data, target)
+        scores.append(model.score(data, target))
+    np.testing.assert_allclose(scores, scores[0], atol=0.02)
+    assert scores[0] > 0.55
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_same_seed_gives_the_same_network_and_leaves_others_alone() -> None:
+    x_train, _, y_train, _ = digits()
+    mw.seed(5)
+    expected = mw.initializers.RandomNormal()((3,))
+    mw.seed(5)
+    a, b = (NETWORKS.MLPClassifier(random_state=1, dropout=0.2, max_iter=3).fit(x_train, y_train) for _ in range(2))
+    assert all((v == w).all() for v, w in zip(a.coefs_, b.coefs_, strict=True))
+    assert (np.asarray(mw.initializers.RandomNormal()((3,))) == np.asarray(expected)).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_early_stopping_and_both_curves() -> None:
+    x_train, x_test, y_train, y_test = digits()
+    given = NETWORKS.MLPClassifier(random_state=0, max_iter=5).fit(x_train, y_train, validation_data=(x_test, y_test))
+    assert len(given.loss_curve_) == len(given.validation_loss_curve_) == given.n_iter_ == 5
+    model = NETWORKS.MLPClassifier(random_state=0, early_stopping=True, n_iter_no_change=3, learning_rate_init=0.02)
+    model.fit(x_train, y_train, validation_data=(x_test, y_test))
+    assert model.n_iter_ < 200
+    z = np.log(model.predict_proba(x_test)[np.arange(len(y_test)), y_test]).mean()
+    assert -z == pytest.approx(min(model.validation_loss_curve_), abs=2e-3)
+    apart = NETWORKS.MLPRegressor(random_state=0, early_stopping=True).fit(x_train, y_train)
+    assert len(apart.validation_loss_curve_) == apart.n_iter_ < 200
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_and_partial_fit_go_on() -> None:
+    x_train, _, y_train, _ = digits()
+    model = NETWORKS.MLPClassifier(random_state=0, warm_start=True, max_iter=3).fit(x_train, y_train)
+    first = model.loss_curve_[-1]
+    model.fit(x_train, y_train)
+    assert model.n_iter_ == 6 and model.loss_curve_[3] < first
+    stream = NETWORKS.MLPClassifier(random_state=0)
+    for _ in range(20):
+        for part in np.array_split(np.arange(len(x_train)), 3):
+            stream.partial_fit(x_train[part], y_train[part], classes=range(10))
+    assert stream.score(x_train, y_train) > 0.95
+    twin = pickle.loads(pickle.dumps(stream)).partial_fit(x_train, y_train)
+    stream.partial_fit(x_train, y_train)
+    assert all((v == w).all() for v, w in zip(twin.coefs_, stream.coefs_, strict=True)) or stream.random_state is None
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_weights_of_samples_and_classes() -> None:
+    x, y = load_iris(return_X_y=True)
+    heavy = NETWORKS.MLPClassifier(random_state=0, max_iter=60).fit(x, y, np.where(y == 1, 50.0, 1.0))
+    same = NETWORKS.MLPClassifier(random_state=0, max_iter=60, class_weight={0: 1, 1: 50, 2: 1}).fit(x, y)
+    plain = NETWORKS.MLPClassifier(random_state=0, max_iter=60).fit(x, y)
+    np.testing.assert_allclose(same.coefs_[0], heavy.coefs_[0], rtol=1e-9)
+    assert (heavy.predict(x) == 1).sum() > (plain.predict(x) == 1).sum()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_several_outputs() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    both = np.stack([y, -100 * y], 1)
+    model = NETWORKS.MLPRegressor(random_state=0, max_iter=100).fit(x, both)
+    assert model.predict(x).shape == both.shape and model.score(x, both) > 0.5
+    x, y = load_iris(return_X_y=True)
+    labels = np.stack([y == 0, y > 0, y < 2], 1).astype(int)
+    several = NETWORKS.MLPClassifier(random_state=0, max_iter=300).fit(x, labels)
+    assert several.predict(x).shape == several.predict_proba(x).shape == (150, 3)
+    assert several.score(x, labels) > 0.9
+    names = np.array(["a", "b", "c"])[y]
+    assert NETWORKS.MLPClassifier(random_state=0, max_iter=300).fit(x, names).score(x, names) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_search_in_several_processes() -> None:
+    x, y = load_iris(return_X_y=True)
+    grid = {"hidden_layer_sizes": [(5,), (20, 10)], "activation": ["relu", "tanh"]}
+    search = GridSearchCV(NETWORKS.MLPClassifier(random_state=0, learning_rate_init=0.02), grid, n_jobs=2, cv=3).fit(x, y)
+    assert search.best_score_ > 0.9
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"hidden_layer_sizes": (0,)},
+        {"hidden_layer_sizes": (2.5,)},
+        {"activation": "magic"},
+        {"activation": ["relu", "relu"]},
+        {"dropout": 1.0},
+        {"dropout": [0.1, 0.1, 0.1]},
+        {"solver": "magic"},
+        {"alpha": -1.0},
+        {"batch_size": 0},
+        {"max_iter": 0},
+        {"learning_rate_init": "fast"},
+        {"validation_fraction": 3.0},
+    ],
+)
+def test_refused_parameters(parameters: dict[str, Any]) -> None:
+    x, y = load_iris(return_X_y=True)
+    for name in NETWORKS.__all__:
+        with pytest.raises(ValueError, match=r"Expected .*Received"):
+            getattr(NETWORKS, name)(**parameters).fit(x, y)
+
+
+def test_refused_data() -> None:
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="only one class"):
+        NETWORKS.MLPClassifier().fit(x, np.zeros(len(x)))
+    with pytest.raises(ValueError, match="NaN"):
+        NETWORKS.MLPRegressor().fit(np.where(x > 7, np.nan, x), y)
+    with pytest.raises(ValueError, match="classes"):
+        NETWORKS.MLPClassifier().partial_fit(x, y)
+    with pytest.raises(ValueError, match="labels out of"):
+        NETWORKS.MLPClassifier().partial_fit(x, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="validation_data"):
+        NETWORKS.MLPClassifier(max_iter=1).fit(x, y % 2, validation_data=(x, y))
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        NETWORKS.MLPRegressor(solver="sgd", learning_rate_init=1e5).fit(x, y)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        NETWORKS.MLPRegressor(max_iter=2).fit(x, y)
