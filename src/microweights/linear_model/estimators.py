@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ..errors import explain
 from ..kernels import door
 from ..tensor import Array
-from .problem import Problem
+from .problem import MOST_COLUMNS, Problem
 from .solvers import Descent, Found, lbfgs, proximal, stochastic
 
 FLOATS = (np.float64, np.float32)
@@ -127,7 +127,8 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore
             middle = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
         l1, l2 = self._penalties(float(len(x) if weights is None else weights.sum()))
         problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets - middle), weights,
-                          l1, l2, bool(self.fit_intercept), targets.shape[1])  # fmt: skip
+                          l1, l2, bool(self.fit_intercept), targets.shape[1],
+                          by_products=self.solver != "sgd" and x.shape[1] <= MOST_COLUMNS)  # fmt: skip
         start = problem.start()
         if getattr(self, "warm_start", False) and hasattr(self, "coef_"):
             start = problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_) - middle)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
+from scipy.sparse.linalg import eigsh
 
 from .. import graph, ops
 from ..capture import Captured
@@ -27,7 +29,8 @@ STEEPEST = {
     "hinge": 1.0,
     "squared_hinge": 2.0,
 }  # second derivatives
-ROWS_AT_ONCE = 4096  # what is computed from these stays in the cache
+AT_ONCE = 2**16  # numbers: what is computed from so many stays in the cache
+SQUARE = 128  # of a symmetric matrix, the squares above the diagonal are computed only once
 MOST_COLUMNS = 2000  # up to which the matrix of their products is made
 
 
@@ -50,6 +53,8 @@ class Problem:
     outputs : int
     about : (mean, variance), optional
         Of the columns, if not of `x` itself.
+    by_products : bool
+        Replace the samples by the products of columns (the gram matrix), which say all about a squared error.
 
     Attributes
     ----------
@@ -59,29 +64,51 @@ class Problem:
 
     def __init__(
         self, loss: str, x: Array, y: Array, weights: Array | None, l1: float, l2: float, intercept: bool, outputs: int,
-        about: tuple[Array, Array] | None = None,
+        about: tuple[Array, Array] | None = None, by_products: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
-        mean, variance = moments(x, weights) if about is None else about
-        noise = len(x) * np.finfo(np.float64).eps * np.abs(mean)  # of the mean itself, for columns that do not change
-        if not intercept:
-            mean, variance = np.zeros_like(mean), variance + mean**2
-        varies = variance > noise**2
+        self._raw, self._given = x, weights
+        self._products: tuple[Array, Array, Array] | None = None
+        if by_products:
+            mean = means(x, weights)
+            products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
+            variance = np.diag(products[0])
+        else:
+            mean, variance = moments(x, weights) if about is None else about
+            variance = variance if intercept else variance + mean**2
+        noise = len(x) * np.finfo(np.float64).eps * np.abs(mean) * intercept  # for columns that do not change
+        mean, varies = mean * intercept, variance > noise**2
         self.mean, self.scale = mean, np.where(varies, np.sqrt(variance + l2), 1.0)
         self.inverse = np.where(varies, 1 / self.scale, 0.0)
-        self.x = np.empty((len(x), x.shape[1] + intercept), x.dtype)
-        np.subtract(x, self.mean.astype(x.dtype), out=self.x[:, : x.shape[1]])
-        self.x[:, : x.shape[1]] *= self.inverse.astype(x.dtype)
-        self.x[:, x.shape[1] :] = 1
         self.y = y
         self.weights = None if weights is None else (weights / weights.sum()).astype(x.dtype)
         self.l2 = np.append(l2 * self.inverse**2, [0.0] * intercept)[:, None].astype(x.dtype)
         self.l1 = np.append(l1 * self.inverse, [0.0] * intercept)[:, None].astype(x.dtype)
-        self.shape = (self.x.shape[1], outputs)
+        self.samples, self.dtype, self.shape = len(x), x.dtype, (x.shape[1] + intercept, outputs)
+        if by_products:
+            gram, moment, rest = products
+            inverse = self.inverse[:, None]
+            gram, moment = gram * inverse * self.inverse, moment * inverse
+            if intercept:
+                gram = np.pad(gram, (0, 1))
+                gram[-1, -1] = 1
+                mean_y = np.average(y, axis=0, weights=weights)
+                moment = np.concatenate([moment, mean_y[None]])
+            self._products = gram, moment, rest
+
+    @cached_property
+    def x(self) -> Array:
+        """The columns, brought to one scale, and a column of ones for the intercept."""
+        d = len(self.scale)
+        x = np.empty((self.samples, d + self.intercept), self.dtype)
+        np.subtract(self._raw, self.mean.astype(x.dtype), out=x[:, :d])
+        x[:, :d] *= self.inverse.astype(x.dtype)
+        x[:, d:] = 1
+        return x
 
     def start(self, coef: Array | None = None, intercept: Array | None = None) -> Array:
         """Zeros, or the weights of a model as this problem has them."""
-        v = np.zeros(self.shape, self.x.dtype)
+        v = np.zeros(self.shape, self.dtype)
         if coef is not None and intercept is not None:
             d = len(self.scale)
             v[:d] = coef.T * self.scale[:, None]
@@ -102,27 +129,22 @@ class Problem:
         return mean + (Tensor(self.l2) * v.square()).sum() * 0.5
 
     def of_all(self) -> Callable[[Tensor], Tensor]:
-        """Loss and L2 penalty of v over all samples; of a squared error from products of columns, if these are not too many."""
+        """Loss and L2 penalty of v over all samples."""
+        if self._products is not None:
+            gram, moment, rest = self._products
+            quadratic, linear, constant = Tensor(gram + np.diag(self.l2[:, 0])), Tensor(moment), Tensor(rest)
+            return lambda v: (v * ((quadratic @ v) * 0.5 - linear)).sum() + constant
         x, y = Tensor(self.x), Tensor(self.y)
         weights = None if self.weights is None else Tensor(self.weights)
-        if self.loss != "squared_error" or self.shape[0] > MOST_COLUMNS:
-            return lambda v: self.value(v, x, y, weights)
-        gram, moment, rest = self.products()
-        quadratic, linear, constant = Tensor(gram), Tensor(moment), Tensor(rest)
-        return lambda v: (v * ((quadratic @ v) * 0.5 - linear)).sum() + constant
+        return lambda v: self.value(v, x, y, weights)
 
     def gram(self, every: int = 1) -> Array:
         """Xᵀ C X, where C holds the weights of the samples, which sum to 1; from each so many-th row only."""
+        if self._products is not None:
+            return self._products[0]
         x = self.x[::every]
-        c = np.full(len(x), 1 / len(x), x.dtype) if self.weights is None else self.weights[::every] * every
-        return door.matmul(door.binary("multiply", x, c[:, None]).T, x)
-
-    def products(self) -> tuple[Array, Array, Array]:
-        """Xᵀ C X + diag(l2), Xᵀ C Y and Σ c y² / 2."""
-        gram = self.gram()
-        gram[np.diag_indices_from(gram)] += self.l2[:, 0]
-        y = self.y / len(self.y) if self.weights is None else self.y * self.weights[:, None]
-        return gram, door.matmul(self.x.T, y), np.asarray((y * self.y).sum() / 2)
+        c = None if self.weights is None else self.weights[::every]
+        return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
 
     def with_gradient(self) -> Callable[[Array], tuple[float, Array]]:
         """Value and gradient for v, computed by a captured program."""
@@ -143,21 +165,51 @@ class Problem:
 
     def curvature(self, sample: int | None = None) -> float:
         """A bound on the second derivative of value() in any direction; with `sample` estimated from about so many rows."""
-        every = 1 if sample is None else max(1, len(self.x) // sample)
+        every = 1 if sample is None else max(1, self.samples // sample)
         if self.shape[0] <= MOST_COLUMNS:
-            largest = float(np.linalg.eigvalsh(self.gram(every).astype(np.float64))[-1])
+            gram = self.gram(every).astype(np.float64)
+            if len(gram) > SQUARE:  # Lanczos finds the largest to a hundredth
+                largest = 1.01 * float(eigsh(gram, 1, tol=0.01, v0=np.ones(len(gram)), return_eigenvectors=False)[0])
+            else:
+                largest = float(np.linalg.eigvalsh(gram)[-1])
         else:
             largest = float(np.square(self.x[::every]).mean(0).sum())  # no eigenvalue is above the sum of all
         return STEEPEST[self.loss] * largest + float(self.l2.max())
 
 
+def blocks(x: Array) -> list[slice]:
+    """Rows by the dozen, or so."""
+    rows = max(AT_ONCE // max(x.shape[1], 1), 4 * SQUARE)
+    return [slice(i, i + rows) for i in range(0, len(x), rows)]
+
+
+def means(x: Array, weights: Array | None) -> Array:
+    """The mean of each column, in float64."""
+    if weights is None:
+        return np.asarray(x.mean(0, np.float64))
+    c = (weights / weights.sum()).astype(np.float64)
+    return np.asarray(sum(c[b] @ x[b].astype(np.float64, copy=False) for b in blocks(x)))
+
+
 def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
     """Mean and variance of each column, in float64."""
+    mean = means(x, weights)
     c = np.full(len(x), 1 / len(x)) if weights is None else (weights / weights.sum()).astype(np.float64)
-    blocks = [slice(i, i + ROWS_AT_ONCE) for i in range(0, len(x), ROWS_AT_ONCE)]
-    mean, variance = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for b in blocks:
-        mean += c[b] @ x[b].astype(np.float64, copy=False)
-    for b in blocks:
-        variance += c[b] @ np.square(x[b] - mean)
-    return mean, variance
+    return mean, np.asarray(sum(c[b] @ np.square(x[b] - mean) for b in blocks(x)))
+
+
+def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:
+    """X₀ᵀ C X₀, X₀ᵀ C Y and Σ c y² / 2, where X₀ = X - mean, and C holds the weights of the samples, scaled to a sum of 1."""
+    d, mean = x.shape[1], mean.astype(x.dtype)
+    gram, moment, rest = np.zeros((d, d), x.dtype), np.zeros((d, y.shape[1]), x.dtype), 0.0
+    c = None if weights is None else (weights / weights.sum()).astype(x.dtype)
+    for b in blocks(x):
+        part, targets = x[b] - mean, y[b]
+        other = part if c is None else door.binary("multiply", part, c[b, None])
+        for j in range(0, d, SQUARE):
+            gram[j : j + SQUARE, j:] += door.matmul(other[:, j : j + SQUARE].T, part[:, j:])
+        moment += door.matmul(other.T, targets)
+        rest += float((targets**2).sum() if c is None else (targets**2 * c[b, None]).sum()) / 2
+    share = x.dtype.type(1 / len(x) if c is None else 1)
+    gram = np.triu(gram) * share
+    return gram + np.triu(gram, 1).T, moment * share, np.asarray(rest * share, x.dtype)

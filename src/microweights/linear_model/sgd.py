@@ -64,7 +64,7 @@ class Stochastic(Linear):
                        self.shuffle, epochs_before)  # fmt: skip
 
     def _learned(self, problem: Problem, v: Array) -> None:
-        self.coef_, self.intercept_ = (a.astype(problem.x.dtype) for a in problem.weights_of(v))
+        self.coef_, self.intercept_ = (a.astype(problem.dtype) for a in problem.weights_of(v))
 
     def _fit(self, x: Array, y: Array, weights: Array | None, labels: Array | None = None) -> Any:
         random = check_random_state(self.random_state)

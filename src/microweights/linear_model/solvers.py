@@ -64,7 +64,9 @@ def whitening(problem: Problem) -> tuple[Array, Array]:
     curvature = STEEPEST[problem.loss] * problem.gram().astype(np.float64)
     curvature[np.diag_indices_from(curvature)] += problem.l2[:, 0]
     values, vectors = eigh(curvature)
-    kept = values > values[-1] * max(problem.x.shape) * np.finfo(problem.x.dtype).eps  # the rest are rounding errors of zeros
+    kept = (
+        values > values[-1] * max(problem.samples, len(values)) * np.finfo(problem.dtype).eps
+    )  # the rest are rounding errors of zeros
     root = np.sqrt(values[kept])
     return vectors[:, kept] / root, (vectors[:, kept] * root).T
 
@@ -150,7 +152,7 @@ def stochastic(
     FloatingPointError
         If it diverges; the message names the learning rate.
     """
-    n = len(problem.x)
+    n = problem.samples
     size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
     largest_row = STEEPEST[problem.loss] * float(np.einsum("ij,ij->i", problem.x, problem.x).max())
     steepest = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
