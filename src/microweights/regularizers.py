@@ -27,8 +27,11 @@ class L1L2(Regularizer):
         self.l1, self.l2 = float(l1), float(l2)
 
     def __call__(self, w: Tensor) -> Tensor:
-        terms = [w.abs().sum() * self.l1] * (self.l1 > 0) + [w.square().sum() * self.l2] * (self.l2 > 0)
-        return sum(terms[1:], terms[0]) if terms else w.sum() * 0.0
+        absolute = w.abs().sum() * self.l1 if self.l1 > 0 else None
+        squares = w.square().sum() * self.l2 if self.l2 > 0 else None
+        if absolute is None:
+            return w.sum() * 0.0 if squares is None else squares
+        return absolute if squares is None else absolute + squares
 
 
 class L1(L1L2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import eigsh
@@ -194,8 +195,15 @@ def means(x: Array, weights: Array | None) -> Array:
 def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
     """Mean and variance of each column, in float64."""
     mean = means(x, weights)
-    c = np.full(len(x), 1 / len(x)) if weights is None else (weights / weights.sum()).astype(np.float64)
-    return mean, np.asarray(sum(c[b] @ np.square(x[b] - mean) for b in blocks(x)))
+    c = np.full(len(x), 1 / len(x)) if weights is None else weights / weights.sum()
+
+    def variance(dtype: Any) -> Array:
+        near = mean.astype(dtype)
+        return np.asarray(sum((c[b].astype(dtype) @ np.square(x[b] - near)).astype(np.float64) for b in blocks(x)))
+
+    with np.errstate(over="ignore"):
+        found = variance(x.dtype)
+    return mean, found if np.isfinite(found).all() else variance(np.float64)
 
 
 def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:
