@@ -42,6 +42,17 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
 
 
+class Standardised(layers.Layer):
+    """(x - mean) / scale, batch by batch: no copy of all the data is made."""
+
+    def __init__(self, mean: Array, scale: Array, dtype: Any) -> None:
+        super().__init__(dtype=np.dtype(dtype).name)
+        self.mean, self.inverse = Tensor(mean.astype(dtype)), Tensor((1 / scale).astype(dtype))
+
+    def call(self, x: Tensor) -> Tensor:
+        return (x - self.mean) * self.inverse
+
+
 class Perceptron(BaseEstimator):  # type: ignore[misc]
     """What regressor and classifier share: columns are brought to one scale, and a network is trained on them."""
 
@@ -113,7 +124,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self, inputs: int, outputs: int, dtype: Any, l2: float, seeds: Any) -> Sequential:
         name = np.dtype(dtype).name
-        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name)]
+        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self.scale_, dtype)]
         penalty = L2(l2) if l2 else None
 
         def dense(units: int, activation: str) -> layers.Dense:
@@ -137,10 +148,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if not weights.sum() > 0:
             raise ValueError(explain("weights of samples that are not all zero", "zeros", "Weigh some sample."))
         return x, y, weights
-
-    def _standardised(self, x: Array) -> Array:
-        inverse = (1 / self.scale_).astype(x.dtype)
-        return np.ascontiguousarray((x - self.mean_.astype(x.dtype)) * inverse)
 
     def _train(
         self, x: Array, y: Array, weights: Array | None, validation: Any, stratify: Array | None, epochs: int, go_on: bool
@@ -168,14 +175,14 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         scaled = None if weights is None else weights * (len(x) / total)
         given = None
         if validation is not None:
-            given = (self._standardised(validation[0]), self._targets(validation[1], x.dtype), *validation[2:])
+            given = (validation[0].astype(x.dtype, copy=False), self._targets(validation[1], x.dtype), *validation[2:])
             given = given[:2] if len(given) == 2 or given[2] is None else given
         stop = EarlyStopping("val_loss" if self.early_stopping and given else "loss", self.tol, self.n_iter_no_change,
                              restore_best_weights=bool(self.early_stopping and given))  # fmt: skip
         callbacks: list[Callback] = [stop]
         with random.seeded(int(generator.randint(2**31))):
             history: History = self._network.fit(
-                self._standardised(x), self._targets(y, x.dtype), batch_size=self._size(len(x)), epochs=epochs,
+                x, self._targets(y, x.dtype), batch_size=self._size(len(x)), epochs=epochs,
                 verbose=1 if self.verbose else 0, callbacks=callbacks, validation_data=given, shuffle=bool(self.shuffle),
                 sample_weight=scaled)  # fmt: skip
         done = len(history.epoch)
@@ -202,7 +209,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         x = validate_data(self, X, dtype=FLOATS, reset=False)
         dtype = self.coefs_[0].dtype
-        a = self._standardised(x.astype(dtype, copy=False))
+        a = Standardised(self.mean_, self.scale_, dtype).call(Tensor(x.astype(dtype, copy=False))).data
         names = [name for _, name, _ in self._hidden()] + ["linear"]
         for w, b, name in zip(self.coefs_, self.intercepts_, names, strict=True):
             a = door.matmul(a, w, b)

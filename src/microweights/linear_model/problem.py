@@ -178,9 +178,9 @@ class Problem:
         return STEEPEST[self.loss] * largest + float(self.l2.max())
 
 
-def blocks(x: Array) -> list[slice]:
-    """Rows by the dozen, or so."""
-    rows = max(AT_ONCE // max(x.shape[1], 1), 4 * SQUARE)
+def blocks(x: Array, fewest: int = 1) -> list[slice]:
+    """Rows, as many at a time as stay in the cache, or `fewest`."""
+    rows = max(AT_ONCE // max(x.shape[1], 1), fewest)
     return [slice(i, i + rows) for i in range(0, len(x), rows)]
 
 
@@ -211,7 +211,7 @@ def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> 
     d, mean = x.shape[1], mean.astype(x.dtype)
     gram, moment, rest = np.zeros((d, d), x.dtype), np.zeros((d, y.shape[1]), x.dtype), 0.0
     c = None if weights is None else (weights / weights.sum()).astype(x.dtype)
-    for b in blocks(x):
+    for b in blocks(x, 4 * SQUARE):
         part, targets = x[b] - mean, y[b]
         other = part if c is None else door.binary("multiply", part, c[b, None])
         for j in range(0, d, SQUARE):

@@ -144,7 +144,9 @@ def stochastic(
 ) -> Found:
     """Steps down the gradient of one batch after the other, each followed by soft thresholding; `max_iter` counts epochs.
 
-    Without a learning rate, one is taken that is not too large for all samples, nor for a batch with the longest of them.
+    Without a learning rate, one is taken that is not too large for all samples, nor for a batch with the longest of them. What
+    is found are the weights on average over the second half of the last epoch, where no batch has the last word (Polyak &
+    Juditsky 1992); under an L1 penalty, the last ones, as averages of zeros and others are no zeros.
     `is_worse` looks at the weights after each epoch and says whether they are no better than before; without it, the loss does.
 
     Raises
@@ -160,20 +162,27 @@ def stochastic(
     at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
     weights = problem.weights
 
-    def step(index: Tensor, rate: Tensor) -> Tensor:
+    mean, steps = Tensor(v.copy()), -(-n // size)
+    is_averaged = steps > 1 and not problem.l1.any()
+    share = np.ones(steps, v.dtype)  # of each step's weights in the mean of all from the middle on
+    share[steps // 2 :] = 1 / np.arange(1, steps - steps // 2 + 1)
+
+    def step(index: Tensor, rate: Tensor, share: Tensor) -> Tensor:
         x, y = (Tensor(door.gather(a, index.data)) for a in (problem.x, problem.y))
         c = None if weights is None else Tensor(door.gather(weights, index.data)) * (n / index.shape[0])
         f = problem.value(at, x, y, c)
         g = grad(f, at)
         with no_grad():
             at.assign(ops.SoftThreshold()(at - rate * g, rate * l1))
+            if is_averaged:
+                mean.assign(mean + share * (at - mean))
         return f.detach()
 
     losses: list[float] = []
     captured, stale, epoch = Captured(step), 0, 0
     while epoch < max_iter and stale < how.patience:
         order = random.permutation(n) if how.shuffle and size < n else np.arange(n)
-        total, begin = 0.0, 0
+        total, begin, number = 0.0, 0, 0
         with graph.gradients():
             while begin < n:
                 rows = min(size, n - begin)
@@ -182,21 +191,24 @@ def stochastic(
                 rates = (rate / (1 + part) ** how.power if how.schedule == "invscaling" else np.full(times, rate)).astype(
                     v.dtype
                 )
-                first = Tensor(order[begin : begin + rows]), Tensor(rates[:1].reshape(()))
+                shares = share[number : number + times]
+                first = Tensor(order[begin : begin + rows]), Tensor(rates[:1].reshape(())), Tensor(shares[:1].reshape(()))
                 replay = captured.replay_for(*first) if times > 1 else None
                 if replay is None:
-                    total, begin = total + float(captured(*first).data) * rows, begin + rows
+                    total, begin, number = total + float(captured(*first).data) * rows, begin + rows, number + 1
                 else:
                     end = begin + times * rows
-                    total, begin = total + float(replay.many([order[begin:end], rates], times)[0].sum()) * rows, end
+                    found = replay.many([order[begin:end], rates, shares], times)[0]
+                    total, begin, number = total + float(found.sum()) * rows, end, number + times
         epoch += 1
         losses.append(total / n + float((problem.l1 * np.abs(at.data)).sum()))
         check_falling(losses, rate)
-        better = not is_worse(at.data) if is_worse else losses[-1] < min(losses[:-1], default=np.inf) * (1 - how.tol)
+        reached = (mean if is_averaged else at).data
+        better = not is_worse(reached) if is_worse else losses[-1] < min(losses[:-1], default=np.inf) * (1 - how.tol)
         stale = 0 if better else stale + 1
         if stale >= how.patience and how.schedule == "adaptive" and rate > 1e-6:
             rate, stale = rate / 5, 0
-    return Found(at.data, epoch, losses, stale >= how.patience)
+    return Found(reached, epoch, losses, stale >= how.patience)
 
 
 def batch_for(n: int) -> int:

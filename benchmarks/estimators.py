@@ -1,0 +1,155 @@
+"""Fit times of the linear models and perceptrons beside scikit-learn's, at equal loss: `python benchmarks/estimators.py`.
+
+Both take turns in one process; medians of five rounds. Where a fit has no minimum to reach, steps or epochs are counted that
+each needs for the same loss on its training data, and so many are timed. Rows that lose are shown like the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--threads", default="1")
+parser.add_argument("--only", default="", help="part of a row's name")
+parser.add_argument("--rounds", type=int, default=5)
+options = parser.parse_args()
+for name in ("MICROWEIGHTS_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before NumPy is imported
+    os.environ[name] = options.threads
+
+import numpy as np  # noqa: E402
+import sklearn.linear_model as sk  # noqa: E402
+from sklearn.datasets import load_digits  # noqa: E402
+from sklearn.neural_network import MLPClassifier  # noqa: E402
+
+import microweights as mw  # noqa: E402
+from microweights.kernels import machine  # noqa: E402
+
+linear, networks = mw.linear_model, mw.neural_network
+warnings.simplefilter("ignore")
+FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's dataset-fashion-mnist
+Fit = Callable[[], Any]
+
+
+def seconds(fit: Fit) -> tuple[float, Any]:
+    start = time.perf_counter()
+    model = fit()
+    return time.perf_counter() - start, model
+
+
+def race(name: str, ours: Fit, theirs: Fit, loss: Callable[[Any], float], note: str = "") -> None:
+    if options.only.lower() not in name.lower():
+        return
+    rounds = [(seconds(ours), seconds(theirs)) for _ in range(options.rounds)]
+    mine, other = (median(r[i][0] for r in rounds) for i in (0, 1))
+    losses = [loss(rounds[-1][i][1]) for i in (0, 1)]
+    cells = [name, f"{mine * 1e3:,.0f}", f"{other * 1e3:,.0f}", f"{other / mine:.2f}×", *(f"{x:.6g}" for x in losses), note]
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def fashion() -> tuple[Any, Any]:
+    """60,000 images; random ones where the package is not installed."""
+    if not FASHION.exists():
+        rng = np.random.default_rng(0)
+        x = rng.random((60_000, 784), np.float32)
+        return x, (x @ rng.normal(size=(784, 10))).argmax(1)
+    with (
+        gzip.open(FASHION / "train-images-idx3-ubyte.gz") as images,
+        gzip.open(FASHION / "train-labels-idx1-ubyte.gz") as labels,
+    ):
+        x = np.frombuffer(images.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
+        return x, np.frombuffer(labels.read(), np.uint8, offset=8).astype(np.int64)
+
+
+def least_squares() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100_000, 50))
+    y = x @ rng.normal(size=50) + rng.normal(size=100_000)
+
+    def loss(model: Any) -> float:
+        return float(((model.predict(x) - y) ** 2).mean())
+
+    race(
+        "LinearRegression 100,000×50",
+        lambda: linear.LinearRegression().fit(x, y),
+        lambda: sk.LinearRegression().fit(x, y),
+        loss,
+    )
+    race("Ridge 100,000×50", lambda: linear.Ridge().fit(x, y), lambda: sk.Ridge().fit(x, y), loss)
+
+
+def lasso() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(10_000, 500))
+    y = x @ (rng.normal(size=500) * (rng.random(500) < 0.1)) + rng.normal(size=10_000)
+
+    def loss(model: Any) -> float:
+        return float(((model.predict(x) - y) ** 2).mean() / 2 + 0.05 * np.abs(model.coef_).sum())
+
+    race("Lasso 10,000×500", lambda: linear.Lasso(0.05).fit(x, y), lambda: sk.Lasso(0.05).fit(x, y), loss)
+
+
+def cross_entropy(x: Any, y: Any) -> Callable[[Any], float]:
+    def loss(model: Any) -> float:
+        return float(-np.log(model.predict_proba(x)[np.arange(len(y)), y] + 1e-300).mean())
+
+    return loss
+
+
+def logistic(x: Any, y: Any) -> None:
+    name = "LogisticRegression 60,000×784, 10 classes"
+    if options.only.lower() not in name.lower():
+        return
+    theirs = sk.LogisticRegression(max_iter=100).fit(x, y)
+
+    def loss(model: Any) -> float:
+        return cross_entropy(x, y)(model) + float((model.coef_**2).sum()) / 2 / len(x)
+
+    wanted = loss(theirs)
+    steps = linear.LogisticRegression(max_iter=200).fit(x, y).loss_curve_
+    enough = next((i for i, value in enumerate(steps, 1) if value <= wanted), len(steps))
+    race(name, lambda: linear.LogisticRegression(max_iter=enough).fit(x, y),
+         lambda: sk.LogisticRegression(max_iter=100).fit(x, y), loss, f"{enough} and 100 steps")  # fmt: skip
+
+
+def perceptron(name: str, x: Any, y: Any, epochs: int) -> None:
+    """As many epochs as scikit-learn's, and of ours as many as reach its loss."""
+    loss = cross_entropy(x, y)
+
+    def ours(n: int) -> Any:
+        return networks.MLPClassifier(random_state=0, max_iter=n).fit(x, y)
+
+    def theirs() -> Any:
+        return MLPClassifier(random_state=0, max_iter=epochs).fit(x, y)
+
+    if options.only.lower() in name.lower():
+        wanted = loss(theirs())
+        enough = next((n for n in range(1, epochs) if loss(ours(n)) <= wanted), epochs)
+        race(name, lambda: ours(enough), theirs, loss, f"{enough} and {epochs} epochs")
+
+
+def stochastic() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1_000_000, 20)).astype(np.float32)
+    y = (x @ rng.normal(size=20) + rng.logistic(size=1_000_000) > 0).astype(np.int64)
+    race("SGDClassifier 1,000,000×20, one pass", lambda: linear.SGDClassifier("log_loss", max_iter=1, random_state=0).fit(x, y),
+         lambda: sk.SGDClassifier(loss="log_loss", max_iter=1, random_state=0).fit(x, y), cross_entropy(x, y))  # fmt: skip
+
+
+print(f"threads: {options.threads}, instruction set: {machine.isa()}\n")
+print("| fit | ours, ms | scikit-learn, ms | ratio | our loss | its loss | |\n|---|---:|---:|---:|---:|---:|---|")
+least_squares()
+lasso()
+stochastic()
+digits, labels = load_digits(return_X_y=True)
+perceptron("MLPClassifier(100) digits, 1,797×64", (digits / 16).astype(np.float32), labels, 100)
+images = fashion()
+perceptron("MLPClassifier(100) 60,000×784", *images, 10)
+logistic(*images)
