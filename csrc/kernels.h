@@ -58,7 +58,14 @@ typedef struct {
     double l1, l2;                         /* coupled: added to the gradient, l1 * sign(w) + l2 * w */
     double weight_decay;                   /* decoupled: w is first scaled by 1 - learning_rate * weight_decay */
     double step;                           /* updates done so far; every rule adds 1 */
+    double schedule;                       /* an mw_schedule; unless it is MW_NO_SCHEDULE, every rule sets the learning rate first: */
+    double first_rate, warmup_steps;       /* it rises from first_rate to peak_rate during warmup_steps updates, */
+    double peak_rate, decay_steps;         /* and then falls: in decay_steps to final_rate, or by that factor all decay_steps */
+    double final_rate;
 } mw_hyper;
+
+/* The rise is a line, in a cycle half a wave of a cosine; the fall is half a wave, a line, a power, or a power in whole steps. */
+enum mw_schedule { MW_NO_SCHEDULE, MW_COSINE, MW_CYCLE, MW_LINE, MW_POWER, MW_STAIRS };
 
 /* C = activation(A @ B + bias), once per item of a batch: A is m×k, B is k×n, C is m×n and bias has n elements.
  * A and B have any strides (so a transpose costs nothing; 0 repeats); a row of C is contiguous. */

@@ -15,6 +15,21 @@ typedef struct {
 
 typedef vec rule_function(vec w, vec g, vec *s, const rates *r);
 
+/* u goes from 0 to 1, and this from 0 to 1 along half a wave. */
+static double half_wave(double u) { return 0.5 - 0.5 * cos(3.14159265358979323846 * u); }
+
+static double scheduled_rate(const mw_hyper *h) {
+    if (h->step < h->warmup_steps) {
+        double u = h->step / h->warmup_steps;
+        return h->first_rate + (h->peak_rate - h->first_rate) * (h->schedule == MW_CYCLE ? half_wave(u) : u);
+    }
+    double u = (h->step - h->warmup_steps) / h->decay_steps;
+    if (h->schedule == MW_POWER) return h->peak_rate * pow(h->final_rate, u);
+    if (h->schedule == MW_STAIRS) return h->peak_rate * pow(h->final_rate, floor(u));
+    u = u < 1 ? u : 1;
+    return h->peak_rate + (h->final_rate - h->peak_rate) * (h->schedule == MW_LINE ? u : half_wave(u));
+}
+
 static rates rates_of(const mw_hyper *h) {
     double t = h->step + 1;
     return (rates){
@@ -126,6 +141,7 @@ INLINE void update_part(const void *job, int64_t begin, int64_t end, rule_functi
 }
 
 static void update(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper, mw_range_function *part) {
+    if (hyper->schedule != MW_NO_SCHEDULE) hyper->learning_rate = scheduled_rate(hyper);
     rates r = rates_of(hyper);
     update_job job = {parameters, gradients, count, &r};
     int64_t total = 0;

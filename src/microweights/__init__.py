@@ -11,6 +11,7 @@ from . import (
     ops,
     optimizers,
     regularizers,
+    schedules,
 )
 from .capture import capture
 from .gradcheck import gradcheck
@@ -27,8 +28,8 @@ from .tensor import Tensor, from_dlpack, tensor
 __all__ = [
     "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets",
     "from_dlpack", "grad", "gradcheck", "initializers", "layers", "linear_model", "losses", "maximum", "metrics",
-    "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "regularizers", "seed", "set_num_threads",
-    "show_config", "stack", "tensor", "weighted_sum", "where",
+    "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "regularizers", "schedules", "seed",
+    "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
 ]  # fmt: skip
 
 

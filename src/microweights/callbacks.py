@@ -176,6 +176,44 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = self.model.optimizer.learning_rate
 
 
+class ReduceLROnPlateau(_Watch):
+    """Multiplies the learning rate by `factor` when `monitor` has not improved by `min_delta` for `patience` epochs.
+
+    It does not go below `min_lr`; after a reduction it waits for `cooldown` epochs before it counts again.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto",
+        min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(monitor, mode, min_delta)
+        if not 0 <= factor < 1:
+            raise ValueError(explain("`factor` from 0 to below 1", repr(factor), "0.1 and 0.5 are usual choices."))
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best: float | None = None
+        self.waited, self.rests = 0, 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        optimizer = self.model.optimizer
+        value = self.value(logs)
+        if logs is not None:
+            logs["learning_rate"] = optimizer.learning_rate
+        if value is None:
+            return
+        self.rests = max(self.rests - 1, 0)
+        if self.is_better(value, self.best):
+            self.best, self.waited = value, 0
+        elif not self.rests:
+            self.waited += 1
+            if self.waited >= self.patience and optimizer.learning_rate > self.min_lr:
+                optimizer.learning_rate = max(optimizer.learning_rate * self.factor, self.min_lr)
+                self.rests, self.waited = self.cooldown, 0
+                if self.verbose:
+                    print(f"epoch {epoch + 1}: learning rate {optimizer.learning_rate:g}")
+
+
 def as_list(callbacks: Any) -> list[Callback]:
     """One callback, several or None as a list.
 

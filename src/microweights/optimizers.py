@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter, is_
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph
+from . import graph, ops, schedules
 from .errors import explain
 from .kernels import door
 from .kernels.machine import fields, struct
+from .kernels.reference import scheduled_rate
 from .naming import lookup
 from .tensor import Array, Tensor
+
+Rate: TypeAlias = "float | schedules.Schedule"
 
 _data = attrgetter("data")
 
@@ -25,16 +28,34 @@ _data = attrgetter("data")
 class Optimizer:
     """`optimizer.apply(gradients, variables)` moves every variable one step, all in one call into C.
 
-    A subclass names the kernel of its rule.
+    A subclass names the kernel of its rule. All of them take these options, too:
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        A number, or one of :mod:`microweights.schedules`.
+    clipvalue : float, optional
+        No element of a gradient is larger than this.
+    clipnorm : float, optional
+        No gradient is longer than this: sqrt(Σ g²), for each variable by itself.
+    global_clipnorm : float, optional
+        Nor are all gradients together  (Pascanu et al. 2013).
     """
 
     rule = ""
     initial_slot_value = 0.0
 
     def __init__(
-        self, learning_rate: float, *, l1: float = 0.0, l2: float = 0.0, weight_decay: float | None = None, **rates: float
-    ) -> None:
-        numbers = {"learning_rate": learning_rate, "l1": l1, "l2": l2, "weight_decay": weight_decay or 0.0, **rates}
+        self, learning_rate: Rate, *, l1: float = 0.0, l2: float = 0.0, weight_decay: float | None = None,
+        clipvalue: float | None = None, clipnorm: float | None = None, global_clipnorm: float | None = None, **rates: float,
+    ) -> None:  # fmt: skip
+        for name, limit in (("clipvalue", clipvalue), ("clipnorm", clipnorm), ("global_clipnorm", global_clipnorm)):
+            if limit is not None and not limit > 0:
+                raise ValueError(explain(f"`{name}` to be positive", repr(limit), "None switches it off."))
+        if clipnorm is not None and global_clipnorm is not None:
+            raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
+        self.clipvalue, self.clipnorm, self.global_clipnorm = clipvalue, clipnorm, global_clipnorm
+        numbers = {**schedules.numbers_of(learning_rate), "l1": l1, "l2": l2, "weight_decay": weight_decay or 0.0, **rates}
         for name, number in numbers.items():
             _check_not_negative(name, number)
         for name in ("beta_1", "beta_2", "rho", "momentum"):
@@ -55,11 +76,15 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        return float(self.hyper.learning_rate)
+        """The rate of the next update. It can be set, unless it follows a schedule."""
+        return scheduled_rate(self.hyper) if self.hyper.schedule else float(self.hyper.learning_rate)
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         _check_not_negative("learning_rate", value)
+        if self.hyper.schedule:
+            remedy = "Make the optimizer with a number to set it by hand."
+            raise ValueError(explain("a learning rate that follows no schedule", "one that does", remedy))
         door.refuse("a change of the learning rate")
         self.hyper.learning_rate = float(value)
 
@@ -86,9 +111,26 @@ class Optimizer:
         table = self._tables.get(key)
         if table is None or not all(map(is_, map(_data, variables), table.weights)):
             table = self._tables[key] = self._make_table(variables)
+        if self.clipvalue or self.clipnorm or self.global_clipnorm:
+            gradients = self._clipped(gradients)
         arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
         table.update(self.rule, arrays, self.hyper)
         graph.overwritten(variables)
+
+    @graph.no_grad()
+    def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        for g in gradients:
+            if type(g) is not Tensor:
+                _not_a_tensor(g)
+        if self.clipvalue is not None:
+            gradients = [g.clip(-self.clipvalue, self.clipvalue) for g in gradients]
+        if self.clipnorm is not None:
+            return [_shortened(g, g.square().sum().sqrt(), self.clipnorm) for g in gradients]
+        if self.global_clipnorm is None:
+            return gradients
+        squares = [g.square().sum() for g in gradients]
+        norm = sum(squares[1:], squares[0]).sqrt()
+        return [_shortened(g, norm, self.global_clipnorm) for g in gradients]
 
     def _make_table(self, variables: Sequence[Tensor]) -> door.Parameters:
         if len({id(v) for v in variables}) < len(variables):
@@ -108,6 +150,11 @@ class Optimizer:
 
 def _not_a_tensor(g: Any) -> Array:
     raise TypeError(explain("a tensor as gradient of each variable", type(g).__name__, "Use mw.grad(loss, variables)."))
+
+
+def _shortened(g: Tensor, norm: Tensor, limit: float) -> Tensor:
+    """g, so that what has this norm gets one of at most `limit`."""
+    return g * (limit / ops.maximum(norm, limit))
 
 
 def _check_not_negative(name: str, value: Any) -> None:
@@ -131,15 +178,16 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         l2: float = 0.0,
         l1: float = 0.0,
         weight_decay: float | None = None,
+        **options: Any,
     ) -> None:
         rates = {"momentum": momentum, "nesterov": float(nesterov)}
-        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates, **options)
 
 
 class Adam(Optimizer):
@@ -149,16 +197,17 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         l2: float = 0.0,
         l1: float = 0.0,
         weight_decay: float | None = None,
+        **options: Any,
     ) -> None:
         rates = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
-        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates, **options)
 
 
 class AdamW(Adam):
@@ -166,13 +215,14 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **options)
 
 
 class RMSprop(Optimizer):
@@ -182,7 +232,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -190,9 +240,10 @@ class RMSprop(Optimizer):
         l2: float = 0.0,
         l1: float = 0.0,
         weight_decay: float | None = None,
+        **options: Any,
     ) -> None:
         rates = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": float(centered)}
-        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates)
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates, **options)
 
 
 class Adagrad(Optimizer):
@@ -202,14 +253,15 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         l2: float = 0.0,
         l1: float = 0.0,
         weight_decay: float | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, epsilon=epsilon)
+        super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, epsilon=epsilon, **options)
         _check_not_negative("initial_accumulator_value", initial_accumulator_value)
         self.initial_slot_value = initial_accumulator_value
 

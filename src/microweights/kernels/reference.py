@@ -303,6 +303,30 @@ def scatter_add(dz: Array, index: Array, out: Array, plan: Any) -> None:
 
 # ---- updates -------------------------------------------------------------------------------------------------------
 
+NO_SCHEDULE, COSINE, CYCLE, LINE, POWER, STAIRS = range(6)  # kernels.h, mw_schedule
+
+
+def scheduled_rate(h: Any) -> float:
+    """The learning rate of the next update, by the schedule in the hyper-parameters."""
+
+    def half_wave(u: float) -> float:
+        return 0.5 - 0.5 * math.cos(math.pi * u)
+
+    if h.step < h.warmup_steps:
+        u = h.step / h.warmup_steps
+        return float(h.first_rate + (h.peak_rate - h.first_rate) * (half_wave(u) if h.schedule == CYCLE else u))
+    u = (h.step - h.warmup_steps) / h.decay_steps
+    if h.schedule in (POWER, STAIRS):
+        return float(h.peak_rate * h.final_rate ** (u if h.schedule == POWER else math.floor(u)))
+    u = u if u < 1 else 1.0
+    return float(h.peak_rate + (h.final_rate - h.peak_rate) * (u if h.schedule == LINE else half_wave(u)))
+
+
+def _begin(h: Any) -> Any:
+    if h.schedule:
+        h.learning_rate = scheduled_rate(h)
+    return h
+
 
 def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
     """The gradient with the penalties of the old weights, and the weights after decay."""
@@ -313,7 +337,7 @@ def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
 
 
 def sgd(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
-    h = hyper
+    h = _begin(hyper)
     for p, gradient in zip(parameters, gradients, strict=True):
         w, g = _penalised(p, gradient, h)
         if h.momentum == 0:
@@ -327,7 +351,7 @@ def sgd(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
 
 
 def adam(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
-    h = hyper
+    h = _begin(hyper)
     t = h.step + 1
     rate = h.learning_rate * math.sqrt(1 - h.beta_2**t) / (1 - h.beta_1**t)
     for p, gradient in zip(parameters, gradients, strict=True):
@@ -340,7 +364,7 @@ def adam(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
 
 
 def rmsprop(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
-    h = hyper
+    h = _begin(hyper)
     for p, gradient in zip(parameters, gradients, strict=True):
         w, g = _penalised(p, gradient, h)
         v = p.slot[0]
@@ -360,7 +384,7 @@ def rmsprop(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
 
 
 def adagrad(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
-    h = hyper
+    h = _begin(hyper)
     for p, gradient in zip(parameters, gradients, strict=True):
         w, g = _penalised(p, gradient, h)
         a = p.slot[0]

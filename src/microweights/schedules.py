@@ -1,0 +1,115 @@
+"""Learning rates that change from step to step; names, arguments and defaults are Keras's where it has them.
+
+A schedule is passed to an optimizer in place of its learning rate. It is a few numbers in the optimizer's state, from which
+every update computes its rate in C: so a captured step, too, follows it.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from types import SimpleNamespace
+from typing import Any
+
+from .errors import explain
+from .kernels.reference import COSINE, CYCLE, LINE, POWER, STAIRS, scheduled_rate
+
+
+class Schedule:
+    """`schedule(step)` is the learning rate after so many updates.
+
+    It rises in a line (in a cycle half a wave) from a first rate to a peak, and then falls in one of four ways.
+    """
+
+    def __init__(
+        self, kind: int, peak: float, fall: int, final: float, first: float = 0.0, rise: int = 0, final_name: str = "alpha"
+    ) -> None:  # fmt: skip
+        for name, value in (("learning rate", peak), (final_name, final), ("first learning rate", first)):
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+                raise ValueError(explain(f"a {name} not below 0", repr(value), "Choose a small number."))
+        for name, steps, least in (("steps of the fall", fall, 1), ("steps of the rise", rise, 0)):
+            if isinstance(steps, bool) or not isinstance(steps, Real) or not least <= float(steps) < math.inf:
+                raise ValueError(explain(f"{name} from {least} on", repr(steps), "Count updates, not epochs."))
+        numbers = {"first_rate": first, "warmup_steps": rise, "peak_rate": peak, "decay_steps": fall, "final_rate": final}
+        self.numbers = {"schedule": float(kind), **{name: float(x) for name, x in numbers.items()}}
+
+    def __call__(self, step: float) -> float:
+        return scheduled_rate(SimpleNamespace(step=float(step), **self.numbers))
+
+
+class Constant(Schedule):
+    """The same rate for ever, after a rise in a line during `warmup_steps`."""
+
+    def __init__(self, learning_rate: float, warmup_steps: int = 0) -> None:
+        super().__init__(LINE, learning_rate, 1, learning_rate, rise=warmup_steps)
+
+
+class StepDecay(Schedule):
+    """Multiplied by `factor` all `step_size` updates."""
+
+    def __init__(self, initial_learning_rate: float, step_size: int, factor: float = 0.1) -> None:
+        super().__init__(STAIRS, initial_learning_rate, step_size, factor, final_name="factor")
+
+
+class ExponentialDecay(Schedule):
+    """initial_learning_rate * decay_rate ** (step / decay_steps); `staircase` takes whole numbers of decay_steps."""
+
+    def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False) -> None:
+        kind = STAIRS if staircase else POWER
+        super().__init__(kind, initial_learning_rate, decay_steps, decay_rate, final_name="decay_rate")
+
+
+class PolynomialDecay(Schedule):
+    """In a line down to `end_learning_rate` in `decay_steps`: Keras's with a power of 1."""
+
+    def __init__(self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001) -> None:
+        super().__init__(LINE, initial_learning_rate, decay_steps, end_learning_rate, final_name="end_learning_rate")
+
+
+class CosineDecay(Schedule):
+    """Half a wave down to alpha times the highest rate in `decay_steps`  (Loshchilov & Hutter 2017).
+
+    With `warmup_target` it first rises to that in a line, during `warmup_steps`  (Goyal et al. 2017).
+    """
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:  # fmt: skip
+        if warmup_target is None:
+            super().__init__(COSINE, initial_learning_rate, decay_steps, alpha * initial_learning_rate)
+        else:
+            final = alpha * warmup_target
+            super().__init__(COSINE, warmup_target, decay_steps, final, initial_learning_rate, warmup_steps)
+
+
+class OneCycle(Schedule):
+    """Half a wave up to `max_learning_rate`, and half a wave down almost to nothing  (Smith & Topin 2019).
+
+    Parameters
+    ----------
+    max_learning_rate : float
+    total_steps : int
+    rise : float
+        The part of the steps that go up.
+    start_factor, final_factor : float
+        Of the highest rate, where it begins and where it ends.
+    """
+
+    def __init__(
+        self, max_learning_rate: float, total_steps: int, rise: float = 0.3, start_factor: float = 0.04,
+        final_factor: float = 4e-6,
+    ) -> None:  # fmt: skip
+        if not 0 <= rise < 1:
+            raise ValueError(explain("`rise` from 0 to below 1", repr(rise), "It is the part of steps that go up."))
+        up = round(rise * total_steps)
+        first, final = start_factor * max_learning_rate, final_factor * max_learning_rate
+        super().__init__(CYCLE, max_learning_rate, total_steps - up, final, first, up)
+
+
+def numbers_of(learning_rate: Any) -> dict[str, float]:
+    """What an optimizer's state must hold for a learning rate or a schedule."""
+    if isinstance(learning_rate, Schedule):
+        return {"learning_rate": learning_rate(0), **learning_rate.numbers}
+    names = ("schedule", "first_rate", "warmup_steps", "peak_rate", "decay_steps", "final_rate")
+    return {"learning_rate": learning_rate, **dict.fromkeys(names, 0.0)}

@@ -1,0 +1,170 @@
+"""Learning rates that change: what they are, in C and on the twins, step by step and in replays; and gradients cut short."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import microweights as mw
+from microweights.callbacks import ReduceLROnPlateau
+from microweights.schedules import Constant, CosineDecay, ExponentialDecay, OneCycle, PolynomialDecay, Schedule, StepDecay
+
+SCHEDULES: dict[str, tuple[Callable[[], Schedule], Callable[[int], float]]] = {
+    "constant": (lambda: Constant(0.3), lambda t: 0.3),
+    "warm-up": (lambda: Constant(0.3, warmup_steps=4), lambda t: 0.3 * min(t / 4, 1)),
+    "steps": (lambda: StepDecay(0.4, 3, 0.5), lambda t: 0.4 * 0.5 ** (t // 3)),
+    "exponential": (lambda: ExponentialDecay(0.4, 5, 0.9), lambda t: 0.4 * 0.9 ** (t / 5)),
+    "staircase": (lambda: ExponentialDecay(0.4, 5, 0.9, staircase=True), lambda t: 0.4 * 0.9 ** (t // 5)),
+    "line": (lambda: PolynomialDecay(0.4, 8, 0.1), lambda t: 0.4 - 0.3 * min(t / 8, 1)),
+    "cosine": (
+        lambda: CosineDecay(0.4, 8, alpha=0.1),
+        lambda t: 0.4 * (0.1 + 0.9 * (1 + math.cos(math.pi * min(t / 8, 1))) / 2),
+    ),
+    "cosine after a warm-up": (
+        lambda: CosineDecay(0.1, 8, warmup_target=0.5, warmup_steps=4),
+        lambda t: 0.1 + 0.4 * t / 4 if t < 4 else 0.25 * (1 + math.cos(math.pi * min((t - 4) / 8, 1))),
+    ),
+    "one cycle": (
+        lambda: OneCycle(0.5, 10, rise=0.4),
+        lambda t: (
+            0.02 + 0.48 * (1 - math.cos(math.pi * t / 4)) / 2
+            if t < 4
+            else 2e-6 + (0.5 - 2e-6) * (1 + math.cos(math.pi * min((t - 4) / 6, 1))) / 2
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_update_has_its_rate(name: str, setting: str) -> None:
+    """Plain descent along a gradient of 1 shows the rate itself; two updates eager, then replays, then eager again."""
+    make, rate = SCHEDULES[name]
+    schedule = make()
+    w = mw.tensor(np.zeros(3), requires_grad=True)
+    optimizer = mw.optimizers.SGD(schedule)
+
+    def step() -> mw.Tensor:
+        loss = w.sum()
+        optimizer.apply([mw.grad(loss, w)], [w])
+        return loss
+
+    captured = mw.capture(step)
+    for t in range(16):
+        before = w.numpy().copy()
+        assert optimizer.learning_rate == pytest.approx(rate(t), rel=1e-12)
+        (step if t in (2, 9) else captured)()
+        np.testing.assert_allclose(before - w.numpy(), rate(t), rtol=1e-9)
+        assert schedule(t) == pytest.approx(rate(t), rel=1e-12)
+    assert optimizer.iterations == 16
+
+
+@pytest.mark.parametrize("name", ["ExponentialDecay", "CosineDecay", "PolynomialDecay"])
+def test_rates_are_those_of_keras(name: str) -> None:
+    keras = pytest.importorskip("keras")
+    arguments: dict[str, list[dict[str, Any]]] = {
+        "ExponentialDecay": [{"decay_steps": 7, "decay_rate": 0.8}, {"decay_steps": 7, "decay_rate": 0.8, "staircase": True}],
+        "CosineDecay": [{"decay_steps": 9}, {"decay_steps": 9, "alpha": 0.2, "warmup_target": 0.3, "warmup_steps": 5}],
+        "PolynomialDecay": [{"decay_steps": 9}],
+    }
+    for given in arguments[name]:
+        theirs, ours = getattr(keras.optimizers.schedules, name)(0.1, **given), getattr(mw.schedules, name)(0.1, **given)
+        for t in range(20):
+            assert ours(t) == pytest.approx(float(theirs(t)), rel=1e-5, abs=1e-9)
+
+
+def test_training_replays_with_a_schedule(setting: str) -> None:
+    """The same bits eagerly and in replays of many steps at once."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(70, 5)).astype(np.float32), rng.integers(0, 3, 70)
+    results = []
+    for eager in (True, False):
+        mw.seed(0)
+        model = mw.Sequential([mw.layers.Dense(8, activation="relu"), mw.layers.Dense(3, activation="softmax")])
+        rule = mw.optimizers.Adam(OneCycle(0.05, 60), global_clipnorm=0.5)
+        model.compile(rule, "sparse_categorical_crossentropy", eager=eager)
+        model.fit(x, y, batch_size=16, epochs=12, verbose=0)
+        results.append([w.tobytes() for w in model.get_weights()])
+    assert results[0] == results[1]
+
+
+def test_a_schedule_goes_into_pickles_and_is_not_set_by_hand() -> None:
+    optimizer = mw.optimizers.Adam(CosineDecay(0.1, 10))
+    w = mw.tensor([1.0], requires_grad=True)
+    for _ in range(3):
+        optimizer.apply([mw.tensor([1.0])], [w])
+    twin = pickle.loads(pickle.dumps(optimizer))
+    assert twin.learning_rate == optimizer.learning_rate == CosineDecay(0.1, 10)(3)
+    with pytest.raises(ValueError, match="schedule"):
+        optimizer.learning_rate = 0.1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Constant(-1.0),
+        lambda: StepDecay(0.1, 0),
+        lambda: ExponentialDecay(0.1, 5, math.nan),
+        lambda: CosineDecay(0.1, 5, alpha=-1.0),
+        lambda: OneCycle(0.1, 10, rise=1.0),
+        lambda: OneCycle("fast", 10),  # type: ignore[arg-type]
+        lambda: mw.optimizers.SGD(0.1, clipvalue=-1.0),
+        lambda: mw.optimizers.SGD(0.1, clipnorm=1.0, global_clipnorm=1.0),
+        lambda: ReduceLROnPlateau(factor=2.0),
+    ],
+)
+def test_refused(make: Callable[[], Any]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        make()
+
+
+# ---- clipping ----------------------------------------------------------------------------------------------------------
+
+
+def moved(gradients: list[Any], **limits: float) -> list[Any]:
+    """How far descent at a rate of 1 goes."""
+    weights = [mw.tensor(np.zeros_like(g), requires_grad=True) for g in gradients]
+    mw.optimizers.SGD(1.0, **limits).apply([mw.tensor(g) for g in gradients], weights)
+    return [-w.numpy() for w in weights]
+
+
+def test_clipping(setting: str) -> None:
+    gradients = [np.array([[3.0, -4.0]]), np.array([0.3, 0.4, 0.0]), np.array(12.0)]
+    for got, g in zip(moved(gradients, clipvalue=0.35), gradients, strict=True):
+        np.testing.assert_allclose(got, g.clip(-0.35, 0.35))
+    for got, g in zip(moved(gradients, clipnorm=2.0), gradients, strict=True):
+        np.testing.assert_allclose(got, g * min(1, 2 / np.linalg.norm(g)), rtol=1e-12)
+    norm = math.sqrt(sum(float((g**2).sum()) for g in gradients))
+    for got, g in zip(moved(gradients, global_clipnorm=2.0), gradients, strict=True):
+        np.testing.assert_allclose(got, g * (2 / norm), rtol=1e-12)
+    for got, g in zip(moved(gradients, global_clipnorm=100.0), gradients, strict=True):
+        np.testing.assert_array_equal(got, g)
+    assert [z.tolist() for z in moved([np.zeros(3)], clipnorm=1.0)] == [[0.0, 0.0, 0.0]]
+
+
+def test_clipping_is_that_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    gradients = [np.random.default_rng(0).normal(size=s) for s in ((4, 5), (5,))]
+    tensors = [torch.zeros(*g.shape, dtype=torch.float64, requires_grad=True) for g in gradients]
+    for t, g in zip(tensors, gradients, strict=True):
+        t.grad = torch.from_numpy(g.copy())
+    torch.nn.utils.clip_grad_norm_(tensors, 0.7)
+    for got, t in zip(moved(gradients, global_clipnorm=0.7), tensors, strict=True):
+        np.testing.assert_allclose(got, t.grad.numpy(), rtol=1e-5)
+
+
+# ---- plateaus ----------------------------------------------------------------------------------------------------------
+
+
+def test_reduce_on_plateau() -> None:
+    """A loss that cannot fall: the rate is divided at each second epoch, and stays at the floor."""
+    x, y = np.zeros((8, 2), np.float32), np.arange(8.0)
+    model = mw.Sequential([mw.layers.Dense(1, use_bias=False)])
+    model.compile(mw.optimizers.SGD(0.08), "mse")
+    callback = ReduceLROnPlateau("loss", factor=0.5, patience=2, min_lr=0.015)
+    history = model.fit(x, y, epochs=9, verbose=0, callbacks=[callback])
+    assert history.history["learning_rate"] == pytest.approx([0.08, 0.08, 0.08, 0.04, 0.04, 0.02, 0.02, 0.015, 0.015])
