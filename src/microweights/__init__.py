@@ -27,14 +27,14 @@ from .tensor import Tensor, from_dlpack, tensor
 
 __all__ = [
     "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets",
-    "from_dlpack", "grad", "gradcheck", "initializers", "layers", "linear_model", "losses", "maximum", "metrics",
-    "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "regularizers", "schedules", "seed",
+    "from_dlpack", "grad", "gradcheck", "initializers", "inspect", "layers", "linear_model", "losses", "maximum",
+    "metrics", "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "regularizers", "schedules", "seed",
     "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
-    if name in ("datasets", "linear_model", "neural_network"):  # read only by those who ask for them
+    if name in ("datasets", "inspect", "linear_model", "neural_network"):  # read only by those who ask for them
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

@@ -1,0 +1,156 @@
+"""Which inputs a model listens to: measured by its weights, by its gradients, or by what it loses without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import explain
+from .graph import grad
+from .models import Model
+from .tensor import Array, Tensor
+
+
+@dataclass(frozen=True)
+class Importance:
+    """A number for each input; printed, the largest come first.
+
+    Attributes
+    ----------
+    names : list of str
+    mean : array (features,)
+    deviation : array (features,)
+        Over repetitions; zeros where there are none.
+    """
+
+    names: list[str]
+    mean: Array
+    deviation: Array
+
+    def __str__(self) -> str:
+        width = max(map(len, self.names))
+        rows = [f"{self.names[i]:{width}s} {self.mean[i]:12.6g} ± {self.deviation[i]:.2g}" for i in np.argsort(-self.mean)]
+        return "\n".join(rows)
+
+
+def weight_importance(model: Any, x: Any, names: Sequence[str] | None = None) -> Importance:
+    """|weight| times the deviation of its column: how far a linear model moves when a column does, whatever its units.
+
+    Parameters
+    ----------
+    model : estimator with `coef_`
+        The mean over its outputs counts.
+    x : array (samples, features)
+    names : list of str, optional
+        By default those of the columns of a DataFrame, else x0, x1, ...
+
+    Raises
+    ------
+    TypeError
+        If the model has no `coef_`.
+    """
+    if not hasattr(model, "coef_"):
+        remedy = "Fit it first, or use permutation_importance."
+        raise TypeError(explain("a fitted linear model with `coef_`", type(model).__name__, remedy))
+    columns, labels = _columns(x, names)
+    weights = np.abs(np.atleast_2d(model.coef_)).mean(0)
+    return Importance(labels, weights * columns.std(0, dtype=np.float64), np.zeros(len(labels)))
+
+
+def gradient_importance(model: Any, x: Any, names: Sequence[str] | None = None) -> Importance:
+    """The mean of |∂ output / ∂ input| over samples and outputs, times the deviation of the column.
+
+    Parameters
+    ----------
+    model : Model, or an MLPRegressor or MLPClassifier
+        Of the latter, the outputs are those of the last layer.
+    x : array (samples, features)
+    names : list of str, optional
+
+    Raises
+    ------
+    TypeError
+        If the model has no gradients.
+    """
+    network = getattr(model, "_network", model)
+    if not isinstance(network, Model):
+        remedy = "Use permutation_importance, which asks for predictions only."
+        raise TypeError(explain("a network of this library", type(model).__name__, remedy))
+    columns, labels = _columns(x, names)
+    inputs = Tensor(columns.astype(network.compute_dtype), requires_grad=True)
+    outputs = network(inputs)
+    flat = outputs.reshape(len(columns), -1)
+    slopes = [np.abs(grad(flat[:, j].sum(), inputs).numpy()).mean(0, dtype=np.float64) for j in range(flat.shape[1])]
+    return Importance(labels, np.mean(slopes, 0) * columns.std(0, dtype=np.float64), np.zeros(len(labels)))
+
+
+def permutation_importance(
+    model: Any,
+    x: Any,
+    y: Any,
+    score: Callable[[Any, Any, Any], float] | None = None,
+    repeats: int = 5,
+    names: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Importance:
+    """How much of its score a model loses when the values of a column are shuffled among the samples  (Breiman 2001).
+
+    Parameters
+    ----------
+    model : anything with `predict`
+    x : array (samples, features)
+        Data that it was not trained on tells what it needs to be right; the training data, what it has come to rely on.
+    y : array (samples, ...)
+    score : function of (model, x, y), optional
+        The higher, the better. By default `model.score`, or minus the loss of `model.evaluate`.
+    repeats : int
+        Shuffles of each column.
+    names : list of str, optional
+    seed : int
+
+    Returns
+    -------
+    Importance
+        Mean and deviation over the shuffles.
+    """
+    columns, labels = _columns(x, names)
+    if repeats < 1 or len(columns) == 0:
+        raise ValueError(explain("samples, and at least one repetition", f"{len(columns)} and {repeats}", "Pass more."))
+    measure = score or _score
+    rng = np.random.default_rng(seed)
+    frame = x.copy() if hasattr(x, "columns") else None
+    whole = measure(model, x, y)
+    losses = np.empty((len(labels), repeats))
+    for j in range(len(labels)):
+        shuffled = columns.copy()
+        for k in range(repeats):
+            shuffled[:, j] = rng.permutation(columns[:, j])
+            if frame is not None:
+                frame[frame.columns[j]] = shuffled[:, j]
+            losses[j, k] = whole - measure(model, shuffled if frame is None else frame, y)
+        if frame is not None:
+            frame[frame.columns[j]] = columns[:, j]
+    return Importance(labels, losses.mean(1), losses.std(1))
+
+
+def _score(model: Any, x: Any, y: Any) -> float:
+    if hasattr(model, "score"):
+        return float(model.score(x, y))
+    if isinstance(model, Model):
+        result = model.evaluate(x, y)
+        return -float(result[0] if isinstance(result, list) else result)
+    raise TypeError(explain("a model with `score` or `evaluate`", type(model).__name__, "Pass `score`."))
+
+
+def _columns(x: Any, names: Sequence[str] | None) -> tuple[Array, list[str]]:
+    given = getattr(x, "columns", None) if names is None else names
+    values = np.asarray(x)
+    if values.ndim != 2:
+        raise ValueError(explain("inputs of shape (samples, features)", f"shape {values.shape}", "Give one row a sample."))
+    labels = [f"x{i}" for i in range(values.shape[1])] if given is None else [str(n) for n in given]
+    if len(labels) != values.shape[1]:
+        raise ValueError(explain(f"{values.shape[1]} names", len(labels), "Give each column its own."))
+    return values, labels
