@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import importlib.util
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+pytestmark = pytest.mark.skipif(not EXAMPLES.exists(), reason="installed without the examples")
 
 
-@pytest.mark.skipif(not EXAMPLES.exists(), reason="installed without the examples")
+def run(name: str, *arguments: Any) -> Any:
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](*arguments)
+
+
+def picture(tmp_path: Path) -> list[str]:
+    """A file to draw to, where matplotlib is installed."""
+    return [str(tmp_path / "picture.png")] if importlib.util.find_spec("matplotlib") else []
+
+
 def test_moons(c_only: str) -> None:
-    assert runpy.run_path(str(EXAMPLES / "moons.py"))["main"]() == 1.0
+    assert run("moons") == 1.0
+
+
+def test_linear_regression() -> None:
+    assert run("linear_regression") > 0.7
+
+
+def test_gradient_descent(tmp_path: Path) -> None:
+    given = picture(tmp_path)
+    assert run("gradient_descent", *given) < 0.2
+    assert all(Path(file).stat().st_size > 10_000 for file in given)
+
+
+def test_ridge(tmp_path: Path) -> None:
+    given = picture(tmp_path)
+    zeros = run("ridge", *given)
+    assert zeros[0] == 0 and zeros[-1] == 10
+    assert all(Path(file).stat().st_size > 10_000 for file in given)
+
+
+def test_he_initialisation() -> None:
+    he, small = run("he_initialisation")
+    assert he > 0.9 > 0.5 > small
+
+
+def test_house_prices(capsys: pytest.CaptureFixture[str]) -> None:
+    alone, together = run("house_prices")
+    assert 60 < alone < 90 and 20 < together < alone
+    assert "dollars" in capsys.readouterr().out
+
+
+def test_no_example_is_forgotten() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [p.stem for p in EXAMPLES.glob("*.py") if f'run("{p.stem}"' not in text] == []
