@@ -33,6 +33,74 @@ CASES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = {
 }
 
 
+SKLEARN: dict[str, tuple[str, Any, Any]] = {  # ours, and scikit-learn's of labels and predictions
+    "precision": ("Precision", "precision_score", None),
+    "recall": ("Recall", "recall_score", None),
+    "f1": ("F1Score", "f1_score", None),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("name", SKLEARN)
+def test_streams_as_scikit_learn_counts(setting: str, name: str, classes: int, weighted: bool) -> None:
+    import sklearn.metrics as theirs
+
+    weights = WEIGHTS if weighted else None
+    y_true, y_pred = (BINARY, SCORES[:, :1]) if classes == 2 else (LABELS, SCORES)
+    predicted = (y_pred[:, 0] > 0.5) if classes == 2 else y_pred.argmax(1)
+    average = "binary" if classes == 2 else "macro"
+    expected = getattr(theirs, SKLEARN[name][1])(y_true, predicted, average=average, sample_weight=weights, zero_division=0)
+    ours = getattr(metrics, SKLEARN[name][0])()
+    assert streamed(ours, y_true, y_pred.astype("float32"), weights) == pytest.approx(expected)
+    np.testing.assert_allclose(ours.matrix, theirs.confusion_matrix(y_true, predicted, sample_weight=weights))
+    assert streamed(ours, y_true, y_pred, weights) == pytest.approx(expected), "after reset_state"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_log_loss_top_k_and_auc_are_scikit_learns(setting: str, weighted: bool) -> None:
+    import sklearn.metrics as theirs
+
+    weights = WEIGHTS if weighted else None
+    p = SCORES / SCORES.sum(1, keepdims=True)
+    for y in (LABELS, np.eye(4)[LABELS]):
+        assert streamed(metrics.LogLoss(), y, p, weights) == pytest.approx(theirs.log_loss(LABELS, p, sample_weight=weights))
+        for k in (1, 2, 3):
+            expected = theirs.top_k_accuracy_score(LABELS, p, k=k, sample_weight=weights)
+            assert streamed(metrics.TopKCategoricalAccuracy(k), y, p, weights) == pytest.approx(expected)
+    scores = SCORES[:, 0].round(1)  # some of them equal
+    assert streamed(metrics.AUC(), BINARY, scores, weights) == pytest.approx(
+        theirs.roc_auc_score(BINARY, scores, sample_weight=weights)
+    )
+    assert streamed(metrics.LogLoss(), BINARY, SCORES[:, :1], weights) == pytest.approx(
+        theirs.log_loss(BINARY, SCORES[:, 0], sample_weight=weights)
+    )
+
+
+def test_counts_in_training_are_those_of_the_predictions(setting: str) -> None:
+    """Replayed, too; and a report of them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 4)).astype(np.float32)
+    y = (x[:, 0] + x[:, 1] > 0.5).astype(np.int64)
+    mw.seed(0)
+    model = mw.Sequential([mw.layers.Dense(8, activation="relu"), mw.layers.Dense(2, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", ["precision", "recall", "f1", "auc", "log_loss"])
+    model.fit(x, y, epochs=4, batch_size=16, verbose=0)
+    told = model.evaluate(x, y, return_dict=True)
+    p = model.predict(x)
+    for name, metric in (("precision", metrics.Precision()), ("auc", metrics.AUC()), ("log_loss", metrics.LogLoss())):
+        assert told[name] == pytest.approx(metric(y, p), rel=1e-5)
+    assert "precision" in metrics.report(y, p, ["no", "yes"]) and "yes" in metrics.report(y, p, ["no", "yes"])
+
+
+def test_refused_metrics() -> None:
+    for make in (lambda: metrics.TopKCategoricalAccuracy(0), lambda: metrics.AUC()(LABELS, SCORES)):
+        with pytest.raises(ValueError, match="Expected"):
+            make()
+    with pytest.raises(ValueError, match="labels of shape"):
+        metrics.Precision()(LABELS[:5], SCORES)
+
+
 def streamed(metric: Any, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> float:
     metric.reset_state()
     for rows in BATCHES:

@@ -148,6 +148,173 @@ def _accuracy_for(true: tuple[int, ...], predicted: tuple[int, ...]) -> MeanMetr
     return CategoricalAccuracy() if true == predicted else SparseCategoricalAccuracy()
 
 
+class TopKCategoricalAccuracy(MeanMetric):
+    """How often fewer than `k` classes have a higher prediction than the right one; targets are one-hot or labels."""
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(explain("`k` to be a positive integer", repr(k), "5 is a usual choice."))
+        self.k = int(k)
+        super().__init__(name)
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        right = (real(y_pred) * one_hot(y_true, y_pred)).sum(-1, keepdims=True)
+        return (y_pred > right).astype(door.FLOAT64).sum(-1) < self.k
+
+
+class LogLoss(MeanMetric):
+    """-ln of the probability of the right class, which is at least 1e-15; targets are one-hot, labels, or 0 and 1."""
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        p = real(y_pred).astype(door.FLOAT64)
+        if p.ndim > 1 and p.shape[-1] > 1:
+            chosen = (p * one_hot(y_true, p)).sum(-1) / p.sum(-1)
+        else:
+            target = aligned(real(y_true).astype(door.FLOAT64), p)
+            chosen = target * p + (1 - target) * (1 - p)
+        return -chosen.clip(1e-15, 1.0).log()
+
+
+def one_hot(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Labels or one-hot targets as 0 and 1, one for each of the classes that are predicted."""
+    if y_true.shape == y_pred.shape:
+        return y_true.astype(real(y_pred).dtype)
+    labels = y_true.reshape(-1, 1)
+    if len(labels) != len(y_pred):
+        raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", y_true.shape, "Give one for each sample."))
+    return _agree(labels, Tensor(np.arange(y_pred.shape[-1]))).astype(real(y_pred).dtype)
+
+
+class ConfusionMatrix(Metric):
+    """`matrix[i, j]`: the weight of samples of class i that are predicted as class j. Its result is the accuracy.
+
+    Parameters
+    ----------
+    threshold : float
+        Of one output, the probability from which on a sample is predicted as class 1.
+    """
+
+    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+        self.threshold = float(threshold)
+        super().__init__(name)
+
+    def reset_state(self) -> None:
+        self.matrix = np.zeros((0, 0))
+
+    def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
+        p = real(y_pred).astype(door.FLOAT64)
+        if p.ndim < 2 or p.shape[-1] == 1:
+            one = (p.reshape(-1, 1) > self.threshold).astype(door.FLOAT64)
+            target = real(y_true).astype(door.FLOAT64).reshape(-1, 1)
+            predicted, true = ops.concatenate([1 - one, one], 1), ops.concatenate([1 - target, target], 1)
+        else:
+            predicted, true = one_hot(p.argmax(-1), p), one_hot(y_true, p)
+        if weights is not None:
+            predicted = predicted * weights.astype(door.FLOAT64).reshape(-1, 1)
+        return true.T @ predicted
+
+    def add(self, parts: Array) -> None:
+        total = parts.sum(0)
+        self.matrix = total if self.matrix.size == 0 else self.matrix + total
+
+    def result(self) -> float:
+        return float(_ratio(np.trace(self.matrix), self.matrix.sum()))
+
+
+def _ratio(x: Any, y: Any) -> Any:
+    """x / y, and 0 where y is 0."""
+    return np.where(y > 0, x / np.where(y > 0, y, 1), 0.0)
+
+
+class _PerClass(ConfusionMatrix):
+    """A number for each class; of two classes that of class 1 counts, of more the mean."""
+
+    def of_classes(self) -> Array:
+        raise NotImplementedError
+
+    def result(self) -> float:
+        found = self.of_classes()
+        return float(found[1] if len(found) == 2 else found.mean() if len(found) else 0.0)
+
+
+class Precision(_PerClass):
+    """How many of those that are predicted as a class are of it."""
+
+    def of_classes(self) -> Array:
+        return np.asarray(_ratio(np.diag(self.matrix), self.matrix.sum(0)))
+
+
+class Recall(_PerClass):
+    """How many of those that are of a class are predicted as it."""
+
+    def of_classes(self) -> Array:
+        return np.asarray(_ratio(np.diag(self.matrix), self.matrix.sum(1)))
+
+
+class F1Score(_PerClass):
+    """2 / (1 / precision + 1 / recall)"""
+
+    def of_classes(self) -> Array:
+        return np.asarray(_ratio(2 * np.diag(self.matrix), self.matrix.sum(0) + self.matrix.sum(1)))
+
+
+class AUC(Metric):
+    """The area under the curve of true over false positives: how often a sample of class 1 scores higher than one of class 0.
+
+    It is exact, and so keeps all scores; equal ones count half.
+    """
+
+    def reset_state(self) -> None:
+        self.seen: list[Array] = []
+
+    def update_state(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> None:
+        scores = np.asarray(y_pred, np.float64).reshape(len(np.asarray(y_pred)), -1)
+        scores = scores[:, -1] if scores.shape[1] <= 2 else scores
+        labels = np.asarray(y_true, np.float64).reshape(-1)
+        if scores.ndim > 1 or len(labels) != len(scores):
+            remedy = "Predict the probability of class 1."
+            raise ValueError(explain("one score for each of two classes' samples", f"shape {np.shape(y_pred)}", remedy))
+        weights = np.ones_like(labels) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
+        self.seen.append(np.stack([scores, labels, weights]))
+
+    def result(self) -> float:
+        if not self.seen:
+            return 0.0
+        scores, labels, weights = np.concatenate(self.seen, 1)
+        _, place = np.unique(scores, return_inverse=True)
+        ones, zeros = (np.bincount(place, weights * (labels == c)) for c in (1, 0))
+        below = np.cumsum(zeros) - zeros
+        return float(_ratio((ones * (below + zeros / 2)).sum(), ones.sum() * zeros.sum()))
+
+
+def report(y_true: Any, y_pred: Any, names: Any = None, threshold: float = 0.5) -> str:
+    """Precision, recall and F1 of each class in a table: scikit-learn's `classification_report`.
+
+    Parameters
+    ----------
+    y_true : array (samples,)
+    y_pred : array (samples,) or (samples, classes)
+        Labels, or what a model predicts.
+    names : list of str, optional
+        Of the classes.
+    threshold : float
+        For one output.
+
+    Raises
+    ------
+    ImportError
+        If scikit-learn is not installed.
+    """
+    from sklearn.metrics import classification_report
+
+    predicted = np.asarray(y_pred)
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
+        predicted = predicted.argmax(1)
+    elif predicted.dtype.kind == "f":
+        predicted = (predicted.reshape(-1) > threshold).astype(np.int64)
+    return str(classification_report(np.asarray(y_true).reshape(-1), predicted, target_names=names, zero_division=0))
+
+
 class R2Score(Metric):
     """1 - Σ (y - p)² / Σ (y - mean y)²: the part of the targets' variance that is explained; the mean over several outputs.
 
@@ -189,10 +356,11 @@ class R2Score(Metric):
         return float(score.mean())
 
 
-_TABLE: dict[str, type[Metric]] = {
-    snake_case(c.__name__): c
-    for c in (Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, MeanSquaredError, MeanAbsoluteError)
-} | {"acc": Accuracy, "mse": MeanSquaredError, "mae": MeanAbsoluteError, "r2_score": R2Score, "r2": R2Score}
+_NAMED: list[type[Metric]] = [Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy]
+_NAMED += [MeanSquaredError, MeanAbsoluteError, LogLoss, ConfusionMatrix, Precision, Recall, R2Score]
+_TABLE: dict[str, type[Metric]] = {snake_case(c.__name__): c for c in _NAMED}
+_TABLE |= {"f1_score": F1Score, "f1": F1Score, "auc": AUC, "acc": Accuracy}
+_TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "r2_score": R2Score, "r2": R2Score}
 
 
 def get(identifier: Any) -> Metric:
