@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .diagnosis import Diagnosis, diagnose
 from .errors import explain
 
 if TYPE_CHECKING:
+    from .data import Samples
     from .models import Model
     from .tensor import Array
 
@@ -49,6 +51,22 @@ class History(Callback):
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
+        self.sample: Samples | None = None  # of the training data
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "sample": None}  # files of models do not carry their data away
+
+    def diagnose(self) -> Diagnosis:
+        """Measure how the training went, on the model as it is now and the first training data.
+
+        Raises
+        ------
+        RuntimeError
+            If no training has come so far as to have a model.
+        """
+        if self.sample is None or not hasattr(self, "model"):
+            raise RuntimeError(explain("the history of a training", "one without", "Call it on what fit returns."))
+        return diagnose(self.model, self.sample.rows(), self.history)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)

@@ -15,6 +15,7 @@ from . import graph, losses, optimizers
 from .callbacks import Callback, History, as_list
 from .capture import Captured
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
+from .diagnosis import first_nonfinite
 from .errors import NonFiniteError, explain
 from .kernels import door
 from .layers import Layer
@@ -23,6 +24,7 @@ from .metrics import get as get_metric
 from .tensor import FLOATS, Array, Tensor, as_array
 
 LONGEST = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
+SAMPLE = 512  # samples of the training data by which it is diagnosed
 
 
 class Trainer(Layer):
@@ -194,6 +196,7 @@ class Trainer(Layer):
         samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
         self._try_out(samples, validation)
         self.history = history = History()
+        history.sample = samples.part(0, SAMPLE)
         every = [*as_list(callbacks), history]
         for c in every:
             c.set_model(self)  # type: ignore[arg-type]
@@ -395,39 +398,9 @@ class Trainer(Layer):
         except NonFiniteError as error:
             start = error.time * rows
             batch = samples.rows(None if index is None else index[start : start + rows])
-            where = self._first_nonfinite(batch)
+            where = first_nonfinite(self, batch) or "the loss"  # type: ignore[arg-type]
             remedy = "Check the data for NaN, scale the inputs, or lower the learning rate. The weights were not updated."
             raise FloatingPointError(explain("a finite loss", f"infinity or NaN, first in {where}", remedy)) from None
-
-    def _first_nonfinite(self, batch: Batch) -> str:
-        if not door.all_finite(batch.x.data):
-            return "the input data"
-        if batch.y is not None and batch.y.dtype != door.INT64 and not door.all_finite(batch.y.data):
-            return "the targets"
-        for name, w in self.named_weights().items():
-            if not door.all_finite(w.data):
-                return f"the weights {name!r}"
-        found: list[str] = []
-
-        def watch(layer: Layer, call: Any) -> Any:
-            def watched(x: Tensor, **options: Any) -> Tensor:
-                z: Tensor = call(x, **options)
-                if not found and not door.all_finite(z.data):
-                    found.append(f"the output of layer {layer.name!r}")
-                return z
-
-            return watched
-
-        inner = [layer for _, layer in self.walk() if layer is not self]
-        try:
-            for layer in inner:
-                layer.__dict__["call"] = watch(layer, layer.call)
-            with graph.no_grad():
-                self(batch.x, training=True)
-        finally:
-            for layer in inner:
-                layer.__dict__.pop("call", None)
-        return found[0] if found else "the loss"
 
 
 class _Progress:

@@ -1,0 +1,143 @@
+"""How a training went, in numbers: the gap to unseen data, idle units, gradients layer by layer, what is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import graph
+from .kernels import door
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .data import Batch
+    from .layers import Layer
+    from .models import Model
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What one layer does on a sample of the training data.
+
+    Attributes
+    ----------
+    name : str
+    units, constant_units : int
+        Outputs of each sample, and how many of them are the same for all samples: a ReLU that is never above 0, a sigmoid that
+        is always 1.
+    gradient, weights : float
+        sqrt(Σ²) over all weights of the layer; 0 for a layer without.
+    """
+
+    name: str
+    units: int
+    constant_units: int
+    gradient: float
+    weights: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Measurements after a training; printed, a table.
+
+    Attributes
+    ----------
+    epochs : int
+    loss, val_loss : float
+        After the last epoch; val_loss is NaN without validation data.
+    best_epoch : int
+        With the least validation loss, or without it the least loss; counted from 1.
+    layers : list of LayerReport
+        From the first to the last.
+    first_nonfinite : str or None
+        Where the first infinity or NaN is, if there is one.
+    """
+
+    epochs: int
+    loss: float
+    val_loss: float
+    best_epoch: int
+    layers: list[LayerReport]
+    first_nonfinite: str | None
+
+    @property
+    def gap(self) -> float:
+        """Validation loss minus training loss."""
+        return self.val_loss - self.loss
+
+    def __str__(self) -> str:
+        head = f"after {self.epochs} epochs: loss {self.loss:.4g}"
+        if not np.isnan(self.val_loss):
+            head += f", validation loss {self.val_loss:.4g} (gap {self.gap:.4g}), least in epoch {self.best_epoch}"
+        lines = [head, f"{'layer':16s} {'units':>6s} {'constant':>9s} {'|gradient|':>11s} {'|weights|':>10s} {'ratio':>9s}"]
+        for r in self.layers:
+            ratio = f"{r.gradient / r.weights:9.1e}" if r.weights else " " * 9
+            lines.append(f"{r.name:16s} {r.units:6d} {r.constant_units:9d} {r.gradient:11.3g} {r.weights:10.3g} {ratio}")
+        return "\n".join([*lines, f"first infinity or NaN: {self.first_nonfinite or 'none'}"])
+
+
+def diagnose(model: Model, batch: Batch, history: dict[str, list[float]]) -> Diagnosis:
+    """Look at a model with a batch of what it was trained on, and at its history of losses."""
+    seen: dict[int, tuple[Layer, Tensor]] = {}
+    with graph.gradients(), watched(model, lambda layer, z: seen.setdefault(id(layer), (layer, z.detach()))):
+        loss = model._loss_of(batch, model(batch.x, training=False))
+        variables = model.trainable_variables
+        gradients = dict(zip(map(id, variables), graph.grad(loss, variables), strict=True)) if loss.requires_grad else {}
+    reports = []
+    for layer, z in seen.values():
+        values = z.numpy().reshape(-1, z.shape[-1]) if z.ndim > 1 else z.numpy().reshape(-1, 1)
+        constant = int((values.max(0) == values.min(0)).sum()) if len(values) > 1 else 0
+        own = layer._own_weights.values()
+        norms = [float(np.sqrt(sum(float(np.square(t.numpy(), dtype=np.float64).sum()) for t in tensors)))
+                 for tensors in ([gradients[id(w)] for w in own if id(w) in gradients], own)]  # fmt: skip
+        reports.append(LayerReport(layer.name, values.shape[1], constant, norms[0], norms[1]))
+    last, curve = history.get("loss", [float("nan")]), history.get("val_loss", [])
+    best = int(np.argmin(curve or last)) + 1
+    val_loss = curve[-1] if curve else float("nan")
+    return Diagnosis(len(last), last[-1], val_loss, best, reports, first_nonfinite(model, batch))
+
+
+def first_nonfinite(model: Model, batch: Batch) -> str | None:
+    """Where a forward pass first meets infinity or NaN: in the data, the weights, or the output of a layer."""
+    if not door.all_finite(batch.x.data):
+        return "the input data"
+    if batch.y is not None and batch.y.dtype != door.INT64 and not door.all_finite(batch.y.data):
+        return "the targets"
+    for name, w in model.named_weights().items():
+        if not door.all_finite(w.data):
+            return f"the weights {name!r}"
+    found: list[str] = []
+
+    def look(layer: Layer, z: Tensor) -> None:
+        if not found and not door.all_finite(z.data):
+            found.append(f"the output of layer {layer.name!r}")
+
+    with graph.no_grad(), watched(model, look):
+        model(batch.x, training=True)
+    return found[0] if found else None
+
+
+@contextmanager
+def watched(model: Model, look: Callable[[Layer, Tensor], Any]) -> Iterator[None]:
+    """Within this context, `look` is shown the result of every layer in the model."""
+
+    def watch(layer: Layer, call: Any) -> Any:
+        def shown(x: Tensor, **options: Any) -> Tensor:
+            z: Tensor = call(x, **options)
+            look(layer, z)
+            return z
+
+        return shown
+
+    inner = [layer for _, layer in model.walk() if layer is not model]
+    try:
+        for layer in inner:
+            layer.__dict__["call"] = watch(layer, layer.call)
+        yield
+    finally:
+        for layer in inner:
+            layer.__dict__.pop("call", None)
