@@ -114,6 +114,7 @@ def test_a_schedule_goes_into_pickles_and_is_not_set_by_hand() -> None:
         lambda: OneCycle("fast", 10),  # type: ignore[arg-type]
         lambda: mw.optimizers.SGD(0.1, clipvalue=-1.0),
         lambda: mw.optimizers.SGD(0.1, clipnorm=1.0, global_clipnorm=1.0),
+        lambda: mw.optimizers.SGD(0.1, use_ema=True, ema_momentum=2.0),
         lambda: ReduceLROnPlateau(factor=2.0),
     ],
 )
@@ -155,6 +156,42 @@ def test_clipping_is_that_of_torch() -> None:
     torch.nn.utils.clip_grad_norm_(tensors, 0.7)
     for got, t in zip(moved(gradients, global_clipnorm=0.7), tensors, strict=True):
         np.testing.assert_allclose(got, t.grad.numpy(), rtol=1e-5)
+
+
+# ---- averages ----------------------------------------------------------------------------------------------------------
+
+
+def test_averages_of_weights(setting: str) -> None:
+    """Step by step, in replays, through a pickle, and in the place of the weights in the end."""
+    w = mw.tensor(np.array([1.0, -2.0]), requires_grad=True)
+    optimizer = mw.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+
+    def step() -> mw.Tensor:
+        loss = w.square().sum()
+        optimizer.apply([mw.grad(loss, w)], [w])
+        return loss
+
+    captured, average = mw.capture(step), None
+    for i in range(12):
+        (step if i == 5 else captured)()
+        average = w.numpy().copy() if average is None else 0.9 * average + 0.1 * w.numpy()
+    twin_weights, twin = pickle.loads(pickle.dumps(([w], optimizer)))
+    for variables, rule in (([w], optimizer), (twin_weights, twin)):
+        rule.finalize_variable_values(variables)
+        np.testing.assert_allclose(variables[0].numpy(), average, rtol=1e-12)
+
+
+def test_training_ends_with_the_averages() -> None:
+    keras = pytest.importorskip("keras")
+    x, y = np.random.default_rng(0).normal(size=(40, 3)).astype("float32"), np.arange(40, dtype="float32")[:, None] / 40
+    ours = mw.Sequential([mw.layers.Dense(1, kernel_initializer="zeros")])
+    ours.compile(mw.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8), "mse")
+    ours.fit(x, y, batch_size=10, epochs=5, shuffle=False, verbose=0)
+    theirs = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    theirs.compile(keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8), "mse")
+    theirs.fit(x, y, batch_size=10, epochs=5, shuffle=False, verbose=0)
+    for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-6)
 
 
 # ---- plateaus ----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ class Optimizer:
         No gradient is longer than this: sqrt(Σ g²), for each variable by itself.
     global_clipnorm : float, optional
         Nor are all gradients together  (Pascanu et al. 2013).
+    use_ema : bool
+        Keep averages of the weights, too: average = ema_momentum average + (1 - ema_momentum) w after each update. `fit` puts
+        them in the place of the weights at its end, as :meth:`finalize_variable_values` does.
+    ema_momentum : float
     """
 
     rule = ""
@@ -47,13 +51,18 @@ class Optimizer:
 
     def __init__(
         self, learning_rate: Rate, *, l1: float = 0.0, l2: float = 0.0, weight_decay: float | None = None,
-        clipvalue: float | None = None, clipnorm: float | None = None, global_clipnorm: float | None = None, **rates: float,
+        clipvalue: float | None = None, clipnorm: float | None = None, global_clipnorm: float | None = None,
+        use_ema: bool = False, ema_momentum: float = 0.99, **rates: Any,
     ) -> None:  # fmt: skip
         for name, limit in (("clipvalue", clipvalue), ("clipnorm", clipnorm), ("global_clipnorm", global_clipnorm)):
             if limit is not None and not limit > 0:
                 raise ValueError(explain(f"`{name}` to be positive", repr(limit), "None switches it off."))
         if clipnorm is not None and global_clipnorm is not None:
             raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
+        if not 0 <= ema_momentum <= 1:
+            raise ValueError(explain("`ema_momentum` from 0 to 1", repr(ema_momentum), "0.99 is the usual choice."))
+        self.use_ema, self.ema_momentum = bool(use_ema), float(ema_momentum)
+        self._averages: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the variable
         self.clipvalue, self.clipnorm, self.global_clipnorm = clipvalue, clipnorm, global_clipnorm
         numbers = {**schedules.numbers_of(learning_rate), "l1": l1, "l2": l2, "weight_decay": weight_decay or 0.0, **rates}
         for name, number in numbers.items():
@@ -68,11 +77,13 @@ class Optimizer:
         self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "hyper": fields(self.hyper), "_state": list(self._state.values()), "_tables": {}}
+        return {**self.__dict__, "hyper": fields(self.hyper), "_state": list(self._state.values()), "_tables": {},
+                "_averages": list(self._averages.values())}  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = {id(v): (v, slots) for v, slots in state["_state"]}
-        self.__dict__ |= {**state, "hyper": struct("mw_hyper", **state["hyper"]), "_state": kept}
+        averages = {id(v): (v, average) for v, average in state["_averages"]}
+        self.__dict__ |= {**state, "hyper": struct("mw_hyper", **state["hyper"]), "_state": kept, "_averages": averages}
 
     @property
     def learning_rate(self) -> float:
@@ -116,6 +127,23 @@ class Optimizer:
         arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
         table.update(self.rule, arrays, self.hyper)
         graph.overwritten(variables)
+        if self.use_ema:
+            self._average(variables)
+
+    @graph.no_grad()
+    def _average(self, variables: Sequence[Tensor]) -> None:
+        for v in variables:
+            if id(v) not in self._averages:
+                self._averages[id(v)] = v, v.copy()
+            average = self._averages[id(v)][1]
+            average.assign(average * self.ema_momentum + v * (1 - self.ema_momentum))
+
+    @graph.no_grad()
+    def finalize_variable_values(self, variables: Sequence[Tensor]) -> None:
+        """Put the averages of `use_ema` in the place of the weights."""
+        for v in variables:
+            if id(v) in self._averages:
+                v.assign(self._averages[id(v)][1])
 
     @graph.no_grad()
     def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:

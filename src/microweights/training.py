@@ -228,6 +228,7 @@ class Trainer(Layer):
                     break
         finally:
             progress.close()
+        self.optimizer.finalize_variable_values(self.trainable_variables)
         for c in every:
             c.on_train_end()
         return history
