@@ -214,7 +214,7 @@ class SGD(Optimizer):
         weight_decay: float | None = None,
         **options: Any,
     ) -> None:
-        rates = {"momentum": momentum, "nesterov": float(nesterov)}
+        rates: dict[str, Any] = {"momentum": momentum, "nesterov": float(nesterov)}
         super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates, **options)
 
 
@@ -234,7 +234,7 @@ class Adam(Optimizer):
         weight_decay: float | None = None,
         **options: Any,
     ) -> None:
-        rates = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        rates: dict[str, Any] = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
         super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates, **options)
 
 
@@ -270,7 +270,7 @@ class RMSprop(Optimizer):
         weight_decay: float | None = None,
         **options: Any,
     ) -> None:
-        rates = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": float(centered)}
+        rates: dict[str, Any] = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": float(centered)}
         super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, **rates, **options)
 
 
