@@ -421,7 +421,7 @@ static NOINLINE void wide_row(const product *g) {
     for (; p < g->k; p++) add_rows(1, g, p);
 }
 
-/* `rows` dot products of x with at[0], at[step], ... side by side, each with so many sums; they are still spread over lanes. If
+/* `rows` dot products of x with columns of B, which lie in rows of memory, at[0], at[step], ..., side by side, each with so many sums; they are still spread over lanes. If
  * there is room, a whole vector may be read where k ends. */
 INLINE void add_dots(const int rows, const int sums, const int room, vec *sum, const real *x, const real *at, int64_t step, int64_t k) {
     vec part[LANES][4];
@@ -437,7 +437,7 @@ INLINE void add_dots(const int rows, const int sums, const int room, vec *sum, c
             for (int i = 0; i < rows; i++) {
                 const real *row = at + i * step + p + s * LANES;
                 part[i][s] += load(x + p + s * LANES) * load(row);
-                if (rows == LANES) __builtin_prefetch(row + rows * step);
+                if (rows == LANES) __builtin_prefetch(row + rows * step);    /* so many streams are not foreseen */
             }
     for (; sums > 1 && p + LANES <= k; p += LANES)
 #pragma GCC unroll 16

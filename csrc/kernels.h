@@ -60,7 +60,7 @@ typedef struct {
     double step;                           /* updates done so far; every rule adds 1 */
     double schedule;                       /* an mw_schedule; unless it is MW_NO_SCHEDULE, every rule sets the learning rate first: */
     double first_rate, warmup_steps;       /* it rises from first_rate to peak_rate during warmup_steps updates, */
-    double peak_rate, decay_steps;         /* and then falls: in decay_steps to final_rate, or by that factor all decay_steps */
+    double peak_rate, decay_steps;         /* and then falls: in decay_steps to final_rate, or by that factor every decay_steps */
     double final_rate;
 } mw_hyper;
 

@@ -172,8 +172,9 @@ INLINE void transpose(vec *rows) {
     }
 }
 
-/* The sums of pairs of blocks of so many lanes, those of x and those of y. Within 16 bytes the first half is added to the second,
- * blocks of x and y in turns; of blocks of 16 bytes, each even one to the next odd one. x86 has cheap instructions for these. */
+/* Half of the way to the sums of all lanes of x and of y: size 1 gives (of 4 lanes) x0 + x2, y0 + y2, x1 + x3, y1 + y3, and of two
+ * such vectors size 2 x0 + x2, x1 + x3, y0 + y2, y1 + y3. Larger blocks, of 16 bytes each, are added even to odd: X0 + X1, ..., then
+ * those of y. All are cheap on x86, where no lane leaves its 16 bytes but in the last. */
 INLINE vec add_blocks(vec x, vec y, bits size) {
     const bits quarter = 16 / sizeof(real), apart = size < quarter ? quarter / 2 : quarter;
     ivec first;

@@ -1,7 +1,7 @@
 """He's initialisation: why the size of the first weights matters.
 
 A ReLU lets half of a signal through. Weights of variance 2 / inputs make up for it, so that a deep network begins to learn at
-once; a tenth of that, and nothing arrives at its end.
+once; a hundredth of that, and nothing arrives at its end.
 """
 
 from __future__ import annotations

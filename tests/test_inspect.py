@@ -55,6 +55,21 @@ def test_permutation_importance_is_that_of_scikit_learn(kind: str) -> None:
     assert mine.names == list(x.columns)
 
 
+def test_columns_of_one_name_and_of_other_types() -> None:
+    pandas = pytest.importorskip("pandas")
+    x, y = made()
+    model = mw.linear_model.LinearRegression().fit(x, y)
+    frame = pandas.DataFrame(x, columns=["a", "a", "b"])
+    plain = permutation_importance(model, x, y)
+    np.testing.assert_allclose(
+        permutation_importance(model, frame, y, lambda m, d, y: m.score(np.asarray(d), y)).mean, plain.mean
+    )
+    mixed = pandas.DataFrame({"a": x[:, 0], "b": np.arange(len(x)), "c": ["yes", "no"] * (len(x) // 2)})
+    kinds: list[Any] = []
+    permutation_importance(model, mixed, y, score=lambda m, data, y: kinds.append(list(data.dtypes)) or 0.0)
+    assert all(kind == list(mixed.dtypes) for kind in kinds)
+
+
 def test_refused() -> None:
     x, y = made()
     model = mw.linear_model.LinearRegression()

@@ -197,7 +197,7 @@ class LearningRateScheduler(Callback):
 class ReduceLROnPlateau(_Watch):
     """Multiplies the learning rate by `factor` when `monitor` has not improved by `min_delta` for `patience` epochs.
 
-    It does not go below `min_lr`; after a reduction it waits for `cooldown` epochs before it counts again.
+    It does not go below `min_lr`. After a reduction, `cooldown` - 1 epochs are not counted, as in Keras.
     """
 
     def __init__(
@@ -205,11 +205,12 @@ class ReduceLROnPlateau(_Watch):
         min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(monitor, mode, min_delta)
-        if not 0 <= factor < 1:
+        if isinstance(factor, str) or not 0 <= factor < 1:
             raise ValueError(explain("`factor` from 0 to below 1", repr(factor), "0.1 and 0.5 are usual choices."))
         self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.model.optimizer.learning_rate = self.model.optimizer.learning_rate  # says at once if a schedule sets it
         self.best: float | None = None
         self.waited, self.rests = 0, 0
 

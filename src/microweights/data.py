@@ -68,12 +68,12 @@ class Samples:
         arrays = given if index is None else [None if a is None else door.gather(a, index) for a in given]
         return Batch(*(None if a is None else Tensor(a) for a in arrays))  # type: ignore[arg-type]
 
-    def order(self, batch_size: int | None, shuffle: bool = False) -> Array | None:
-        """The numbers of the samples in the order of an epoch; None if one batch holds them all."""
+    def order(self, batch_size: int | None, shuffle: bool = False, state: Array | None = None) -> Array | None:
+        """The numbers of the samples in the order of an epoch; None if one batch holds them all. `state`: a random stream."""
         n = len(self)
         if (batch_size or n) >= n:
             return None
-        return random.permutation(n) if shuffle else np.arange(n)
+        return random.permutation(n, state) if shuffle else np.arange(n)
 
     def parts(self, batch_size: int | None) -> Iterator[Samples]:
         """The samples batch by batch, the last one maybe smaller; `batch_size` None makes one of all. No copies."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import explain
-from .graph import grad
+from .graph import grad, gradients
 from .models import Model
 from .tensor import Array, Tensor
 
@@ -57,6 +57,10 @@ def weight_importance(model: Any, x: Any, names: Sequence[str] | None = None) ->
         raise TypeError(explain("a fitted linear model with `coef_`", type(model).__name__, remedy))
     columns, labels = _columns(x, names)
     weights = np.abs(np.atleast_2d(model.coef_)).mean(0)
+    if len(weights) != len(labels):
+        raise ValueError(
+            explain(f"{len(weights)} columns, as the model has weights", len(labels), "Pass what it was fitted to.")
+        )
     return Importance(labels, weights * columns.std(0, dtype=np.float64), np.zeros(len(labels)))
 
 
@@ -78,12 +82,12 @@ def gradient_importance(model: Any, x: Any, names: Sequence[str] | None = None) 
     network = getattr(model, "_network", model)
     if not isinstance(network, Model):
         remedy = "Use permutation_importance, which asks for predictions only."
-        raise TypeError(explain("a network of this library", type(model).__name__, remedy))
+        raise TypeError(explain("a network of this library that is fitted", type(model).__name__, remedy))
     columns, labels = _columns(x, names)
     inputs = Tensor(columns.astype(network.compute_dtype), requires_grad=True)
-    outputs = network(inputs)
-    flat = outputs.reshape(len(columns), -1)
-    slopes = [np.abs(grad(flat[:, j].sum(), inputs).numpy()).mean(0, dtype=np.float64) for j in range(flat.shape[1])]
+    with gradients():
+        flat = network(inputs).reshape(len(columns), -1)
+        slopes = [np.abs(grad(flat[:, j].sum(), inputs).numpy()).mean(0, dtype=np.float64) for j in range(flat.shape[1])]
     return Importance(labels, np.mean(slopes, 0) * columns.std(0, dtype=np.float64), np.zeros(len(labels)))
 
 
@@ -121,18 +125,18 @@ def permutation_importance(
         raise ValueError(explain("samples, and at least one repetition", f"{len(columns)} and {repeats}", "Pass more."))
     measure = score or _score
     rng = np.random.default_rng(seed)
-    frame = x.copy() if hasattr(x, "columns") else None
+    is_frame = hasattr(x, "isetitem")  # columns of a DataFrame keep their types, and their names may be the same
     whole = measure(model, x, y)
     losses = np.empty((len(labels), repeats))
     for j in range(len(labels)):
-        shuffled = columns.copy()
         for k in range(repeats):
-            shuffled[:, j] = rng.permutation(columns[:, j])
-            if frame is not None:
-                frame[frame.columns[j]] = shuffled[:, j]
-            losses[j, k] = whole - measure(model, shuffled if frame is None else frame, y)
-        if frame is not None:
-            frame[frame.columns[j]] = columns[:, j]
+            order = rng.permutation(len(columns))
+            shuffled: Any = x.copy() if is_frame else columns.copy()
+            if is_frame:
+                shuffled.isetitem(j, x.iloc[:, j].to_numpy()[order])
+            else:
+                shuffled[:, j] = columns[order, j]
+            losses[j, k] = whole - measure(model, shuffled, y)
     return Importance(labels, losses.mean(1), losses.std(1))
 
 

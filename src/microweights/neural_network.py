@@ -16,8 +16,18 @@ from .callbacks import Callback, EarlyStopping, History
 from .errors import explain
 from .graph import no_grad
 from .kernels import door
-from .linear_model.estimators import FLOATS, check_choice, check_numbers
-from .linear_model.problem import moments
+from .linear_model.estimators import (
+    FLOATS,
+    LARGEST,
+    check_choice,
+    check_classes,
+    check_counts,
+    check_labels,
+    check_numbers,
+    first_classes,
+    with_class_weights,
+)
+from .linear_model.problem import column_scale, moments
 from .losses import BinaryCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy
 from .models import Sequential
 from .regularizers import L2
@@ -25,9 +35,9 @@ from .tensor import Array, Tensor
 
 # after the linear models, which say it if scikit-learn is not there
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin  # isort: skip
-from sklearn.exceptions import ConvergenceWarning  # isort: skip
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning  # isort: skip
 from sklearn.model_selection import train_test_split  # isort: skip
-from sklearn.utils import check_random_state, compute_class_weight  # isort: skip
+from sklearn.utils import check_random_state  # isort: skip
 from sklearn.utils.multiclass import check_classification_targets, type_of_target  # isort: skip
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data  # isort: skip
 
@@ -45,9 +55,9 @@ ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
 class Standardised(layers.Layer):
     """(x - mean) / scale, batch by batch: no copy of all the data is made."""
 
-    def __init__(self, mean: Array, scale: Array, dtype: Any) -> None:
+    def __init__(self, mean: Array, inverse: Array, dtype: Any) -> None:
         super().__init__(dtype=np.dtype(dtype).name)
-        self.mean, self.inverse = Tensor(mean.astype(dtype)), Tensor((1 / scale).astype(dtype))
+        self.mean, self.inverse = Tensor(mean.astype(dtype)), Tensor(inverse.astype(dtype))
 
     def call(self, x: Tensor) -> Tensor:
         return (x - self.mean) * self.inverse
@@ -79,6 +89,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     n_iter_no_change: int
     coefs_: list[Array]
     intercepts_: list[Array]
+    _factor = 0.5  # of the penalty alpha Σ w²: a square that is not halved takes twice as much
 
     # ---- what a kind of target needs ---------------------------------------------------------------------------
 
@@ -92,28 +103,30 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     # ---- parameters --------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        most = np.inf
-        check_numbers(self, alpha=(0, most), max_iter=(1, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1),
-                      beta_1=(0, 1), beta_2=(0, 1), epsilon=(0, most), validation_fraction=(0, 1),
-                      n_iter_no_change=(1, most))  # fmt: skip
+        check_counts(self, "max_iter", "n_iter_no_change")
+        most = LARGEST
+        check_numbers(self, alpha=(0, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1), beta_1=(0, 1),
+                      beta_2=(0, 1), epsilon=(0, most), validation_fraction=(0, 1))  # fmt: skip
         check_choice(self, "solver", tuple(OPTIMIZERS))
         if self.batch_size not in ("auto", None):
-            check_numbers(self, batch_size=(1, most))
+            check_counts(self, "batch_size")
 
     def _hidden(self) -> list[tuple[int, str, float]]:
         """Units, activation and dropout of each hidden layer."""
         sizes = self.hidden_layer_sizes
-        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes) if isinstance(sizes, (list, tuple)) else [None]
         if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes):
             remedy = "Give the units of each hidden layer."
             raise ValueError(explain("`hidden_layer_sizes` of positive integers", repr(self.hidden_layer_sizes), remedy))
-        names = [self.activation] * len(sizes) if isinstance(self.activation, str) else list(self.activation)
+        names = list(self.activation) if isinstance(self.activation, (list, tuple)) else [self.activation] * len(sizes)
         rates = list(self.dropout) if isinstance(self.dropout, Sequence) else [self.dropout] * len(sizes)
         for name, given in (("activation", names), ("dropout", rates)):
             if len(given) != len(sizes):
                 raise ValueError(explain(f"`{name}` for {len(sizes)} layers", repr(given), "Give one, or one for each layer."))
         names = [ALSO_CALLED.get(name, name) for name in names]
         for name in names:
+            if not isinstance(name, str):
+                raise ValueError(explain("names of activations", repr(name), "Give one, or one for each layer."))
             activations.get(name)
         return [(int(n), name, rate) for n, name, rate in zip(sizes, names, rates, strict=True)]
 
@@ -124,7 +137,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self, inputs: int, outputs: int, dtype: Any, l2: float, seeds: Any) -> Sequential:
         name = np.dtype(dtype).name
-        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self.scale_, dtype)]
+        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
         penalty = L2(l2) if l2 else None
 
         def dense(units: int, activation: str) -> layers.Dense:
@@ -154,37 +167,38 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     ) -> Any:
         """Fit the network to rows and targets; with `go_on` the one that is there."""
         generator = check_random_state(self.random_state)
-        if self.early_stopping and validation is None and not go_on:
+        if self.early_stopping and validation is None and epochs > 1:
             rows = np.arange(len(x))
             train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=stratify, random_state=generator)
             validation = x[held], y[held], None if weights is None else weights[held]
             x, y, weights = x[train], y[train], None if weights is None else weights[train]
         total = float(len(x)) if weights is None else float(weights.sum())
+        share = self._size(len(x)) * total / len(x)  # of a batch
         if not (go_on and hasattr(self, "_network")):
-            mean, variance = moments(x, weights)
-            noise = len(x) * np.finfo(np.float64).eps * np.abs(mean)
-            self.mean_, self.scale_ = mean, np.where(variance > noise**2, np.sqrt(variance), 1.0)
+            self.mean_, variance = moments(x, weights)
+            self.scale_, self._inverse = column_scale(self.mean_, variance, len(x))
             self._set_units(y, weights)
             targets = self._targets(y[:1], x.dtype)
             outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
-            share = self._size(len(x)) * total / len(x)  # of a batch
-            self._network = self._make_network(x.shape[1], outputs, x.dtype, self.alpha / 2 / share, generator)
+            self._layers = self._hidden()
+            self._network = self._make_network(x.shape[1], outputs, x.dtype, self._factor * self.alpha / share, generator)
+            self._made_with = self._settings()
+            self._network.order_state = random.new_state(int(generator.randint(2**31)))
             self.t_ = 0
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
-        scaled = None if weights is None else weights * (len(x) / total)
-        given = None
+        given: Any = None
         if validation is not None:
-            given = (validation[0].astype(x.dtype, copy=False), self._targets(validation[1], x.dtype), *validation[2:])
-            given = given[:2] if len(given) == 2 or given[2] is None else given
+            vx, vy, vw = validation
+            given = (vx.astype(x.dtype, copy=False), self._targets(vy, x.dtype))
+            given = given if vw is None or not vw.sum() > 0 else (*given, vw * (len(vw) / vw.sum()))
         stop = EarlyStopping("val_loss" if self.early_stopping and given else "loss", self.tol, self.n_iter_no_change,
                              restore_best_weights=bool(self.early_stopping and given))  # fmt: skip
         callbacks: list[Callback] = [stop]
-        with random.seeded(int(generator.randint(2**31))):
-            history: History = self._network.fit(
-                x, self._targets(y, x.dtype), batch_size=self._size(len(x)), epochs=epochs,
-                verbose=1 if self.verbose else 0, callbacks=callbacks, validation_data=given, shuffle=bool(self.shuffle),
-                sample_weight=scaled)  # fmt: skip
+        history: History = self._network.fit(
+            x, self._targets(y, x.dtype), batch_size=self._size(len(x)), epochs=epochs, verbose=1 if self.verbose else 0,
+            callbacks=callbacks, validation_data=given, shuffle=bool(self.shuffle),
+            sample_weight=None if weights is None else weights * (len(x) / total))  # fmt: skip
         done = len(history.epoch)
         if epochs > 1 and not stop.stopped_epoch and done == self.max_iter:
             text = f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs while the loss still fell."
@@ -201,16 +215,32 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _set_units(self, y: Array, weights: Array | None) -> None:
         """Learn what the targets are measured in, if that matters."""
 
-    def _goes_on(self, x: Array) -> bool:
-        return self.warm_start and hasattr(self, "_network") and self.coefs_[0].shape[0] == x.shape[1]
+    def _settings(self) -> tuple[Any, ...]:
+        """What a network is made with; it goes on with nothing else."""
+        names = "solver", "alpha", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"
+        return (*map(tuple, self._hidden()), *(getattr(self, name) for name in names))
+
+    def _goes_on(self, x: Array, outputs: int | None = None) -> bool:
+        fits = self.warm_start and hasattr(self, "_network") and self.coefs_[0].shape[0] == x.shape[1]
+        return bool(fits and self._made_with == self._settings() and outputs in (None, self.n_outputs_))
+
+    def _validation(self, given: Any, **checks: Any) -> Any:
+        """(X, y) or (X, y, weights), checked; weights None if there are none."""
+        if given is None:
+            return None
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise ValueError(explain("`validation_data` as (X, y) or (X, y, weights)", type(given).__name__, "Pass a tuple."))
+        x, y = validate_data(self, given[0], given[1], dtype=FLOATS, reset=False, **checks)
+        return x, y, None if len(given) == 2 else _check_sample_weight(given[2], x, ensure_non_negative=True)
 
     def _outputs(self, X: Any) -> Array:
         """What the last layer says: (samples, outputs)."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=FLOATS, reset=False)
         dtype = self.coefs_[0].dtype
-        a = Standardised(self.mean_, self.scale_, dtype).call(Tensor(x.astype(dtype, copy=False))).data
-        names = [name for _, name, _ in self._hidden()] + ["linear"]
+        x = np.require(x.astype(dtype, copy=False), requirements=["ALIGNED"])
+        a = Standardised(self.mean_, self._inverse, dtype).call(Tensor(x)).data
+        names = [name for _, name, _ in self._layers] + ["linear"]
         for w, b, name in zip(self.coefs_, self.intercepts_, names, strict=True):
             a = door.matmul(a, w, b)
             with no_grad():
@@ -226,7 +256,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignore[misc]
     """A multi-layer perceptron with the least squared error.
 
-    Columns and targets are brought to mean 0 and variance 1 first, so that numbers of any size will do.
+    Columns and targets are brought to mean 0 and variance 1 first, so that numbers of any size will do; data of later calls
+    of `partial_fit` to what these were at the first.
 
     Parameters
     ----------
@@ -235,7 +266,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
         Names of :mod:`microweights.activations`; "identity" and "logistic" are also known.
     solver : "adam", "sgd", "rmsprop" or "adagrad"
     alpha : float
-        Of the penalty alpha Σ w² / 2 beside the sum of the losses of a batch.
+        Of the penalty alpha Σ w² / 2 beside the sum of the losses of a batch: half the squares, cross-entropies.
     dropout : float, or one for each hidden layer
         The part of its outputs that is dropped while training.
     batch_size : int, "auto" or None
@@ -264,7 +295,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
     coefs_, intercepts_ : lists of arrays
         (inputs, units) and (units,) of each layer, for columns (x - `mean_`) / `scale_`.
     loss_curve_, validation_loss_curve_ : lists of float
-        After each epoch, of targets brought to variance 1.
+        The mean of the losses of each epoch, with penalties: of squares, for targets brought to variance 1.
     n_iter_ : int
         Epochs.
     """
@@ -297,17 +328,22 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
         """
         self._check()
         x, y, weights = self._rows(X, y, sample_weight, True, multi_output=True, y_numeric=True)
-        go_on = self._goes_on(x)
+        validation = self._validation(validation_data, multi_output=True)
+        width = 1 if y.ndim == 1 else y.shape[1]
+        if validation is not None and np.size(validation[1]) != len(validation[0]) * width:
+            received = f"shape {validation[1].shape}"
+            raise ValueError(explain(f"{width} targets a sample in `validation_data`", received, "Give as many as in y."))
+        go_on = self._goes_on(x, width)
         self._is_flat = y.ndim == 1
-        if validation_data is not None:
-            validation_data = validate_data(self, *validation_data, dtype=FLOATS, reset=False, multi_output=True)
-        return self._train(x, y, weights, validation_data, None, int(self.max_iter), go_on)
+        return self._train(x, y, weights, validation, None, int(self.max_iter), go_on)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples."""
         self._check()
         first = not hasattr(self, "coefs_")
         x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True, y_numeric=True)
+        if not first and y.size != len(y) * self.n_outputs_:
+            raise ValueError(explain(f"{self.n_outputs_} targets a sample", f"shape {y.shape}", "Give as many as before."))
         self._is_flat = y.ndim == 1
         return self._train(x, y, weights, None, None, 1, True)
 
@@ -316,6 +352,8 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
         a = self._outputs(X)
         z: Array = a * self.unit_.astype(a.dtype) + self.middle_.astype(a.dtype)
         return z[:, 0] if self._is_flat else z
+
+    _factor = 1.0
 
     def _loss(self) -> Loss:
         return MeanSquaredError()
@@ -344,6 +382,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     class_weight: Any
     classes_: Array
+    _several = False  # whether a sample may have several labels
 
     def __init__(
         self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam", alpha: float = 1e-4,
@@ -373,40 +412,34 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         """
         self._check()
         x, y, weights = self._rows(X, y, sample_weight, True, multi_output=True)
-        go_on = self._goes_on(x)
-        y = self._plain(y)
-        if not (go_on and np.isin(y, self.classes_).all()):
-            go_on, self.classes_ = False, np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
-        if y.ndim == 1 and len(self.classes_) < 2:
-            received = f"only one class {self.classes_[0]!r}"
-            raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
-        weights = self._of_classes(y, weights)
-        if validation_data is not None:
-            vx, vy = validate_data(self, *validation_data, dtype=FLOATS, reset=False, multi_output=True)
-            validation_data = vx, self._plain(vy)
-            if y.ndim == 1 and not np.isin(validation_data[1], self.classes_).all():
+        y, several = self._plain(y)
+        classes = np.arange(y.shape[1]) if several else np.unique(y)
+        if not several:
+            check_classes(classes)
+        go_on = self._goes_on(x) and several == self._several and bool(np.isin(classes, self.classes_).all())
+        classes = self.classes_ if go_on else classes
+        weights = self._of_classes(y, classes, weights)
+        validation = self._validation(validation_data, multi_output=True)
+        if validation is not None:
+            validation = validation[0], self._plain(validation[1])[0], validation[2]
+            if not several and not np.isin(validation[1], classes).all():
                 remedy = "Let each class be part of X and y."
-                raise ValueError(explain(f"labels out of {self.classes_}", "others in validation_data", remedy))
-        return self._train(x, y, weights, validation_data, y if y.ndim == 1 else None, int(self.max_iter), go_on)
+                raise ValueError(explain(f"labels out of {classes}", "others in validation_data", remedy))
+        self.classes_, self._several = classes, several
+        return self._train(x, y, weights, validation, None if several else y, int(self.max_iter), go_on)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
         first = not hasattr(self, "coefs_")
         x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True)
-        y = self._plain(y)
-        if first and y.ndim == 1:
-            if classes is None:
-                raise ValueError(explain("all `classes` at the first call of partial_fit", None, "Pass np.unique(y)."))
-            self.classes_ = np.unique(classes)
-        elif first:
-            self.classes_ = np.arange(y.shape[1])
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(explain(f"`classes` as at the first call, {self.classes_}", classes, "Make a new classifier."))
-        if y.ndim == 1 and not np.isin(y, self.classes_).all():
-            received = np.setdiff1d(y, self.classes_)
-            raise ValueError(explain(f"labels out of {self.classes_}", received, "Pass all `classes` at the first call."))
-        return self._train(x, y, self._of_classes(y, weights), None, None, 1, True)
+        y, several = self._plain(y)
+        known = np.arange(y.shape[1]) if several else first_classes(self, classes, first)
+        if not several:
+            check_labels(y, known)
+        weights = self._of_classes(y, known, weights)
+        self.classes_, self._several = known, several
+        return self._train(x, y, weights, None, None, 1, True)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (samples, classes), or of each label (samples, labels)."""
@@ -418,9 +451,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of :meth:`predict_proba`."""
-        with np.errstate(divide="ignore"):
-            p: Array = np.log(self.predict_proba(X))
-        return p
+        z = self._outputs(X)
+        if not self._several and z.shape[1] > 1:
+            return door.rowwise("log_softmax", z)
+        log_p = -door.unary("softplus", -z)
+        return log_p if self._several else np.concatenate([-door.unary("softplus", z), log_p], axis=1)
 
     def predict(self, X: Any) -> Array:
         """The most probable class, or 0 and 1 for each label (samples, labels)."""
@@ -430,25 +465,24 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         labels: Array = self.classes_[(z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else z.argmax(1)]
         return labels
 
-    def _plain(self, y: Array) -> Array:
-        """Labels (samples,), or 0 and 1 (samples, labels). Notes which."""
+    def _plain(self, y: Array) -> tuple[Array, bool]:
+        """Labels (samples,), or 0 and 1 (samples, labels), and whether it is these."""
         check_classification_targets(y)
-        self._several = type_of_target(y) == "multilabel-indicator"
-        if not self._several and y.ndim == 2 and y.shape[1] > 1:
+        kind = type_of_target(y)
+        if kind == "multilabel-indicator":
+            return y, True
+        if y.ndim == 2 and y.shape[1] > 1:
             remedy = "Pass one label for each sample, or 0 and 1 for each of several."
-            raise ValueError(explain("labels or indicators of labels", type_of_target(y), remedy))
-        if not self._several and y.ndim == 2:
-            from sklearn.exceptions import DataConversionWarning
-
+            raise ValueError(explain("labels or indicators of labels", kind, remedy))
+        if y.ndim == 2:
             text = "A column-vector y was passed when a 1d array was expected. Pass y.ravel()."
-            warnings.warn(text, DataConversionWarning, stacklevel=4)
-        return y if self._several else y.reshape(-1)
+            warnings.warn(text, DataConversionWarning, stacklevel=3)
+        return y.reshape(-1), False
 
-    def _of_classes(self, y: Array, weights: Array | None) -> Array | None:
-        if self.class_weight is None:
-            return weights
-        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        return np.asarray(of_class[np.searchsorted(self.classes_, y)] * (1 if weights is None else weights))
+    def _of_classes(self, y: Array, classes: Array, weights: Array | None) -> Array | None:
+        if y.ndim > 1 and self.class_weight is not None:
+            raise ValueError(explain("one label a sample with `class_weight`", "several", "Use sample_weight."))
+        return with_class_weights(self.class_weight, classes, y, weights)
 
     def _loss(self) -> Loss:
         binary = self._several or len(self.classes_) == 2

@@ -47,6 +47,7 @@ class Optimizer:
     """
 
     rule = ""
+    rates: tuple[str, ...] = ()  # its own numbers
     initial_slot_value = 0.0
 
     def __init__(
@@ -55,7 +56,7 @@ class Optimizer:
         use_ema: bool = False, ema_momentum: float = 0.99, **rates: Any,
     ) -> None:  # fmt: skip
         for name, limit in (("clipvalue", clipvalue), ("clipnorm", clipnorm), ("global_clipnorm", global_clipnorm)):
-            if limit is not None and not limit > 0:
+            if limit is not None and (isinstance(limit, str) or not limit > 0):
                 raise ValueError(explain(f"`{name}` to be positive", repr(limit), "None switches it off."))
         if clipnorm is not None and global_clipnorm is not None:
             raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
@@ -64,6 +65,10 @@ class Optimizer:
         self.use_ema, self.ema_momentum = bool(use_ema), float(ema_momentum)
         self._averages: dict[int, tuple[Tensor, Tensor]] = {}  # by id of the variable
         self.clipvalue, self.clipnorm, self.global_clipnorm = clipvalue, clipnorm, global_clipnorm
+        unknown = set(rates) - set(self.rates)
+        if unknown:
+            remedy = "Check the spelling."
+            raise TypeError(explain(f"options of {type(self).__name__}", ", ".join(sorted(unknown)), remedy))
         numbers = {**schedules.numbers_of(learning_rate), "l1": l1, "l2": l2, "weight_decay": weight_decay or 0.0, **rates}
         for name, number in numbers.items():
             _check_not_negative(name, number)
@@ -75,6 +80,11 @@ class Optimizer:
         self.slots = door.slots_of(self.rule, self.hyper)
         self._state: dict[int, tuple[Tensor, list[Array]]] = {}  # by id of the variable, which is kept alive
         self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith(("clip", "global_clip", "use_ema", "ema_")):
+            graph.Layout.changes += 1  # what is captured has the old one in it
+        super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "hyper": fields(self.hyper), "_state": list(self._state.values()), "_tables": {},
@@ -153,10 +163,10 @@ class Optimizer:
         if self.clipvalue is not None:
             gradients = [g.clip(-self.clipvalue, self.clipvalue) for g in gradients]
         if self.clipnorm is not None:
-            return [_shortened(g, g.square().sum().sqrt(), self.clipnorm) for g in gradients]
+            return [_shortened(g, _squares(g).sqrt(), self.clipnorm) for g in gradients]
         if self.global_clipnorm is None:
             return gradients
-        squares = [g.square().sum() for g in gradients]
+        squares = [_squares(g) for g in gradients]
         norm = sum(squares[1:], squares[0]).sqrt()
         return [_shortened(g, norm, self.global_clipnorm) for g in gradients]
 
@@ -182,7 +192,12 @@ def _not_a_tensor(g: Any) -> Array:
 
 def _shortened(g: Tensor, norm: Tensor, limit: float) -> Tensor:
     """g, so that what has this norm gets one of at most `limit`."""
-    return g * (limit / ops.maximum(norm, limit))
+    return g * (limit / ops.maximum(norm, limit)).astype(g.dtype)
+
+
+def _squares(g: Tensor) -> Tensor:
+    """Σ g², in float64, where the square of no float32 is too large."""
+    return g.astype("float64").square().sum()
 
 
 def _check_not_negative(name: str, value: Any) -> None:
@@ -203,6 +218,7 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
+    rates = "momentum", "nesterov"
 
     def __init__(
         self,
@@ -222,6 +238,7 @@ class Adam(Optimizer):
     """Steps of the size of the learning rate along the averaged gradient  (Kingma & Ba 2015)."""
 
     rule = "adam"
+    rates = "beta_1", "beta_2", "epsilon"
 
     def __init__(
         self,
@@ -257,6 +274,7 @@ class RMSprop(Optimizer):
     """Steps divided by a running root mean square of the gradient  (Hinton 2012); `centered` by its deviation (Graves 2013)."""
 
     rule = "rmsprop"
+    rates = "rho", "momentum", "epsilon", "centered"
 
     def __init__(
         self,
@@ -278,6 +296,7 @@ class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients so far  (Duchi et al. 2011)."""
 
     rule = "adagrad"
+    rates = ("epsilon",)
 
     def __init__(
         self,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,17 +26,6 @@ def seed(n: int) -> None:
         raise ValueError(explain("a seed that is an integer from 0 to 2**64 - 1", None, "Give such an integer."))
     door.refuse("a new seed")
     _state[...] = new_state(n)
-
-
-@contextmanager
-def seeded(n: int) -> Iterator[None]:
-    """Within this context the common stream is that of a seed; afterwards it goes on where it was."""
-    before = _state.copy()
-    _state[...] = new_state(n)
-    try:
-        yield
-    finally:
-        _state[...] = before
 
 
 def common() -> Array:
@@ -70,7 +57,7 @@ def dropout_mask(shape: tuple[int, ...], rate: float, dtype: np.dtype[Any], stat
     return Tensor(door.random("bernoulli", state, shape, dtype, 1 - rate, 1 / (1 - rate)))
 
 
-def permutation(n: int) -> Array:
+def permutation(n: int, state: Array | None = None) -> Array:
     """0 .. n - 1 in random order, as int64."""
-    key = door.random("uniform", _state, (1,), door.FLOAT64, 0, 2**53)
+    key = door.random("uniform", _state if state is None else state, (1,), door.FLOAT64, 0, 2**53)
     return np.random.Generator(np.random.Philox(int(key[0]))).permutation(n)

@@ -45,7 +45,7 @@ class Constant(Schedule):
 
 
 class StepDecay(Schedule):
-    """Multiplied by `factor` all `step_size` updates."""
+    """Multiplied by `factor` every `step_size` updates."""
 
     def __init__(self, initial_learning_rate: float, step_size: int, factor: float = 0.1) -> None:
         super().__init__(STAIRS, initial_learning_rate, step_size, factor, final_name="factor")
@@ -100,9 +100,12 @@ class OneCycle(Schedule):
         self, max_learning_rate: float, total_steps: int, rise: float = 0.3, start_factor: float = 0.04,
         final_factor: float = 4e-6,
     ) -> None:  # fmt: skip
+        for name, number in (("max_learning_rate", max_learning_rate), ("total_steps", total_steps)):
+            if isinstance(number, bool) or not isinstance(number, Real) or not 0 < float(number) < math.inf:
+                raise ValueError(explain(f"`{name}` to be a positive number", repr(number), "Count updates, not epochs."))
         if not 0 <= rise < 1:
             raise ValueError(explain("`rise` from 0 to below 1", repr(rise), "It is the part of steps that go up."))
-        up = round(rise * total_steps)
+        up = min(round(rise * total_steps), math.ceil(total_steps) - 1)
         first, final = start_factor * max_learning_rate, final_factor * max_learning_rate
         super().__init__(CYCLE, max_learning_rate, total_steps - up, final, first, up)
 

@@ -37,6 +37,7 @@ class Trainer(Layer):
     history: History | None = None
     stop_training = False
     validates = False  # whether the fit that runs has validation data
+    order_state: Array | None = None  # a random stream of its own for the order of samples; None: the common one
     eager = False  # whether steps run in Python instead of being captured
     _notes = Layer._notes | {"history", "stop_training", "validates", "_captured", "_arrangement"}
 
@@ -246,7 +247,7 @@ class Trainer(Layer):
         after = [c for c in callbacks if type(c).on_train_batch_end is not Callback.on_train_batch_end]
         for metric in self.metrics:
             metric.reset_state()
-        order, n = samples.order(size, shuffle), len(samples)
+        order, n = samples.order(size, shuffle, self.order_state), len(samples)
         size = n if order is None else size or n
         total, done, number, at_once = 0.0, 0, 0, 1
         while done < n:

@@ -260,6 +260,101 @@ def test_warm_start_begins_where_it_ended() -> None:
     np.testing.assert_allclose(model.coef_, coef, atol=1e-4)
 
 
+def test_partial_fit_goes_on_after_fit() -> None:
+    """One row, or columns that do not change in the new data, take nothing away from what was learned."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    y = x @ [1.0, 2.0, 3.0]
+    model = MODELS.SGDRegressor(random_state=0).fit(x, y)
+    seen = model.t_
+    model.partial_fit(x[:1], y[:1])
+    np.testing.assert_allclose(model.coef_, [1, 2, 3], atol=0.05)
+    assert model.t_ == seen + 1
+    still = x[:50] * [1, 1, 0]
+    model.partial_fit(still, still @ [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(model.coef_, [1, 2, 3], atol=0.1)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 2])
+def test_a_small_last_batch_is_a_small_step(extra: int) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(1024 + extra, 200))
+    y = x @ rng.normal(size=200) > 0
+    best = MODELS.LogisticRegression().fit(x, y).loss_curve_[-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert MODELS.LogisticRegression(solver="sgd", random_state=0).fit(x, y).loss_curve_[-1] < best + 0.05
+    z = x[:300, :3] @ [1.0, 2.0, 3.0]
+    line = MODELS.SGDRegressor(batch_size=299, alpha=0, random_state=0).fit(x[:300, :3], z)
+    np.testing.assert_allclose(line.coef_, [1, 2, 3], atol=0.05)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e60])
+@pytest.mark.parametrize("name", ["LinearRegression", "Ridge", "Lasso"])
+def test_targets_of_any_size(name: str, unit: float) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    parameters = {"alpha": 0.1 * unit} if name == "Lasso" else {}
+    plain, other = getattr(MODELS, name)(**({"alpha": 0.1} if parameters else {})), getattr(MODELS, name)(**parameters)
+    np.testing.assert_allclose(other.fit(x, y * unit).coef_ / unit, plain.fit(x, y).coef_, rtol=1e-6)
+    assert other.loss_curve_[-1] == pytest.approx(plain.loss_curve_[-1] * unit**2, rel=1e-6, abs=0) or unit == 1e-200
+
+
+def test_arrays_that_lie_anywhere() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    odd = raw[1:].view(np.float64).reshape(x.shape)
+    odd[...] = x
+    model = MODELS.Ridge().fit(x, y)
+    for other in (odd, np.asfortranarray(x), x.astype(">f8"), np.repeat(x, 2, 0)[::2]):
+        np.testing.assert_allclose(model.predict(other), model.predict(x), rtol=1e-12)
+        np.testing.assert_allclose(MODELS.Ridge().fit(other, y).coef_, model.coef_, rtol=1e-9)
+
+
+def test_warm_starts_that_do_not_fit_begin_anew() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    model = MODELS.Lasso(0.1, warm_start=True).fit(x, y)
+    for data, target in ((x[:, :4], y), (x, np.stack([y, -y], 1)), (x, y)):
+        np.testing.assert_allclose(model.fit(data, target).coef_, MODELS.Lasso(0.1).fit(data, target).coef_, atol=1e-3)
+
+
+def test_which_part_of_a_penalty_is_l1() -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    x = (x - x.mean(0)) / x.std(0)
+    zeros = [
+        int((MODELS.LogisticRegression(penalty, l1_ratio=ratio, C=0.05).fit(x, y).coef_ == 0).sum())
+        for penalty, ratio in (("l2", None), ("l2", 1.0), ("l1", None), ("elasticnet", 1.0))
+    ]
+    assert zeros[0] == 0 and zeros[1] == zeros[2] == zeros[3] > 5
+    with pytest.raises(ValueError, match="l1_ratio"):
+        MODELS.LogisticRegression("l1", l1_ratio=0.2).fit(x, y)
+
+
+@pytest.mark.parametrize("name", ["LogisticRegression", "SGDClassifier"])
+def test_weights_of_classes(name: str) -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    weights = np.where(y == 1, 10.0, 1.0)
+    balanced = getattr(MODELS, name)(class_weight="balanced", **({} if name[0] == "L" else {"random_state": 0}))
+    plain = getattr(MODELS, name)(**({} if name[0] == "L" else {"random_state": 0}))
+    by_hand = weights * np.where(y == 1, 1 / weights[y == 1].sum(), 1 / weights[y == 0].sum()) * weights.sum() / 2
+    np.testing.assert_allclose(balanced.fit(x, y, weights).coef_, plain.fit(x, y, by_hand).coef_, rtol=1e-5)
+    for bad in ({0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}):
+        with pytest.raises(ValueError, match="class weights"):
+            getattr(MODELS, name)(class_weight=bad).fit(x, y)
+
+
+def test_a_refused_call_leaves_a_model_as_it_was() -> None:
+    x, y = load_iris(return_X_y=True)
+    stream = MODELS.SGDClassifier(random_state=0)
+    with pytest.raises(ValueError, match="labels out of"):
+        stream.partial_fit(x, y + 5, classes=[0, 1, 2])
+    stream.partial_fit(x, y, classes=[0, 1, 2])
+    model = MODELS.LogisticRegression().fit(x, y)
+    before = model.predict(x)
+    with pytest.raises(ValueError, match="class"):
+        model.fit(x, np.zeros(len(x)))
+    assert (model.predict(x) == before).all()
+
+
 # ---- bad input ---------------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +416,10 @@ def test_refused_data(name: str) -> None:
         ("LogisticRegression", {"penalty": "l1", "solver": "lbfgs"}),
         ("SGDClassifier", {"loss": "guess"}),
         ("SGDClassifier", {"batch_size": 0}),
+        ("SGDClassifier", {"batch_size": 2.5}),
+        ("LinearRegression", {"max_iter": 10.0}),
+        ("LinearRegression", {"solver": "gd", "learning_rate": 0.0}),
+        ("LogisticRegression", {"fit_intercept": "no"}),
         ("SGDRegressor", {"eta0": 0.0}),
         ("SGDRegressor", {"learning_rate": "fast"}),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from .problem import MOST_COLUMNS, Problem
 from .solvers import Descent, Found, lbfgs, proximal, stochastic
 
 FLOATS = (np.float64, np.float32)
+LARGEST = 1e300
 
 
 def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
@@ -29,6 +30,26 @@ def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
         if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= float(value) <= high:
             remedy = "See the documentation of the parameter."
             raise ValueError(explain(f"`{name}` to be a number from {low:g} to {high:g}", repr(value), remedy))
+
+
+def check_counts(estimator: Any, *names: str) -> None:
+    """Raise ValueError for a parameter that is not a positive integer."""
+    for name in names:
+        value = getattr(estimator, name)
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(explain(f"`{name}` to be a positive integer", repr(value), "Count them."))
+
+
+def ratio_of(estimator: Any) -> float:
+    """Which part of the penalty is L1, by `penalty` and, if it is not None, `l1_ratio`."""
+    name, given = estimator.penalty, estimator.l1_ratio
+    usual = {"l2": 0.0, "l1": 1.0, "elasticnet": 0.5, None: 0.0}[name]
+    if given is None:
+        return usual
+    check_numbers(estimator, l1_ratio=(0, 1))
+    if name in ("l1", None) and given != usual:
+        raise ValueError(explain(f"no other `l1_ratio` than {usual:g} for penalty={name!r}", given, "Choose one of the two."))
+    return float(given)
 
 
 def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
@@ -48,6 +69,20 @@ class Linear(BaseEstimator):  # type: ignore[misc]
     random_state: Any
     coef_: Array
     intercept_: Any
+
+    def _check_course(self) -> None:
+        check_counts(self, "max_iter")
+        check_numbers(self, tol=(0, LARGEST))
+        check_choice(self, "fit_intercept", (True, False))
+        if self.learning_rate is not None:
+            check_numbers(self, learning_rate=(1e-300, LARGEST))
+
+    def _start(self, problem: Problem, middle: Any = 0.0, unit: float = 1.0) -> Array:
+        """Where to start: from the last weights for a `warm_start`, if they fit."""
+        fits = hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (problem.outputs, len(problem.scale))
+        if not (getattr(self, "warm_start", False) and fits):
+            return problem.start()
+        return problem.start(np.atleast_2d(self.coef_) / unit, (np.atleast_1d(self.intercept_) - middle) / unit)
 
     def _data(self, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any) -> tuple[Array, Array, Array | None]:
         x, y = validate_data(self, x, y, dtype=FLOATS, reset=reset, **checks)
@@ -79,6 +114,7 @@ class Linear(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         x = validate_data(self, x, dtype=FLOATS, reset=False)
         coef = np.atleast_2d(self.coef_).astype(x.dtype, copy=False)
+        x = np.require(x, requirements=["ALIGNED"])
         z = door.matmul(x, coef.T, np.atleast_1d(np.asarray(self.intercept_, x.dtype)))
         return z[:, 0] if self.coef_.ndim == 1 else z
 
@@ -102,11 +138,8 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore
         return "lbfgs", "gd", "sgd"
 
     def _check(self) -> None:
-        check_numbers(self, max_iter=(1, np.inf), tol=(0, np.inf))
+        self._check_course()
         check_choice(self, "solver", self._solvers())
-        check_choice(self, "fit_intercept", (True, False))
-        if self.learning_rate is not None:
-            check_numbers(self, learning_rate=(0, np.inf))
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn `coef_` and `intercept_`.
@@ -126,13 +159,14 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore
         else:
             middle = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
         l1, l2 = self._penalties(float(len(x) if weights is None else weights.sum()))
-        problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets - middle), weights,
-                          l1, l2, bool(self.fit_intercept), targets.shape[1],
+        targets = targets - middle
+        unit = float(np.abs(targets).max()) or 1.0  # SciPy's tests of convergence are made for numbers around 1
+        problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets / unit), weights,
+                          l1 / unit, l2, bool(self.fit_intercept), targets.shape[1],
                           by_products=self.solver != "sgd" and x.shape[1] <= MOST_COLUMNS)  # fmt: skip
-        start = problem.start()
-        if getattr(self, "warm_start", False) and hasattr(self, "coef_"):
-            start = problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_) - middle)
-        coef, intercept = problem.weights_of(self._solve(problem, self.solver, start).v)
+        found = self._solve(problem, self.solver, self._start(problem, middle, unit))
+        coef, intercept = (a * unit for a in problem.weights_of(found.v))
+        self.loss_curve_ = [loss * unit**2 for loss in found.losses]
         intercept = intercept + middle if self.fit_intercept else np.zeros_like(intercept)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring the columns to a smaller scale."))
@@ -205,7 +239,7 @@ class Ridge(LinearRegressor):
         self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
 
     def _penalties(self, total: float) -> tuple[float, float]:
-        check_numbers(self, alpha=(0, np.inf))
+        check_numbers(self, alpha=(0, LARGEST))
         return 0.0, self.alpha / total
 
 
@@ -238,7 +272,7 @@ class ElasticNet(LinearRegressor):
         return "fista", "gd", "sgd"
 
     def _penalties(self, total: float) -> tuple[float, float]:
-        check_numbers(self, alpha=(0, np.inf), l1_ratio=(0, 1))
+        check_numbers(self, alpha=(0, LARGEST), l1_ratio=(0, 1))
         return self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio)
 
 
@@ -258,6 +292,50 @@ class Lasso(ElasticNet):
 # ---- classification ----------------------------------------------------------------------------------------------------
 
 
+def check_classes(classes: Array) -> None:
+    if len(classes) < 2:
+        received = f"only one class {classes[0]!r}"
+        raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
+
+
+def check_labels(y: Array, classes: Array) -> None:
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(explain(f"labels out of {classes}", unknown, "Pass all `classes` at the first call."))
+
+
+def first_classes(estimator: Any, classes: Any, is_first: bool) -> Array:
+    """The classes of a classifier that learns part by part: given at the first call, the same at all others."""
+    if is_first and classes is None:
+        raise ValueError(explain("all `classes` at the first call of partial_fit", None, "Pass np.unique(y)."))
+    found = np.unique(classes) if is_first else estimator.classes_
+    if classes is not None and not np.array_equal(np.unique(classes), found):
+        raise ValueError(explain(f"`classes` as at the first call, {found}", classes, "Make a new classifier."))
+    check_classes(found)
+    return np.asarray(found)
+
+
+def with_class_weights(class_weight: Any, classes: Array, y: Array, weights: Array | None) -> Array | None:
+    """The weights of samples times those of their classes. "balanced" looks at the weights of samples, too.
+
+    Raises
+    ------
+    ValueError
+        If a class weight is negative, or nothing has a weight.
+    """
+    if class_weight is None:
+        return weights
+    if class_weight == "balanced" and not np.isin(classes, y).all():
+        remedy = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
+        raise ValueError(explain("samples of all classes for balanced weights", "some are missing", remedy))
+    labels, of_samples = (classes, None) if isinstance(class_weight, dict) else (y, weights)
+    of_class = compute_class_weight(class_weight, classes=classes, y=labels, sample_weight=of_samples)
+    found = of_class[np.searchsorted(classes, y)] * (1 if weights is None else weights)
+    if not (found >= 0).all() or not found.sum() > 0:
+        raise ValueError(explain("class weights that are positive", repr(class_weight), "0 leaves a class out, but not all."))
+    return np.asarray(found)
+
+
 class LinearClassifier(ClassifierMixin, Linear):  # type: ignore[misc]
     """What linear classifiers share: labels of any kind as numbers, weights of classes."""
 
@@ -267,13 +345,10 @@ class LinearClassifier(ClassifierMixin, Linear):  # type: ignore[misc]
     def _labels(self, y: Array, weights: Array | None) -> tuple[Array, Array | None]:
         """The number of each sample's class, and its weight times that of the class. Sets `classes_`."""
         check_classification_targets(y)
-        self.classes_, numbers = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            received = f"only one class {self.classes_[0]!r}"
-            raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
-        if self.class_weight is not None:
-            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
-            weights = of_class[numbers] * (1 if weights is None else weights)
+        classes, numbers = np.unique(y, return_inverse=True)
+        check_classes(classes)
+        weights = with_class_weights(self.class_weight, classes, y, weights)
+        self.classes_ = classes
         return numbers.astype(np.int64), weights
 
     def decision_function(self, X: Any) -> Array:
@@ -296,11 +371,11 @@ class LogisticRegression(LinearClassifier):
     Parameters
     ----------
     penalty : "l2", "l1", "elasticnet" or None
-        "l2" is an `l1_ratio` of 0, "l1" of 1.
+        Names for an `l1_ratio` of 0, 1 and 0.5.
     C : float
         The smaller, the stronger the penalty.
-    l1_ratio : float
-        For "elasticnet".
+    l1_ratio : float, optional
+        The part of it that is L1, if it is not what `penalty` says.
     fit_intercept, learning_rate, max_iter, tol, random_state
         As for :class:`LinearRegression`.
     class_weight : dict, "balanced" or None
@@ -320,7 +395,7 @@ class LogisticRegression(LinearClassifier):
     """
 
     def __init__(
-        self, penalty: str | None = "l2", *, C: float = 1.0, l1_ratio: float = 0.5, fit_intercept: bool = True,
+        self, penalty: str | None = "l2", *, C: float = 1.0, l1_ratio: float | None = None, fit_intercept: bool = True,
         class_weight: Any = None, solver: str = "auto", learning_rate: float | None = None, max_iter: int = 10_000,
         tol: float = 1e-7, warm_start: bool = False, random_state: Any = None,
     ) -> None:  # fmt: skip
@@ -338,12 +413,11 @@ class LogisticRegression(LinearClassifier):
             Labels: numbers, strings or whatever can be sorted.
         sample_weight : array (samples,), optional
         """
-        check_numbers(self, C=(1e-300, np.inf), l1_ratio=(0, 1), max_iter=(1, np.inf), tol=(0, np.inf))
-        if self.learning_rate is not None:
-            check_numbers(self, learning_rate=(0, np.inf))
+        self._check_course()
+        check_numbers(self, C=(1e-300, np.inf))
         check_choice(self, "penalty", ("l2", "l1", "elasticnet", None))
         check_choice(self, "solver", ("auto", "lbfgs", "fista", "gd", "sgd"))
-        ratio = {"l2": 0.0, "l1": 1.0, "elasticnet": self.l1_ratio, None: 0.0}[self.penalty]
+        ratio = ratio_of(self)
         if self.solver == "lbfgs" and ratio > 0:
             raise ValueError(explain("a solver for L1 penalties", "'lbfgs'", "Use solver='fista' or 'auto'."))
         x, y, weights = self._data(X, y, sample_weight)
@@ -353,11 +427,8 @@ class LogisticRegression(LinearClassifier):
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
         loss, targets = ("log_loss", numbers[:, None].astype(x.dtype)) if k == 1 else ("multinomial", numbers)
         problem = Problem(loss, x, targets, weights, strength * ratio, strength * (1 - ratio), bool(self.fit_intercept), k)
-        start = problem.start()
-        if self.warm_start and hasattr(self, "coef_") and self.coef_.shape == (k, x.shape[1]):
-            start = problem.start(self.coef_, self.intercept_)
         solver = ("fista" if ratio > 0 else "lbfgs") if self.solver == "auto" else self.solver
-        coef, intercept = problem.weights_of(self._solve(problem, solver, start).v)
+        coef, intercept = problem.weights_of(self._solve(problem, solver, self._start(problem)).v)
         self.coef_, self.intercept_ = coef.astype(x.dtype), intercept.astype(x.dtype)
         return self
 

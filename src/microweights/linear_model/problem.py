@@ -23,13 +23,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "hinge": lambda z, y: (1 - (2 * y - 1) * z).relu(),
     "squared_hinge": lambda z, y: (1 - (2 * y - 1) * z).relu().square(),
 }
-STEEPEST = {
-    "squared_error": 1.0,
-    "log_loss": 0.25,
-    "multinomial": 0.5,
-    "hinge": 1.0,
-    "squared_hinge": 2.0,
-}  # second derivatives
+# Bounds on their second derivatives; hinge, which has none, goes by 1.
+STEEPEST = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
 AT_ONCE = 2**16  # numbers: what is computed from so many stays in the cache
 SQUARE = 128  # of a symmetric matrix, the squares above the diagonal are computed only once
 MOST_COLUMNS = 2000  # up to which the matrix of their products is made
@@ -38,9 +33,9 @@ MOST_COLUMNS = 2000  # up to which the matrix of their products is made
 class Problem:
     """minimise  Σ cᵢ loss(yᵢ, xᵢ @ w) / Σ cᵢ + Σ l2 w² / 2 + Σ l1 |w|
 
-    It is solved for v = w r, with columns x / r such that each has a curvature of 1: then one step size suits all columns,
-    whatever their units. Columns lose their mean, too, if there is an intercept, which is the weight of a column of ones
-    and has no penalty.
+    It is solved for v = w r, with columns x / r of which each has a mean square of 1 (with an L2 penalty, together with it):
+    then one step size suits all columns, whatever their units. Columns lose their mean, too, if there is an intercept, which
+    is the weight of a column of ones and has no penalty.
 
     Parameters
     ----------
@@ -68,7 +63,8 @@ class Problem:
         about: tuple[Array, Array] | None = None, by_products: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
-        self._raw, self._given = x, weights
+        self._raw = x
+        self._kept: Any = 0.0  # weights of columns that do not change here
         self._products: tuple[Array, Array, Array] | None = None
         if by_products:
             mean = means(x, weights)
@@ -77,10 +73,8 @@ class Problem:
         else:
             mean, variance = moments(x, weights) if about is None else about
             variance = variance if intercept else variance + mean**2
-        noise = len(x) * np.finfo(np.float64).eps * np.abs(mean) * intercept  # for columns that do not change
-        mean, varies = mean * intercept, variance > noise**2
-        self.mean, self.scale = mean, np.where(varies, np.sqrt(variance + l2), 1.0)
-        self.inverse = np.where(varies, 1 / self.scale, 0.0)
+        self.mean = mean * intercept
+        self.scale, self.inverse = column_scale(self.mean, variance, len(x), l2)
         self.y = y
         self.weights = None if weights is None else (weights / weights.sum()).astype(x.dtype)
         self.l2 = np.append(l2 * self.inverse**2, [0.0] * intercept)[:, None].astype(x.dtype)
@@ -113,13 +107,14 @@ class Problem:
         if coef is not None and intercept is not None:
             d = len(self.scale)
             v[:d] = coef.T * self.scale[:, None]
+            self._kept = np.where(self.inverse == 0, coef, 0.0)
             v[d:] = (intercept + coef @ self.mean) if self.intercept else 0
         return v
 
     def weights_of(self, v: Array) -> tuple[Array, Array]:
         """Coefficients (outputs, features) and intercepts (outputs,) in the units of the data."""
         d = len(self.scale)
-        coef = v[:d].T * self.inverse
+        coef = v[:d].T * self.inverse + self._kept
         return coef, (v[d] if self.intercept else np.zeros(self.outputs)) - coef @ self.mean
 
     def value(self, v: Tensor, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
@@ -192,6 +187,14 @@ def means(x: Array, weights: Array | None) -> Array:
     return np.asarray(sum(c[b] @ x[b].astype(np.float64, copy=False) for b in blocks(x)))
 
 
+def column_scale(mean: Array, variance: Array, n: int, l2: float = 0.0) -> tuple[Array, Array]:
+    """By what to divide columns, and its inverse: 1 and 0 for a column that does not change, so that it counts for nothing."""
+    noise = n * np.finfo(np.float64).eps * np.abs(mean)  # of the mean itself
+    varies = variance > noise**2
+    scale = np.where(varies, np.sqrt(variance + l2), 1.0)
+    return scale, np.where(varies, 1 / scale, 0.0)
+
+
 def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
     """Mean and variance of each column, in float64."""
     mean = means(x, weights)
@@ -203,7 +206,7 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
 
     with np.errstate(over="ignore"):
         found = variance(x.dtype)
-    return mean, found if np.isfinite(found).all() else variance(np.float64)
+    return mean, found if np.isfinite(found).all() and found.all() else variance(np.float64)
 
 
 def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:

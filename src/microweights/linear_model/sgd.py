@@ -10,15 +10,24 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import explain
 from ..kernels import door
 from ..tensor import Array
-from .estimators import Linear, LinearClassifier, check_choice, check_numbers
+from .estimators import (
+    LARGEST,
+    Linear,
+    LinearClassifier,
+    check_choice,
+    check_counts,
+    check_labels,
+    check_numbers,
+    first_classes,
+    with_class_weights,
+)
 from .problem import Problem, moments
 from .solvers import Descent, stochastic
 
@@ -42,17 +51,21 @@ class Stochastic(Linear):
     n_iter_no_change: int
     warm_start: bool
     losses: tuple[str, ...] = ()
+    _seen: tuple[float, Array, Array]  # weight, mean and variance of all samples so far
 
     def _check(self) -> None:
         check_choice(self, "loss", self.losses)
         check_choice(self, "penalty", ("l2", "l1", "elasticnet", None))
         check_choice(self, "learning_rate", ("constant", "invscaling", "adaptive"))
-        check_numbers(self, alpha=(0, np.inf), l1_ratio=(0, 1), max_iter=(1, np.inf), tol=(0, np.inf), power_t=(0, 10),
-                      validation_fraction=(0, 1), n_iter_no_change=(1, np.inf))  # fmt: skip
+        check_choice(self, "fit_intercept", (True, False))
+        check_choice(self, "shuffle", (True, False))
+        check_counts(self, "max_iter", "n_iter_no_change")
+        check_numbers(self, alpha=(0, LARGEST), l1_ratio=(0, 1), tol=(0, LARGEST), power_t=(0, 10))
+        check_numbers(self, validation_fraction=(0, 1))
         if self.eta0 is not None:
-            check_numbers(self, eta0=(1e-300, np.inf))
+            check_numbers(self, eta0=(1e-300, LARGEST))
         if self.batch_size not in (None, "auto"):
-            check_numbers(self, batch_size=(1, np.inf))
+            check_counts(self, "batch_size")
 
     def _problem(self, x: Array, y: Array, weights: Array | None, about: Any = None) -> Problem:
         ratio = self.l1_ratio
@@ -65,6 +78,19 @@ class Stochastic(Linear):
 
     def _learned(self, problem: Problem, v: Array) -> None:
         self.coef_, self.intercept_ = (a.astype(problem.dtype) for a in problem.weights_of(v))
+
+    def _note(self, x: Array, weights: Array | None, is_first: bool) -> tuple[Array, Array]:
+        """Mean and variance of the columns, of these samples together with all before  (Chan, Golub & LeVeque 1979)."""
+        c = float(len(x) if weights is None else weights.sum())
+        mean, variance = moments(x, weights)
+        if not is_first:
+            before, old_mean, old_variance = self._seen
+            total, shift = before + c, mean - old_mean
+            mean = old_mean + shift * (c / total)
+            variance = (before * old_variance + c * variance + shift**2 * (before * c / total)) / total
+            c = total
+        self._seen = c, mean, variance
+        return mean, variance
 
     def _fit(self, x: Array, y: Array, weights: Array | None, labels: Array | None = None) -> Any:
         random = check_random_state(self.random_state)
@@ -98,25 +124,18 @@ class Stochastic(Linear):
             warnings.warn(f"{problem_found} Raise max_iter or tol.", ConvergenceWarning, stacklevel=3)
         self._learned(problem, found.v if best is None else best)
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
-        self.t_ = found.steps * len(x)
+        self.t_ = found.steps * problem.samples
+        self._seen = float(len(x) if weights is None else weights.sum()), *moments(x, weights)
         return self
 
     def _partial_fit(self, x: Array, y: Array, weights: Array | None, is_first: bool) -> Any:
-        """One pass over more data. Mean and variance of the columns are those of all the data so far."""
-        c = float(len(x) if weights is None else weights.sum())
-        mean, variance = moments(x, weights)
-        if is_first or not hasattr(self, "_seen"):
-            self._seen, self.n_iter_, self.t_, self.loss_curve_ = (0.0, np.zeros_like(mean), np.zeros_like(mean)), 0, 0, []
-        before, old_mean, old_variance = self._seen
-        total = before + c
-        shift = mean - old_mean
-        mean = old_mean + shift * (c / total)  # Chan, Golub & LeVeque 1979
-        variance = (before * old_variance + c * variance + shift**2 * (before * c / total)) / total
-        problem = self._problem(x, y, weights, (mean, variance))
+        """One pass over more data, after :meth:`fit` or others. The scale of columns is that of all the data so far."""
+        if is_first:
+            self.n_iter_, self.t_, self.loss_curve_ = 0, 0, []
+        problem = self._problem(x, y, weights, self._note(x, weights, is_first))
         start = problem.start() if is_first else problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))
         found = stochastic(problem, start, 1, self._how(self.n_iter_), check_random_state(self.random_state))
         self._learned(problem, found.v)
-        self._seen = total, mean, variance
         self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(x)
         self.loss_curve_ = [*self.loss_curve_, *found.losses]
         return self
@@ -164,7 +183,7 @@ class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
     n_iter_ : int
         Epochs.
     t_ : int
-        Samples looked at.
+        Samples learned from, each as often as it was.
     loss_curve_, validation_scores_ : lists of float
         After each epoch.
     """
@@ -192,7 +211,6 @@ class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
         """Learn from all samples: X (samples, features), y (samples,), sample_weight (samples,)."""
         self._check()
         x, y, weights = self._data(X, y, sample_weight, y_numeric=True)
-        self.__dict__.pop("_seen", None)
         self._fit(x, y.astype(x.dtype)[:, None], weights)
         self.coef_ = self.coef_[0]
         return self
@@ -255,27 +273,18 @@ class SGDClassifier(LinearClassifier, Stochastic):
         self._check()
         x, y, weights = self._data(X, y, sample_weight)
         numbers, weights = self._labels(y, weights)
-        self.__dict__.pop("_seen", None)
         return self._fit(x, self._targets(numbers, x.dtype), weights, numbers)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One pass over more samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
-        if self.class_weight == "balanced":
-            remedy = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
-            raise ValueError(explain("class weights that one batch can tell", "'balanced'", remedy))
-        is_first = not hasattr(self, "classes_")
+        is_first = not hasattr(self, "coef_")
         x, y, weights = self._data(X, y, sample_weight, reset=is_first)
-        is_first = _check_partial_fit_first_call(self, classes)
-        if len(self.classes_) < 2:
-            raise ValueError(explain("at least two classes", f"only one class {self.classes_[0]!r}", "Pass all `classes`."))
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(explain(f"labels out of {self.classes_}", unknown, "Pass all `classes` at the first call."))
-        numbers = np.searchsorted(self.classes_, y)
-        if self.class_weight is not None:
-            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
-            weights = of_class[numbers] * (1 if weights is None else weights)
+        all_classes = first_classes(self, classes, is_first)
+        check_labels(y, all_classes)
+        weights = with_class_weights(self.class_weight, all_classes, y, weights)
+        self.classes_ = all_classes
+        numbers = np.searchsorted(all_classes, y)
         return self._partial_fit(x, self._targets(numbers, x.dtype), weights, is_first)
 
     def _targets(self, numbers: Array, dtype: Any) -> Array:

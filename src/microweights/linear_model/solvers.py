@@ -34,12 +34,11 @@ class Found(NamedTuple):
 
 
 def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
-    """SciPy's L-BFGS (Liu & Nocedal 1989), until no derivative is above `tol` times the largest at w = 0.
+    """SciPy's L-BFGS (Liu & Nocedal 1989), until no derivative is above `tol` times the largest at w = 0, or no step helps.
 
     With few columns it is solved for v = P u: see :func:`whitening`. What the data does not determine stays where it was.
     """
     run = problem.with_gradient()
-    enough = tol * max(float(np.abs(run(problem.start())[1]).max()), np.finfo(v.dtype).tiny)
     few = MOST_COLUMNS if problem.loss == "squared_error" else FEW_COLUMNS
     to, back = whitening(problem) if problem.shape[0] <= few else (None, None)
     losses: list[float] = []
@@ -49,6 +48,8 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
         return f, ((to.T @ g) if to is not None else g).astype(np.float64).reshape(-1)
 
     start = v.astype(np.float64) if back is None else back @ v
+    steepest = float(np.abs(value(np.zeros_like(start).reshape(-1))[1]).max())
+    enough = tol * max(steepest, float(np.finfo(v.dtype).tiny))
     eps = float(np.finfo(v.dtype).eps)
     options = {"maxiter": max_iter, "gtol": enough, "ftol": eps, "maxls": 50, "maxcor": 10}
     found = minimize(value, start.reshape(-1), jac=True, method="L-BFGS-B", options=options,
@@ -84,7 +85,7 @@ def proximal(
     FloatingPointError
         If it diverges; the message names the learning rate.
     """
-    rate = 1 / problem.curvature() if learning_rate is None else learning_rate
+    rate = 1 / (problem.curvature() or 1.0) if learning_rate is None else learning_rate
     value = problem.of_all()
     eta, threshold = Tensor(np.asarray(rate, v.dtype)), Tensor((rate * problem.l1).astype(v.dtype))
     one = Tensor(np.ones((), v.dtype))
@@ -158,7 +159,7 @@ def stochastic(
     size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
     largest_row = STEEPEST[problem.loss] * float(np.einsum("ij,ij->i", problem.x, problem.x).max())
     steepest = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
-    rate = 1 / steepest if how.learning_rate is None else how.learning_rate
+    rate = 1 / (steepest or 1.0) if how.learning_rate is None else how.learning_rate
     at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
     weights = problem.weights
 
@@ -166,6 +167,7 @@ def stochastic(
     is_averaged = steps > 1 and not problem.l1.any()
     share = np.ones(steps, v.dtype)  # of each step's weights in the mean of all from the middle on
     share[steps // 2 :] = 1 / np.arange(1, steps - steps // 2 + 1)
+    share[-1] *= (n - (steps - 1) * size) / size  # the last batch may be a small one; its step, too, is as much shorter
 
     def step(index: Tensor, rate: Tensor, share: Tensor) -> Tensor:
         x, y = (Tensor(door.gather(a, index.data)) for a in (problem.x, problem.y))
@@ -188,9 +190,8 @@ def stochastic(
                 rows = min(size, n - begin)
                 times = max(1, min(LONGEST, (n - begin) // size))
                 part = how.epochs_before + epoch + (begin + rows * np.arange(times)) / n
-                rates = (rate / (1 + part) ** how.power if how.schedule == "invscaling" else np.full(times, rate)).astype(
-                    v.dtype
-                )
+                rates = rate / (1 + part) ** how.power if how.schedule == "invscaling" else np.full(times, rate)
+                rates = (rates * (rows / size)).astype(v.dtype)
                 shares = share[number : number + times]
                 first = Tensor(order[begin : begin + rows]), Tensor(rates[:1].reshape(())), Tensor(shares[:1].reshape(()))
                 replay = captured.replay_for(*first) if times > 1 else None
