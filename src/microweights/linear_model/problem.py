@@ -71,7 +71,7 @@ class Problem:
             products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
             variance = np.diag(products[0])
         else:
-            mean, variance = moments(x, weights) if about is None else about
+            self.about = mean, variance = moments(x, weights) if about is None else about
             variance = variance if intercept else variance + mean**2
         self.mean = mean * intercept
         self.scale, self.inverse = column_scale(self.mean, variance, len(x), l2)

@@ -125,7 +125,7 @@ class Stochastic(Linear):
         self._learned(problem, found.v if best is None else best)
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
         self.t_ = found.steps * problem.samples
-        self._seen = float(len(x) if weights is None else weights.sum()), *moments(x, weights)
+        self._seen = (float(len(x) if weights is None else weights.sum()), *problem.about)
         return self
 
     def _partial_fit(self, x: Array, y: Array, weights: Array | None, is_first: bool) -> Any:
