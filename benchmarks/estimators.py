@@ -1,7 +1,8 @@
 """Fit times of the linear models and perceptrons beside scikit-learn's, at equal loss: `python benchmarks/estimators.py`.
 
-Both take turns in one process; medians of five rounds. Where a fit has no minimum to reach, steps or epochs are counted that
-each needs for the same loss on its training data, and so many are timed. Rows that lose are shown like the others.
+Both take turns in one process; medians of five rounds; one thread unless MICROWEIGHTS_NUM_THREADS says otherwise. Where a fit has
+no minimum to reach, steps or epochs are counted that each needs for the same loss on its training data, and so many are timed; one
+pass of SGD is one pass. Rows that lose are shown like the others.
 """
 
 from __future__ import annotations
@@ -16,13 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--threads", default="1")
-parser.add_argument("--only", default="", help="part of a row's name")
-parser.add_argument("--rounds", type=int, default=5)
-options = parser.parse_args()
-for name in ("MICROWEIGHTS_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before NumPy is imported
-    os.environ[name] = options.threads
+THREADS = os.environ.setdefault("MICROWEIGHTS_NUM_THREADS", "1")
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before NumPy is imported
+    os.environ[name] = THREADS
 
 import numpy as np  # noqa: E402
 import sklearn.linear_model as sk  # noqa: E402
@@ -33,7 +30,7 @@ import microweights as mw  # noqa: E402
 from microweights.kernels import machine  # noqa: E402
 
 linear, networks = mw.linear_model, mw.neural_network
-warnings.simplefilter("ignore")
+ONLY, ROUNDS = "", 5  # of the command line
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's dataset-fashion-mnist
 Fit = Callable[[], Any]
 
@@ -45,9 +42,9 @@ def seconds(fit: Fit) -> tuple[float, Any]:
 
 
 def race(name: str, ours: Fit, theirs: Fit, loss: Callable[[Any], float], note: str = "") -> None:
-    if options.only.lower() not in name.lower():
+    if ONLY.lower() not in name.lower():
         return
-    rounds = [(seconds(ours), seconds(theirs)) for _ in range(options.rounds)]
+    rounds = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
     mine, other = (median(r[i][0] for r in rounds) for i in (0, 1))
     losses = [loss(rounds[-1][i][1]) for i in (0, 1)]
     cells = [name, f"{mine * 1e3:,.0f}", f"{other * 1e3:,.0f}", f"{other / mine:.2f}×", *(f"{x:.6g}" for x in losses), note]
@@ -105,7 +102,7 @@ def cross_entropy(x: Any, y: Any) -> Callable[[Any], float]:
 
 def logistic(x: Any, y: Any) -> None:
     name = "LogisticRegression 60,000×784, 10 classes"
-    if options.only.lower() not in name.lower():
+    if ONLY.lower() not in name.lower():
         return
     theirs = sk.LogisticRegression(max_iter=100).fit(x, y)
 
@@ -129,7 +126,7 @@ def perceptron(name: str, x: Any, y: Any, epochs: int) -> None:
     def theirs() -> Any:
         return MLPClassifier(random_state=0, max_iter=epochs).fit(x, y)
 
-    if options.only.lower() in name.lower():
+    if ONLY.lower() in name.lower():
         wanted = loss(theirs())
         enough = next((n for n in range(1, epochs) if loss(ours(n)) <= wanted), epochs)
         race(name, lambda: ours(enough), theirs, loss, f"{enough} and {epochs} epochs")
@@ -143,13 +140,25 @@ def stochastic() -> None:
          lambda: sk.SGDClassifier(loss="log_loss", max_iter=1, random_state=0).fit(x, y), cross_entropy(x, y))  # fmt: skip
 
 
-print(f"threads: {options.threads}, instruction set: {machine.isa()}\n")
-print("| fit | ours, ms | scikit-learn, ms | ratio | our loss | its loss | |\n|---|---:|---:|---:|---:|---:|---|")
-least_squares()
-lasso()
-stochastic()
-digits, labels = load_digits(return_X_y=True)
-perceptron("MLPClassifier(100) digits, 1,797×64", (digits / 16).astype(np.float32), labels, 100)
-images = fashion()
-perceptron("MLPClassifier(100) 60,000×784", *images, 10)
-logistic(*images)
+def main() -> None:
+    global ONLY, ROUNDS
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="part of a row's name")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    ONLY, ROUNDS = options.only, options.rounds
+    warnings.simplefilter("ignore")
+    print(f"threads: {THREADS}, instruction set: {machine.isa()}\n")
+    print("| fit | ours, ms | scikit-learn, ms | ratio | our loss | its loss | |\n|---|---:|---:|---:|---:|---:|---|")
+    least_squares()
+    lasso()
+    stochastic()
+    digits, labels = load_digits(return_X_y=True)
+    perceptron("MLPClassifier(100) digits, 1,797×64", (digits / 16).astype(np.float32), labels, 100)
+    images = fashion()
+    perceptron("MLPClassifier(100) 60,000×784", *images, 10)
+    logistic(*images)
+
+
+if __name__ == "__main__":
+    main()

@@ -46,6 +46,7 @@ def test_a_network() -> None:
 
 @pytest.mark.parametrize("kind", ["ours", "theirs"])
 def test_permutation_importance_is_that_of_scikit_learn(kind: str) -> None:
+    pytest.importorskip("pandas")
     x, y = load_diabetes(return_X_y=True, as_frame=True)
     model = mw.linear_model.Ridge(0.1) if kind == "ours" else RandomForestRegressor(20, random_state=0)
     model.fit(x, y)
