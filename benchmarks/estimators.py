@@ -1,8 +1,8 @@
 """Fit times of the linear models and perceptrons beside scikit-learn's, at equal loss: `python benchmarks/estimators.py`.
 
-Both take turns in one process; medians of five rounds; one thread unless MICROWEIGHTS_NUM_THREADS says otherwise. Where a fit has
-no minimum to reach, steps or epochs are counted that each needs for the same loss on its training data, and so many are timed; one
-pass of SGD is one pass. Rows that lose are shown like the others.
+Both take turns in one process; medians of five rounds; one thread unless MICROWEIGHTS_NUM_THREADS says otherwise. Where a fit
+has no minimum to reach, steps or epochs are counted that each needs for the same loss on its training data, and so many are
+timed; one pass of SGD is one pass. Rows that lose are shown like the others.
 """
 
 from __future__ import annotations
