@@ -78,7 +78,7 @@ def proximal(
     """Steps down the gradient, each followed by soft thresholding, which makes exact zeros of weights under an L1 penalty.
 
     Accelerated it is FISTA (Beck & Teboulle 2009), restarted when its momentum leads uphill (O'Donoghue & Candès 2015);
-    else plain gradient descent. It ends when no step is above `tol` times the largest from w = 0.
+    else plain gradient descent. It ends when no step is above `tol` times the largest from w = 0 (without thresholding).
 
     Raises
     ------
@@ -104,9 +104,10 @@ def proximal(
 
     captured = Captured(step)
     with graph.gradients():
-        zero = problem.start()
-        from_zero = step(Tensor(zero), Tensor(zero, requires_grad=True), one)
-        enough = tol * max(float(from_zero[3].data), float(np.finfo(v.dtype).tiny))
+        zero = Tensor(problem.start(), requires_grad=True)
+        steepest = rate * float(np.abs(grad(value(zero), zero).data).max())
+        reachable = max(tol, 16 * float(np.finfo(v.dtype).eps))  # smaller ones are rounding errors
+        enough = reachable * max(steepest, float(np.finfo(v.dtype).tiny))
         at, ahead, t = Tensor(v), Tensor(v), Tensor(one.data.copy())
         losses: list[float] = []
         for number in range(1, max_iter + 1):
