@@ -264,3 +264,38 @@ def test_get_by_name() -> None:
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected an optimizer"):
         optimizers.get(name)
+
+
+# ---- all at once -------------------------------------------------------------------------------------------------------
+
+
+def test_lbfgs_finds_minima(setting: str) -> None:
+    """Rosenbrock's valley; and the weights of a least-squares line, in two variables."""
+    p = mw.tensor(np.array([-1.2, 1.0]), requires_grad=True)
+    found = mw.optimizers.lbfgs(lambda: (1 - p[0]).square() + 100 * (p[1] - p[0].square()).square(), [p])
+    assert found.converged and found.loss < 1e-12
+    np.testing.assert_allclose(p.numpy(), [1, 1], atol=1e-5)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 1))
+    w, b = mw.tensor(np.zeros((3, 1)), requires_grad=True), mw.tensor(np.zeros(1), requires_grad=True)
+    mw.optimizers.lbfgs(lambda: (mw.tensor(x) @ w + b - y).square().mean(), [w, b], tol=1e-10)
+    best = np.linalg.lstsq(np.column_stack([x, np.ones(50)]), y)[0]
+    np.testing.assert_allclose(np.vstack([w.numpy(), b.numpy()[None]]), best, atol=1e-6)
+
+
+def test_lbfgs_trains_a_network() -> None:
+    digits = mw.datasets.load_digits()
+    mw.seed(0)
+    model = mw.Sequential([mw.Input((64,)), mw.layers.Dense(16, activation="tanh"), mw.layers.Dense(10)])
+    loss = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
+    x, y = mw.tensor((digits.data[:500] / 16).astype(np.float32)), mw.tensor(digits.target[:500])
+    found = mw.optimizers.lbfgs(lambda: loss(y, model(x)), model.trainable_variables, max_iter=60)
+    assert found.loss < 0.05 and found.steps <= 60
+
+
+def test_lbfgs_refuses() -> None:
+    w = mw.tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match="require gradients"):
+        mw.optimizers.lbfgs(lambda: w.sum(), [mw.tensor([1.0])])
+    with pytest.raises(FloatingPointError, match="finite"):
+        mw.optimizers.lbfgs(lambda: (w * np.inf).sum(), [w])

@@ -6,13 +6,14 @@ it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 20
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter, is_
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from . import graph, ops, schedules
+from .capture import Captured
 from .errors import explain
 from .kernels import door
 from .kernels.machine import fields, struct
@@ -311,6 +312,78 @@ class Adagrad(Optimizer):
         super().__init__(learning_rate, l1=l1, l2=l2, weight_decay=weight_decay, epsilon=epsilon, **options)
         _check_not_negative("initial_accumulator_value", initial_accumulator_value)
         self.initial_slot_value = initial_accumulator_value
+
+
+class Minimum(NamedTuple):
+    """Where :func:`lbfgs` arrived."""
+
+    loss: float
+    steps: int
+    converged: bool
+
+
+def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int = 100, tol: float = 1e-6) -> Minimum:
+    """Move variables to a minimum of a loss by L-BFGS (Liu & Nocedal 1989): SciPy drives, a captured program evaluates.
+
+    Parameters
+    ----------
+    loss : function without arguments
+        Computes a scalar from the variables, on all data each time.
+    variables : list of Tensors
+        That require gradients; changed in place.
+    max_iter : int
+    tol : float
+        It is done when no derivative is larger.
+
+    Returns
+    -------
+    Minimum
+        The loss there, the steps it took, and whether they were enough.
+
+    Raises
+    ------
+    ImportError
+        If SciPy is not installed.
+    FloatingPointError
+        If the loss is not finite at the start.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> w = mw.tensor([5.0, -3.0], dtype="float64", requires_grad=True)
+    >>> found = mw.optimizers.lbfgs(lambda: ((w - [1.0, 2.0]) ** 2).sum(), [w])
+    >>> found.converged, w.numpy().round(6).tolist()
+    (True, [1.0, 2.0])
+    """
+    from scipy.optimize import minimize
+
+    if not variables or not all(type(v) is Tensor and v.requires_grad for v in variables):
+        raise ValueError(explain("tensors that require gradients", variables, "Pass the variables of the loss."))
+    ends = np.cumsum([v.size for v in variables])[:-1]
+
+    def both() -> list[Tensor]:
+        f = loss()
+        return [f.detach(), *graph.grad(f, variables)]
+
+    captured = Captured(both)
+
+    def evaluate(flat: Array) -> tuple[float, Array]:
+        for v, part in zip(variables, np.split(flat, ends), strict=True):
+            with graph.no_grad():
+                v.assign(part.reshape(v.shape).astype(v.dtype))
+        with graph.gradients():
+            f, *gradients = captured()
+        return float(f.item()), np.concatenate([g.numpy().reshape(-1) for g in gradients]).astype(np.float64)
+
+    start = np.concatenate([v.numpy().reshape(-1) for v in variables]).astype(np.float64)
+    if not np.isfinite(evaluate(start)[0]):
+        remedy = "Start from other values, or check the data."
+        raise FloatingPointError(explain("a finite loss to start from", "infinity or NaN", remedy))
+    eps = float(np.finfo(variables[0].dtype).eps)
+    options = {"maxiter": max_iter, "gtol": tol, "ftol": eps, "maxls": 50}
+    found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options)
+    value, _ = evaluate(found.x)
+    return Minimum(value, int(found.nit), bool(found.status != 1))
 
 
 _TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop, Adagrad)}
