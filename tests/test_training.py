@@ -682,3 +682,28 @@ def test_explain_shows_the_program_and_leaves_the_model_alone(setting: str) -> N
     model.fit(np.ones((40, 2)), np.ones(40), verbose=0)
     with pytest.raises(RuntimeError, match="eager=True"):
         model.explain()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("parts", [2, 3, 16, 40])
+def test_gradients_in_parts_make_the_same_update(parts: int, weighted: bool, setting: str) -> None:
+    """With penalties, weights of samples, metrics, and a last batch that does not divide; replays have the bits of eager."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(42, 5)).astype(np.float32), rng.integers(0, 3, 42)
+    weights = rng.uniform(0.5, 2, 42) if weighted else None
+    found = []
+    for steps, eager in ((1, False), (parts, False), (parts, True)):
+        mw.seed(0)
+        model = mw.Sequential(
+            [mw.layers.Dense(8, activation="tanh", kernel_regularizer="l2"), mw.layers.Dense(3, activation="softmax")]
+        )
+        model.compile(mw.optimizers.SGD(0.1), "sparse_categorical_crossentropy", ["accuracy"], eager, steps)
+        history = model.fit(x, y, batch_size=16, epochs=6, sample_weight=weights, verbose=0).history
+        found.append((model.get_weights(), history))
+    for w, other, bits in zip(*(weights for weights, _ in found), strict=True):
+        np.testing.assert_allclose(other, w, rtol=1e-4, atol=1e-6)
+        assert other.tobytes() == bits.tobytes()
+    np.testing.assert_allclose(found[1][1]["loss"], found[0][1]["loss"], rtol=1e-5)
+    np.testing.assert_allclose(found[1][1]["accuracy"], found[0][1]["accuracy"], atol=0.03)
+    with pytest.raises(ValueError, match="gradient_accumulation_steps"):
+        model.compile("sgd", "mse", gradient_accumulation_steps=0)

@@ -88,6 +88,11 @@ class Batch(NamedTuple):
     y: Tensor | None = None
     weights: Tensor | None = None
 
+    def part(self, start: int, end: int) -> Batch:
+        """Its samples from start to end."""
+        y, weights = (None if t is None else t[start:end] for t in self[1:])
+        return Batch(self.x[start:end], y, weights)
+
 
 def _rows(name: str, data: Any) -> Array:
     """An array of numbers with at least one row."""

@@ -21,6 +21,7 @@ from .kernels import door
 from .layers import Layer
 from .metrics import Metric
 from .metrics import get as get_metric
+from .ops import concatenate
 from .tensor import FLOATS, Array, Tensor, as_array
 
 LONGEST = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
@@ -38,6 +39,7 @@ class Trainer(Layer):
     stop_training = False
     validates = False  # whether the fit that runs has validation data
     order_state: Array | None = None  # a random stream of its own for the order of samples; None: the common one
+    gradient_accumulation_steps = 1
     eager = False  # whether steps run in Python instead of being captured
     _notes = Layer._notes | {"history", "stop_training", "validates", "_captured", "_arrangement"}
 
@@ -50,8 +52,9 @@ class Trainer(Layer):
         return {**self.__dict__, "_captured": {}}
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None, eager: bool = False
-    ) -> None:
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None, eager: bool = False,
+        gradient_accumulation_steps: int = 1,
+    ) -> None:  # fmt: skip
         """Choose how to train.
 
         Parameters
@@ -62,24 +65,42 @@ class Trainer(Layer):
         eager : bool
             Run every step in Python, where a captured one would be replayed in C (:func:`microweights.capture`): for layers and
             losses that read values, and for looking for faults.
+        gradient_accumulation_steps : int
+            Compute the gradient of each batch in so many parts, one after the other: the same update in less memory.
         """
+        _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
         chosen_metrics = [get_metric(m) for m in metrics or ()]
         self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
+        self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._captured.clear()
 
     # ---- one batch ---------------------------------------------------------------------------------------------
 
     def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward, loss, backward, update: the loss before the update, and the predictions."""
-        y_pred = self(batch.x, training=True)
-        loss = self._loss_of(batch, y_pred)
-        door.must_be_finite(loss.data)  # or else the weights are not touched
-        if loss.requires_grad:
-            variables = self.trainable_variables
-            self.optimizer.apply(graph.grad(loss, variables), variables)
-        return loss.detach(), y_pred.detach()
+        rows = len(batch.x)
+        size = -(-rows // self.gradient_accumulation_steps)
+        losses, predictions = [], []
+        total: list[Tensor] = []
+        for begin in range(0, rows, size):
+            part = batch if size == rows else batch.part(begin, begin + size)
+            y_pred = self(part.x, training=True)
+            loss = self._loss_of(part, y_pred)
+            if size < rows:
+                loss = loss * (len(part.x) / rows)
+            door.must_be_finite(loss.data)  # or else the weights are not touched
+            if loss.requires_grad:
+                gradients = graph.grad(loss, self.trainable_variables)
+                total = [a + g for a, g in zip(total, gradients, strict=True)] if total else gradients
+            losses.append(loss.detach())
+            predictions.append(y_pred.detach())
+        if total:
+            self.optimizer.apply(total, self.trainable_variables)
+        if len(losses) == 1:
+            return losses[0], predictions[0]
+        return sum(losses[1:], losses[0]), concatenate(predictions)
 
     def test_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward and loss: the loss, and the predictions."""
