@@ -151,7 +151,7 @@ class Captured:
             if record is None:  # another thread is being recorded: this call runs as it is
                 return self.fn(*_wrapped(args), **_wrapped(named))
             run = _Recorded(self, record, inputs, args, named)
-        if any(np.may_share_memory(a, b) for a in leaves for b in record.state()):
+        if any(np.may_share_memory(a, b) for b in record.state() for a in leaves):
             received = "one that shares its memory with what the function changes"
             raise CaptureError(explain("inputs apart from weights and other state", received, "Pass a copy."))
         written = [b.binding for b in record.blocks.values() if b.kind == "input" and b.written]

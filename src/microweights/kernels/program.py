@@ -74,7 +74,7 @@ class Program:
         offsets, self.arena_bytes = arena_offsets({b: (first[b], last[b], sizes[b]) for b in computed})
         self._arena = np.empty(self.arena_bytes + 64, UINT8)
         start = (address(self._arena) + 63) & ~63
-        self._address = {b: start + offsets[b] if b in offsets else address(b.root) for b in first if b.binding < 0}
+        self._address = {b: start + offsets[b] if b in offsets else b.address for b in first if b.binding < 0}
 
     def _write_table(self) -> None:
         """The arguments of all calls as words in a row, lists of pointers after them, and the calls that point there."""

@@ -59,6 +59,7 @@ class Block:
 
     def __init__(self, number: int, root: Array, first_is_write: bool, is_whole: bool) -> None:
         self.number, self.root, self.first_is_write, self.written = number, root, first_is_write, first_is_write
+        self.address = address(root)
         self.is_whole = is_whole  # whether the first call went over all of it
         self.past: weakref.ref[Array] | None = None  # what was `root`, in a recording that waits for the next
         self.at_first = root.copy() if not first_is_write and root.nbytes <= LARGEST_WATCHED else None
@@ -211,11 +212,12 @@ class Recorder:
             if id(root) in self.inputs:
                 block.kind, block.binding = "input", self.inputs[id(root)]
         block.written |= is_write
-        return Place(block, address(a) - address(root), a.shape, a.nbytes, a.itemsize, a if self.name == "numpy" else None)
+        offset = 0 if a is root else address(a) - block.address
+        return Place(block, offset, a.shape, a.nbytes, a.itemsize, a if self.name == "numpy" else None)
 
     def state(self) -> list[Array]:
         """The memory that was there before and is changed: as far as known, and what update rules work on."""
-        found = {address(b.root): b.root for b in self.blocks.values() if b.kind in ("", "known") and b.written}
+        found = {b.address: b.root for b in self.blocks.values() if b.kind in ("", "known") and b.written}
         for call in self.calls:
             found |= {address(a): a for a in state_in(call.kernel, call.arguments)}
         return list(found.values())
@@ -228,7 +230,7 @@ class Recorder:
         state = self.state()
         changed = [(address(a), address(a) + a.nbytes) for a in state]
         for b in self.blocks.values():
-            is_changed = b.written or any(start <= address(b.root) < end for start, end in changed)
+            is_changed = b.written or any(start <= b.address < end for start, end in changed)
             if b.at_first is not None and not is_changed and b.at_first.tobytes() != b.root.tobytes():
                 line = next(c.line for c in self.calls for _, p in c.places() if p.block is b)
                 remedy = "Write by operations on tensors, such as assign."
