@@ -99,6 +99,28 @@ def test_lasso_and_elastic_net(name: str, ratio: float, alpha: float) -> None:
     assert ((mine.coef_ == 0) == (theirs.coef_ == 0)).all()
 
 
+@pytest.mark.parametrize("rows, columns, dense", [(200, 300, 0.05), (400, 300, 0.8), (100, 2100, 0.01)])
+@pytest.mark.parametrize("ratio, weighted, intercept", [(1.0, False, True), (0.7, True, False)])
+def test_many_columns(
+    rows: int, columns: int, dense: float, ratio: float, weighted: bool, intercept: bool, setting: str
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, columns)) * 10 ** rng.uniform(-0.5, 0.5, columns) + rng.normal(size=columns)
+    coef = rng.normal(size=(columns, 2)) * (rng.random((columns, 1)) < dense) / x.std(0)[:, None]
+    y, weights = x @ coef + rng.normal(size=(rows, 2)), rng.uniform(0, 2, rows) if weighted else None
+    alpha = 0.05 * np.abs((x - x.mean(0)).T @ (y - y.mean(0))).max() / rows
+    mine = MODELS.ElasticNet(alpha, l1_ratio=ratio, fit_intercept=intercept).fit(x, y, weights)
+    before = mine.n_iter_
+    for k in range(2):
+        theirs = sk.ElasticNet(alpha, l1_ratio=ratio, fit_intercept=intercept, tol=1e-12, max_iter=100_000)
+        theirs.fit(x, y[:, k], weights)
+        near(mine.coef_[k], theirs.coef_)
+        np.testing.assert_array_equal(mine.coef_[k] == 0, theirs.coef_ == 0)
+    mine.set_params(warm_start=True).fit(x, y, weights)
+    assert mine.n_iter_ < before
+    near(mine.coef_[1], theirs.coef_)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_logistic_regression(name: str, setting: str) -> None:
     x, y = CLASSES[name]()
@@ -249,6 +271,11 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     model = MODELS.SGDClassifier(early_stopping=True, random_state=0, tol=1e-3).fit(x, y)
     assert len(model.validation_scores_) == model.n_iter_ == len(model.loss_curve_)
     assert max(model.validation_scores_) > 0.9
+    best = int(np.argmax(model.validation_scores_)) + 1
+    assert best < model.n_iter_
+    with pytest.warns(ConvergenceWarning):
+        there = MODELS.SGDClassifier(early_stopping=True, random_state=0, tol=1e-3, max_iter=best).fit(x, y)
+    np.testing.assert_array_equal(model.coef_, there.coef_)
 
 
 def test_warm_start_begins_where_it_ended() -> None:

@@ -17,7 +17,7 @@ from ..errors import explain
 from ..kernels import door
 from ..tensor import Array
 from .problem import MOST_COLUMNS, Problem
-from .solvers import Descent, Found, lbfgs, proximal, stochastic
+from .solvers import AT_FIRST, Descent, Found, by_working_set, lbfgs, proximal, stochastic
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
@@ -101,6 +101,8 @@ class Linear(BaseEstimator):  # type: ignore[misc]
             found = stochastic(problem, start, self.max_iter, how, check_random_state(self.random_state))
         elif solver == "lbfgs":
             found = lbfgs(problem, start, self.max_iter, self.tol)
+        elif solver == "working set":
+            found = by_working_set(problem, start, self.max_iter, self.tol)
         else:
             found = proximal(problem, start, self.max_iter, self.tol, rate, accelerated=solver == "fista")
         if not found.converged:
@@ -159,12 +161,14 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore
         else:
             middle = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
         l1, l2 = self._penalties(float(len(x) if weights is None else weights.sum()))
+        is_wide = x.shape[1] > 2 * AT_FIRST and l1 > 0 and self.learning_rate is None
+        solver = "working set" if self.solver == "fista" and is_wide else self.solver
         targets = targets - middle
         unit = float(np.abs(targets).max()) or 1.0  # SciPy's tests of convergence are made for numbers around 1
         problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets / unit), weights,
                           l1 / unit, l2, bool(self.fit_intercept), targets.shape[1],
-                          by_products=self.solver != "sgd" and x.shape[1] <= MOST_COLUMNS)  # fmt: skip
-        found = self._solve(problem, self.solver, self._start(problem, middle, unit))
+                          by_products=solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MOST_COLUMNS)  # fmt: skip
+        found = self._solve(problem, solver, self._start(problem, middle, unit))
         coef, intercept = (a * unit for a in problem.weights_of(found.v))
         self.loss_curve_ = [loss * unit**2 for loss in found.losses]
         intercept = intercept + middle if self.fit_intercept else np.zeros_like(intercept)
@@ -254,7 +258,8 @@ class ElasticNet(LinearRegressor):
     fit_intercept, max_iter, tol, random_state
         As for :class:`LinearRegression`, and so are the attributes; weights that are not needed are exactly 0.
     solver : "fista", "gd" or "sgd"
-        All with soft thresholding; "fista" is gradient descent with momentum.
+        All with soft thresholding; "fista" is gradient descent with momentum. Of many columns it takes a part at first, then
+        those that are missing; `max_iter` counts for each of these sets.
     warm_start : bool
         Start from the weights of the last fit.
     """

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .. import graph, ops
 from ..capture import Captured
@@ -26,6 +26,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 # Bounds on their second derivatives; hinge, which has none, goes by 1.
 STEEPEST = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
 AT_ONCE = 2**16  # numbers: what is computed from so many stays in the cache
+FEW = 32  # columns: all eigenvalues of their products are found as quickly as one
 SQUARE = 128  # of a symmetric matrix, the squares above the diagonal are computed only once
 MOST_COLUMNS = 2000  # up to which the matrix of their products is made
 
@@ -48,7 +49,7 @@ class Problem:
     intercept : bool
     outputs : int
     about : (mean, variance), optional
-        Of the columns, if not of `x` itself.
+        Of the columns, if known, or not of `x` itself.
     by_products : bool
         Replace the samples by the products of columns (the gram matrix), which say all about a squared error.
 
@@ -63,11 +64,11 @@ class Problem:
         about: tuple[Array, Array] | None = None, by_products: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
-        self._raw = x
+        self._raw, self._penalties = x, (l1, l2)
         self._kept: Any = 0.0  # weights of columns that do not change here
         self._products: tuple[Array, Array, Array] | None = None
         if by_products:
-            mean = means(x, weights)
+            mean = means(x, weights) if about is None else about[0]
             products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
             variance = np.diag(products[0])
         else:
@@ -142,6 +143,22 @@ class Problem:
         c = None if self.weights is None else self.weights[::every]
         return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
 
+    def only(self, columns: Array) -> Problem:
+        """The same problem for some of the columns, the others having no weight."""
+        x, about = np.take(self._raw, columns, axis=1), (self.about[0][columns], self.about[1][columns])
+        return Problem(self.loss, x, self.y, self.weights, *self._penalties, self.intercept, self.outputs, about,
+                       by_products=len(columns) <= MOST_COLUMNS)  # fmt: skip
+
+    def slope(self, v: Array) -> Array:
+        """The gradient of a squared error and its L2 penalty, computed from the columns as they come."""
+        coef, intercept = self.weights_of(v)
+        rest = door.matmul(self._raw, coef.T) + intercept - self.y
+        rest *= 1 / self.samples if self.weights is None else self.weights[:, None]
+        by_mean = rest.sum(0)
+        of_columns = (door.matmul(self._raw.T, rest) - self.mean[:, None] * by_mean) * self.inverse[:, None]
+        found: Array = np.concatenate([of_columns, by_mean[None][: self.intercept]]) + self.l2 * v
+        return found
+
     def with_gradient(self) -> Callable[[Array], tuple[float, Array]]:
         """Value and gradient for v, computed by a captured program."""
         value = self.of_all()
@@ -164,8 +181,9 @@ class Problem:
         every = 1 if sample is None else max(1, self.samples // sample)
         if self.shape[0] <= MOST_COLUMNS:
             gram = self.gram(every).astype(np.float64)
-            if len(gram) > SQUARE:  # Lanczos finds the largest to a hundredth
-                largest = 1.01 * float(eigsh(gram, 1, tol=0.01, v0=np.ones(len(gram)), return_eigenvectors=False)[0])
+            if len(gram) > FEW:  # Lanczos finds the largest to a hundredth
+                times = LinearOperator(gram.shape, lambda u: door.matmul(gram, u.reshape(-1, 1)), dtype=gram.dtype)
+                largest = 1.01 * float(eigsh(times, 1, tol=0.01, v0=np.ones(len(gram)), return_eigenvectors=False)[0])
             else:
                 largest = float(np.linalg.eigvalsh(gram)[-1])
         else:
@@ -202,7 +220,12 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
 
     def variance(dtype: Any) -> Array:
         near = mean.astype(dtype)
-        return np.asarray(sum((c[b].astype(dtype) @ np.square(x[b] - near)).astype(np.float64) for b in blocks(x)))
+        found = np.zeros_like(mean)
+        for b in blocks(x):
+            part = x[b] - near
+            part *= part
+            found += door.matmul(c[None, b].astype(dtype), part)[0]
+        return found
 
     with np.errstate(over="ignore"):
         found = variance(x.dtype)
