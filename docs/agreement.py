@@ -45,11 +45,12 @@ def coefficients(name: str, data: str, ours: Any, theirs: Any) -> str:
 def accuracies(name: str, data: str, load: Any, ours: Any, theirs: Any) -> str:
     x, y = load(return_X_y=True)
     scores = []
-    for seed in range(10):
+    for seed in range(40 if len(x) < 1000 else 10):
         x_train, x_test, y_train, y_test = train_test_split(x, y, random_state=seed, stratify=y)
-        scores.append([m.fit(x_train, y_train).score(x_test, y_test) for m in (ours(seed), theirs(seed))])
-    mine, other = np.mean(scores, 0)
-    return row(name, data, f"{mine:.1%}", f"{other:.1%}", f"{(mine - other) * 100:+.1f}")
+        models = ours(seed), *(make_pipeline(StandardScaler(), model(seed)) for model in (ours, theirs))
+        scores.append([m.fit(x_train, y_train).score(x_test, y_test) for m in models])
+    unscaled, mine, other = np.mean(scores, 0)
+    return row(name, data, f"{unscaled:.1%}", f"{mine:.1%}", f"{other:.1%}", f"{(mine - other) * 100:+.1f}")
 
 
 lines = [
@@ -86,9 +87,10 @@ for data, load in (("breast cancer", load_breast_cancer), ("wine", load_wine), (
         )
 
 lines += [
-    "", "Elsewhere, the accuracy on a quarter of the data held out, on average over ten splits. Ours take the columns as they",
-    "are; for scikit-learn they are standardised first. Differences are in points.", "",
-    row("estimator", "data", "ours", "scikit-learn's", "difference"), "|---|---|---:|---:|---:|",
+    "", "Elsewhere, the accuracy on a quarter of the data held out, on average over 40 splits (digits: 10). Differences, in",
+    "points, are between models of the same standardised columns; ours take them as they are, too.", "",
+    row("estimator", "data", "ours, columns as they are", "ours, standardised", "scikit-learn's, standardised", "difference"),
+    "|---|---|---:|---:|---:|---:|",
 ]  # fmt: skip
 for data, load in (("breast cancer", load_breast_cancer), ("wine", load_wine), ("iris", load_iris), ("digits", load_digits)):
     for loss in ("hinge", "log_loss"):
@@ -97,13 +99,16 @@ for data, load in (("breast cancer", load_breast_cancer), ("wine", load_wine), (
             return linear.SGDClassifier(loss, random_state=seed)
 
         def theirs(seed: int, loss: str = loss) -> Any:
-            return make_pipeline(StandardScaler(), sk.SGDClassifier(loss=loss, random_state=seed))
+            return sk.SGDClassifier(loss=loss, random_state=seed)
 
         lines.append(accuracies(f"SGDClassifier, {loss}", data, load, ours, theirs))
 
-    def their_network(seed: int) -> Any:
-        return make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))
+    def our_network(seed: int) -> Any:
+        return networks.MLPClassifier(random_state=seed)
 
-    lines.append(accuracies("MLPClassifier", data, load, lambda seed: networks.MLPClassifier(random_state=seed), their_network))
+    def their_network(seed: int) -> Any:
+        return MLPClassifier(random_state=seed)
+
+    lines.append(accuracies("MLPClassifier", data, load, our_network, their_network))
 
 Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")

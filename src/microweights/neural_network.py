@@ -141,8 +141,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         penalty = L2(l2) if l2 else None
 
         def dense(units: int, activation: str) -> layers.Dense:
-            kind = "HeUniform" if "relu" in activation else "GlorotUniform"
-            start = getattr(initializers, kind)(seed=int(seeds.randint(2**31)))
+            start = initializers.GlorotUniform(seed=int(seeds.randint(2**31)))
             return layers.Dense(units, activation, kernel_initializer=start, kernel_regularizer=penalty, dtype=name)
 
         for units, activation, rate in self._hidden():
