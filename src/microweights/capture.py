@@ -11,6 +11,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from . import graph
 from .errors import CaptureError, explain
 from .kernels import door, machine, recorder
-from .kernels.program import Program
+from .kernels.program import NULL, Program, empty, from_buffer, replay
 from .tensor import Array, Tensor, as_array
 
 NESTED = (Tensor, np.ndarray, list, tuple, dict)
@@ -84,7 +85,7 @@ class Captured:
         self._known: dict[Any, list[Replay]] = {}
         self._waiting: dict[Any, tuple[_Recorded, int]] = {}
         self._layout = graph.Layout.changes
-        self._latest: Replay | None = None  # that can be run without a closer look
+        self._shortcut: Callable[[Any], Any] | None = None  # to the replay of the last call
 
     @property
     def programs(self) -> list[Program]:
@@ -107,15 +108,14 @@ class Captured:
         return Captured, (self.fn, self.check)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        latest = self._latest
-        if latest is not None and not named and self._layout == graph.Layout.changes:
-            leaves = latest.leaves_of(args)
-            if leaves is not None:
-                return latest(leaves)
+        if self._shortcut is not None and not named:
+            result = self._shortcut(args)
+            if result is not NotImplemented:
+                return result
         active = machine.active
         if type(active) is recorder.Recorder and active.is_here:  # part of another captured function
             return self.fn(*_wrapped(args), **_wrapped(named))
-        leaves = []
+        leaves: list[Array] = []
         key = (*self._key((*args, named), leaves), "named") if named else self._key(args, leaves)
         replay = next((r for r in self._known.get(key, ()) if r.holds()), None)
         if replay is None:
@@ -123,8 +123,8 @@ class Captured:
         if replay.program.written_inputs:
             _check_written([leaves[i] for i in replay.program.written_inputs], leaves)
             graph.overwritten(_tensors((args, named)))
-        elif not named and not self.check and replay.remember(args):
-            self._latest = replay
+        elif not named and not self.check:
+            self._shortcut = replay.shortcut(args) or self._shortcut
         return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
 
     def replay_for(self, *args: Any) -> Replay | None:
@@ -135,7 +135,7 @@ class Captured:
         if self._layout != graph.Layout.changes:
             self._known.clear()
             self._waiting.clear()
-            self._latest = None
+            self._shortcut = None
             self._layout = graph.Layout.changes
         state = graph.state
         return (*[_flatten(x, leaves) for x in arguments], state.recording, state.training, machine.active.name)
@@ -161,7 +161,7 @@ class Captured:
         if written:
             graph.overwritten(_tensors((args, named)))
         copies = [a.copy().reshape(shape) for a, (shape, _) in zip(run.outputs, run.forms, strict=True)]
-        result = _result_from(run.shape, iter(copies))
+        result = _maker(run.shape)([Tensor(a) for a in copies])
         before, attempts = self._waiting.pop(key, (None, 0))
         run.cleared = cleared
         difference = None if before is None else before.difference(run)
@@ -279,46 +279,13 @@ class Replay:
     def __init__(
         self, made: Program, shape: Any, guards: Sequence[Tensor], changed: Sequence[Tensor], with_gradient: Sequence[Tensor]
     ) -> None:
-        self.program, self.shape, self.with_gradient = made, shape, list(with_gradient)
+        self.program, self.with_gradient = made, list(with_gradient)
         self._guards = [(t, t.data, t.requires_grad) for t in guards]
         self._changed = list(changed)
         self.cleared: list[Tensor] = []
         self.constants: list[tuple[Tensor, int]] = []
         self._results = len(made.outputs) - len(self.with_gradient)
-        self._plain = shape == ("tensor", 0)
-        self._forms: list[tuple[Any, ...]] = []
-        self._recording = self._training = False
-        self._backend: Any = None
-
-    def remember(self, args: Any) -> bool:
-        """Note that these arguments lead here; False for nested ones, which take longer to compare than to look up."""
-        forms = []
-        for x in args:
-            a = x.data if type(x) is Tensor else x
-            if type(a) is not np.ndarray or as_array(a) is not a:
-                return False
-            forms.append((type(x), a.shape, a.dtype, x is not a and x.requires_grad))
-        self._forms = forms
-        self._recording, self._training, self._backend = graph.state.recording, graph.state.training, machine.active
-        return True
-
-    def leaves_of(self, args: Any) -> list[Array] | None:
-        """The arrays of arguments like those remembered; None if they are not, or something else does not hold."""
-        state = graph.state
-        if state.recording is not self._recording or state.training is not self._training or len(args) != len(self._forms):
-            return None
-        leaves = []
-        for x, (kind, shape, dtype, flag) in zip(args, self._forms):
-            if type(x) is not kind:
-                return None
-            if kind is Tensor:
-                if x.requires_grad is not flag or x.op is not None:
-                    return None
-                x = x.data
-            if x.dtype is not dtype or x.shape != shape:
-                return None
-            leaves.append(x)
-        return leaves if machine.active is self._backend and self.holds() else None
+        self._make = _maker(shape)
 
     def holds(self) -> bool:
         """Whether the tensors that took part still have the same memory, and are frozen or not as they were."""
@@ -331,12 +298,74 @@ class Replay:
 
     def __call__(self, leaves: list[Array]) -> Any:
         arrays = self.program.run_unchecked(leaves)
-        if self._changed:
-            self.note_changes()
-        if self.with_gradient:
-            for t, a in zip(self.with_gradient, arrays[self._results :], strict=True):
-                t.grad = Tensor(a)
-        return Tensor(arrays[0]) if self._plain else _result_from(self.shape, iter(arrays))
+        self.note_changes()
+        for t, a in zip(self.with_gradient, arrays[self._results :], strict=True):
+            t.grad = Tensor(a)
+        return self._make([Tensor(a) for a in arrays])
+
+    def shortcut(self, args: Any) -> Callable[[Any], Any] | None:
+        """A function that replays for arguments like these, and for others returns NotImplemented.
+
+        It does at once what a call otherwise does step by step, as all of it is Python between one step of a training and the
+        next. None on the twins, and where there are nested arguments, which are quicker to look up than to compare.
+        """
+        program = self.program
+        if program.backend == "numpy":
+            return None
+        forms = []
+        for x in args:
+            a = x.data if type(x) is Tensor else x
+            if type(a) is not np.ndarray or as_array(a) is not a:
+                return None
+            forms.append((type(x), a.shape, a.dtype, x is not a and x.requires_grad))
+        state, layouts, layout, backend = graph.state, graph.Layout, graph.Layout.changes, machine.active
+        recording, training, count = state.recording, state.training, len(forms)
+        guards, holds, outputs = self._guards, self.holds if self.cleared or self.constants else None, program.outputs
+        changed, graded, first, make, tick = self._changed, self.with_gradient, self._results, self._make, graph.tick
+        compiled, still = program.compiled, program.still
+
+        def replayed(args: Any) -> Any:
+            if machine.active is not backend or layouts.changes != layout or len(args) != count:
+                return NotImplemented
+            if state.recording is not recording or state.training is not training:
+                return NotImplemented
+            buffers = []
+            for x, (kind, shape, dtype, flag) in zip(args, forms):
+                if type(x) is not kind:
+                    return NotImplemented
+                if kind is Tensor:
+                    if x.requires_grad is not flag or x.op is not None:
+                        return NotImplemented
+                    x = x.data
+                if x.dtype is not dtype or x.shape != shape:
+                    return NotImplemented
+                try:
+                    buffers.append(from_buffer(x))
+                except ValueError:  # it is not contiguous
+                    return NotImplemented
+            for t, memory, flag in guards:
+                if t.data is not memory or t.requires_grad is not flag:
+                    return NotImplemented
+            if holds is not None and not holds():
+                return NotImplemented
+            results = []
+            for shape, dtype in outputs:
+                a = empty(shape, dtype)
+                buffers.append(from_buffer(a))
+                results.append(Tensor(a))
+            stopped = replay(compiled, buffers, still, 1, NULL)
+            if stopped >= 0:
+                raise program.fault(stopped)
+            if changed:
+                now = tick()
+                for t in changed:
+                    t.changed = now
+            if graded:
+                for t, gradient in zip(graded, results[first:]):
+                    t.grad = gradient
+            return make(results)
+
+        return replayed
 
     def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
         """Run it several times at once. Inputs hold what each time takes one after another, and so do the results."""
@@ -456,13 +485,15 @@ def _shown(shape: Any) -> str:
     return f"({', '.join(map(_shown, parts))})"
 
 
-def _result_from(shape: Any, arrays: Any) -> Any:
+def _maker(shape: Any) -> Callable[[list[Tensor]], Any]:
+    """A function that makes a result of this shape from its tensors."""
     kind, content = shape
     if kind == "tensor":
-        return Tensor(next(arrays))
+        return itemgetter(content)
     if kind == "value":
-        return content
+        return lambda tensors: content
     if kind == "dict":
-        return {name: _result_from(v, arrays) for name, v in content.items()}
-    parts = [_result_from(v, arrays) for v in content]
-    return tuple(parts) if kind == "tuple" else parts if kind == "list" else kind(parts)
+        named = {name: _maker(v) for name, v in content.items()}
+        return lambda tensors: {name: make(tensors) for name, make in named.items()}
+    parts, gather = [_maker(v) for v in content], {"tuple": tuple, "list": list}.get(kind, kind)
+    return lambda tensors: gather([make(tensors) for make in parts])

@@ -23,6 +23,8 @@ from .work import work_of
 
 if machine.ffi is not None:
     from_buffer, replay, NULL = machine.ffi.from_buffer, machine.lib.mw_replay, machine.ffi.NULL
+else:
+    from_buffer = replay = NULL = None
 empty = np.empty
 Buffers = Sequence[tuple[Shape, np.dtype[Any]]]
 
@@ -52,7 +54,7 @@ class Program:
             self.calls = [call for calls in self.steps for call in calls]
             self._lay_out()
             self._write_table()
-            self._still = machine.ffi.new("int64_t[]", max(len(inputs) + len(outputs), 1))
+            self.still = machine.ffi.new("int64_t[]", max(len(inputs) + len(outputs), 1))
 
     # ---- making it -------------------------------------------------------------------------------------------------
 
@@ -122,7 +124,7 @@ class Program:
             number += len(calls)
         self._uses = ffi.new("mw_use[]", uses)
         fields = {"call": table, "calls": len(self.steps), "words": words, "use": self._uses, "uses": len(uses)}
-        self._c = ffi.new("mw_program *", fields)
+        self.compiled = ffi.new("mw_program *", fields)
 
     def _chain(self, calls: Sequence[Call], arguments: Sequence[Any]) -> Any:
         ffi = machine.ffi
@@ -196,10 +198,14 @@ class Program:
                 if copies[i] is not inputs[i]:
                     inputs[i][...] = copies[i]
             return results
-        stopped = replay(self._c, base, strides or self._still, times, seconds or NULL)
+        stopped = replay(self.compiled, base, strides or self.still, times, seconds or NULL)
         if stopped >= 0:
-            raise fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
+            raise self.fault(stopped)
         return results
+
+    def fault(self, stopped: int) -> Exception:
+        """The error of the call that found one, by its number through all runs."""
+        return fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
 
     def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int) -> None:
         ours, theirs = self.twins
@@ -228,7 +234,7 @@ class Program:
         if self.backend == "numpy":
             return partial(self._run_twins, inputs, outputs, 1)
         base = list(map(from_buffer, [*inputs, *outputs]))
-        return lambda: replay(self._c, base, self._still, 1, NULL)
+        return lambda: replay(self.compiled, base, self.still, 1, NULL)
 
     def times(self, inputs: Sequence[Array], runs: int) -> list[float]:
         """Seconds of each step, the mean of some runs. What the program changes is put back afterwards."""
