@@ -76,7 +76,7 @@ INLINE void tile(const int height, const int full, const tile_job *job) {
     for (int64_t p = 0; p < t.k; p++, a += t.a_col, b += t.b_row) {
         vec right[WIDEST];
 #pragma GCC unroll 16
-        for (int j = 0; j < width; j++) right[j] = full ? load(b + j * LANES) : load_first(b, t.columns);
+        for (int j = 0; j < width; j++) right[j] = held(full ? load(b + j * LANES) : load_first(b, t.columns));
 #pragma GCC unroll 16
         for (int i = 0; i < height; i++) {
             const vec left = splat(a[i * t.a_row]);
@@ -195,7 +195,7 @@ typedef struct {
     real *c;
     int64_t c_row, c_col;
     int swapped, accumulate, activation;
-    enum { TILES, NARROW, WIDE, SHORT_DOTS, LONG_DOTS } path;
+    enum { TILES, NARROW_DOTS, NARROW, WIDE, SHORT_DOTS, LONG_DOTS } path;
 } product;
 
 /* bias[j * bias_step] is added to row[j]. A last partial vector is computed in a padded copy, as a whole one. */
@@ -346,7 +346,8 @@ static void multiply_blocks(const product *g) {
 
 /* ---- 5. thin products -------------------------------------------------------------------------------------------
  * A row vector times a matrix: narrow (its whole result in registers), wide (its result in C), or by dot products where B is
- * contiguous in the direction of k. A matrix times a column vector is the same with the roles swapped.
+ * contiguous in the direction of k. A matrix times a column vector is the same with the roles swapped. And many rows times a
+ * few columns.
  */
 
 /* Up to WIDEST vectors: `chains` rows of B at a time, each with sums of its own, as one sum alone would wait for itself. */
@@ -421,9 +422,10 @@ static NOINLINE void wide_row(const product *g) {
     for (; p < g->k; p++) add_rows(1, g, p);
 }
 
-/* `rows` dot products of x with columns of B, which lie in rows of memory, at[0], at[step], ..., side by side, each with so many sums; they are still spread over lanes. If
- * there is room, a whole vector may be read where k ends. */
-INLINE void add_dots(const int rows, const int sums, const int room, vec *sum, const real *x, const real *at, int64_t step, int64_t k) {
+/* `rows` dot products of x with columns of B, which lie in rows of memory, at[0], at[step], ..., side by side, each with so many
+ * sums; they are still spread over lanes. If there is room, a whole vector may be read where k ends. */
+INLINE void add_dots(const int rows, const int sums, const int room, vec *sum, const real *x, const real *at, int64_t step,
+                     int64_t k) {
     vec part[LANES][4];
     int64_t p = 0;
 #pragma GCC unroll 16
@@ -479,8 +481,69 @@ INLINE void dots(const int together, const int sums, const product *g) {
 static NOINLINE void short_dots(const product *g) { dots(LANES, 1, g); }
 static NOINLINE void long_dots(const product *g) { dots(LANES < FEW ? LANES : FEW, 4, g); }
 
+/* Many rows, but so few columns that a tile would leave lanes empty, and a long k: LANES dot products at a time, of half as many
+ * rows of A with two columns of B, which is packed transposed. */
+enum { ROWS = LANES / 2 > 1 ? LANES / 2 : 1 };
+
+INLINE vec narrow_dots(const product *g, int64_t i, const real *b0, const real *b1) {
+    const real *a[ROWS];
+    vec sum[2 * ROWS];
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++) {
+        a[r] = element(g->a, smaller(i + r, g->m - 1), 0);
+        sum[2 * r] = sum[2 * r + 1] = (vec){0};
+    }
+    int64_t p = 0;
+    for (; p + LANES <= g->k; p += LANES) {
+        const vec first = load(b0 + p), second = load(b1 + p);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) {
+            const vec left = held(load(a[r] + p));
+            sum[2 * r] += left * first;
+            sum[2 * r + 1] += left * second;
+        }
+    }
+    if (p < g->k) {
+        const vec first = load_first(b0 + p, g->k - p), second = load_first(b1 + p, g->k - p);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) {
+            const vec left = load_first(a[r] + p, g->k - p);
+            sum[2 * r] += left * first;
+            sum[2 * r + 1] += left * second;
+        }
+    }
+    return sum_each(sum);
+}
+
+static void multiply_narrow(const product *g) {
+    const int64_t length = round_up(g->k, LANES);
+    real *b = mw_scratch((size_t)(g->n * length) * sizeof(real));
+    if (!b) {
+        multiply_blocks(g);
+        return;
+    }
+    pack(b, transposed(g->b), g->n, g->k, length, length);
+    for (int64_t i = 0; i < g->m; i += ROWS) {
+        const int64_t rows = smaller(ROWS, g->m - i);
+        for (int64_t j = 0; j < g->n; j += 2) {
+            const int64_t columns = smaller(2, g->n - j);
+            real each[LANES];
+            store(each, narrow_dots(g, i, b + j * length, b + (j + columns - 1) * length));
+            for (int64_t r = 0; r < rows; r++)
+                for (int64_t c = 0; c < columns; c++) {
+                    real *to = g->c + (i + r) * g->c_row + j + c;
+                    *to = g->accumulate ? *to + each[2 * r + c] : each[2 * r + c];
+                }
+        }
+        finish(g, i, rows, 0, g->n, 1);
+    }
+}
+
 static int choose_path(const product *g) {
-    if (g->m > 1 || g->c_col != 1 || g->k == 0) return TILES;
+    if (g->c_col != 1 || g->k == 0) return TILES;
+    const int narrow = 4 * g->n <= 3 * LANES && g->k >= 8 * LANES;
+    if (LANES >= 8 && narrow && g->m >= LANES && g->a.col == 1) return NARROW_DOTS;
+    if (g->m > 1) return TILES;
     if (g->b.row == 1 && g->a.col == 1 && (g->b.col != 1 || g->n == 1)) return g->k < 8 * LANES ? SHORT_DOTS : LONG_DOTS;
     if (g->b.col == 1) return g->n <= WIDEST * LANES ? NARROW : WIDE;
     return TILES;
@@ -489,6 +552,7 @@ static int choose_path(const product *g) {
 static void compute(const product *g) {
     switch (g->path) {
     case TILES: multiply_blocks(g); return;
+    case NARROW_DOTS: multiply_narrow(g); return;
     case NARROW:
         for (int64_t p = 0; p < g->k; p += DEPTH)
             if (g->n <= LANES) narrow_row_1(g, p);

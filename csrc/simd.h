@@ -42,6 +42,16 @@ INLINE vec load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 INLINE void store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 INLINE vec splat(real x) { return x - (vec){0}; }                   /* x - 0 keeps the sign of -0, x + 0 would not */
 
+/* x, in a register: for each use of a number that comes from memory GCC reads it again, and loads are few in a cycle. */
+INLINE vec held(vec x) {
+#if defined(__x86_64__)
+    __asm__("" : "+v"(x));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(x));
+#endif
+    return x;
+}
+
 /* The first n lanes, n <= LANES: what lies beyond them in memory is neither read nor written. AVX-512 has instructions for it, and
  * MASKS says that they cost no more than others; elsewhere n lanes are copied in pieces of fixed size, as a memcpy of variable
  * size would be a call. */

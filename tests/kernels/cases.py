@@ -163,6 +163,7 @@ def gemm(kernel: str, m: Maker) -> Iterator[Case]:
     sizes = [
         (1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 9, 300), (1, 300, 9), (5, 1, 7), (6, 16, 16), (7, 17, 3),
         (13, 31, 33), (14, 32, 64), (15, 33, 65), (29, 47, 257), (33, 10, 513), (64, 130, 40), (130, 129, 31),
+        (17, 3, 131), (40, 20, 300),
     ]  # fmt: skip
     for i, (rows, n, k) in enumerate(sizes):
         for layout in range(4):  # each of A and B as it is, or transposed

@@ -78,7 +78,7 @@ def test_any_product(sides: Any, kinds: Any, batch: Any, biased: bool, activatio
 # One of each way through gemm.c, and the shapes of small networks.
 SHAPES = [
     (1, 128, 784), (64, 10, 128), (32, 32, 64), (1, 1, 5000), (5000, 1, 1), (1, 5000, 1), (300, 3, 2), (2, 3, 300),
-    (131, 530, 290), (257, 129, 258), (14, 1030, 17), (20, 140, 1024),
+    (131, 530, 290), (257, 129, 258), (14, 1030, 17), (20, 140, 1024), (37, 3, 131), (70, 20, 400),
 ]  # fmt: skip
 
 
