@@ -180,7 +180,7 @@ def test_solvers_reach_the_same_line(solver: str) -> None:
     assert len(model.loss_curve_) == model.n_iter_
 
 
-def test_each_penalty_and_solver_has_the_same_minimum() -> None:
+def test_momentum_leads_to_the_same_minimum_sooner() -> None:
     x, y = load_diabetes(return_X_y=True)
     problem = Problem("squared_error", x, y[:, None] - y.mean(), None, 0.01, 0.0, True, 1)
     fast = solvers.proximal(problem, problem.start(), 10_000, 1e-10)
@@ -226,13 +226,12 @@ def test_pickles_and_plain_attributes(tmp_path: Any) -> None:
 
 
 def test_names_of_columns() -> None:
-    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pandas")
     x, y = load_iris(return_X_y=True, as_frame=True)
     model = MODELS.LogisticRegression().fit(x, y)
     assert list(model.feature_names_in_) == list(x.columns) and model.n_features_in_ == 4
     with pytest.raises(ValueError, match="feature names"):
         model.predict(x.rename(columns={x.columns[0]: "other"}))
-    assert isinstance(x, pandas.DataFrame)
 
 
 def test_labels_of_any_kind() -> None:
@@ -271,6 +270,7 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     model = MODELS.SGDClassifier(early_stopping=True, random_state=0, tol=1e-3).fit(x, y)
     assert len(model.validation_scores_) == model.n_iter_ == len(model.loss_curve_)
     assert max(model.validation_scores_) > 0.9
+    assert model.n_iter_ < 100
     best = int(np.argmax(model.validation_scores_)) + 1
     assert best < model.n_iter_
     with pytest.warns(ConvergenceWarning):
@@ -314,6 +314,97 @@ def test_a_small_last_batch_is_a_small_step(extra: int) -> None:
     z = x[:300, :3] @ [1.0, 2.0, 3.0]
     line = MODELS.SGDRegressor(batch_size=299, alpha=0, random_state=0).fit(x[:300, :3], z)
     np.testing.assert_allclose(line.coef_, [1, 2, 3], atol=0.05)
+
+
+def epochs_by_hand(x: Any, y: Any, size: int, epochs: int, eta0: float, power: float, alpha: float) -> tuple[Any, Any]:
+    """SGDRegressor without shuffling: standardised columns, smaller last batch, average over the second half of an epoch."""
+    n, scale = len(x), np.sqrt(x.var(0) + alpha)
+    z, l2 = np.column_stack([(x - x.mean(0)) / scale, np.ones(n)]), np.append(alpha / scale**2, 0)
+    v = np.zeros(z.shape[1])
+    for epoch in range(epochs):
+        steps, mean = -(-n // size), np.zeros_like(v)
+        for step in range(steps):
+            rows = slice(step * size, (step + 1) * size)
+            count = len(y[rows])
+            gradient = z[rows].T @ (z[rows] @ v - y[rows]) / count + l2 * v
+            v = v - eta0 / (1 + epoch + step * size / n) ** power * (count / size) * gradient
+            late = step - steps // 2
+            share = 1.0 if late < 0 else 1 / (late + 1)
+            mean += share * (count / size if step == steps - 1 else 1) * (v - mean)
+    coef = (mean if steps > 1 else v)[:-1] / scale
+    return coef, (mean if steps > 1 else v)[-1] - coef @ x.mean(0)
+
+
+@pytest.mark.parametrize("size, epochs", [(60, 3), (7, 1), (16, 2), (59, 2)])
+@pytest.mark.parametrize("schedule, power", [("constant", 0.0), ("invscaling", 0.5), ("invscaling", 0.25)])
+def test_epochs_by_hand(size: int, epochs: int, schedule: str, power: float, setting: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)) * [1, 10, 0.1] + [0, 5, 1]
+    y = x @ [1.0, 0.2, 3.0] + rng.normal(size=60)
+    parts = {"alpha": 0.01, "shuffle": False, "batch_size": size, "learning_rate": schedule, "eta0": 0.05, "power_t": power}
+    with pytest.warns(ConvergenceWarning):
+        model = MODELS.SGDRegressor(max_iter=epochs, **parts).fit(x, y)
+    coef, intercept = epochs_by_hand(x, y, size, epochs, 0.05, power, 0.01)
+    np.testing.assert_allclose(model.coef_, coef, rtol=1e-9)
+    np.testing.assert_allclose(model.intercept_[0], intercept, rtol=1e-9)
+
+
+def test_parts_have_the_moments_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.normal(size=(60, 3)) + np.arange(60)[:, None], rng.normal(size=60), rng.uniform(0, 2, 60)
+    model = MODELS.SGDRegressor()
+    for rows in (slice(0, 1), slice(1, 25), slice(25, 60)):
+        model.partial_fit(x[rows], y[rows], weights[rows])
+    mean = np.average(x, axis=0, weights=weights)
+    total, found, variance = model._seen
+    np.testing.assert_allclose(total, weights.sum())
+    np.testing.assert_allclose(found, mean)
+    np.testing.assert_allclose(variance, np.average((x - mean) ** 2, axis=0, weights=weights))
+    held = MODELS.SGDRegressor(early_stopping=True, random_state=0).fit(x, y)
+    assert held._seen[0] == 54
+
+
+def test_step_sizes_suit_weighted_samples() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8192, 3))
+    MODELS.SGDRegressor(random_state=0).fit(x, x @ [1.0, 2.0, 3.0], np.arange(8192) % 2)
+    wide = rng.normal(size=(50, 2100))
+    wide[7] *= 100
+    weights = np.where(np.arange(50) == 7, 1.0, 1e-3)
+    with pytest.warns(ConvergenceWarning):
+        model = MODELS.LinearRegression(solver="gd", max_iter=20).fit(wide, rng.normal(size=50), weights)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    mirrored = np.repeat(rng.integers(0, 2, (80, 1)).astype(float), 40, axis=1) * np.tile([1, -1], 20)
+    MODELS.LogisticRegression("l1", fit_intercept=False).fit(mirrored, np.arange(80) % 2)
+
+
+def test_warm_start_drops_columns_that_became_constant() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3))
+    model = MODELS.Lasso(0.1, warm_start=True).fit(x, x @ [1.0, 2.0, 3.0])
+    x[:, 2] = 5
+    y = x @ [1.0, 2.0, 3.0]
+    np.testing.assert_allclose(model.fit(x, y).coef_, MODELS.Lasso(0.1).fit(x, y).coef_, atol=1e-6)
+    assert model.coef_[2] == 0
+
+
+def test_nothing_to_learn_from() -> None:
+    model = MODELS.LinearRegression(fit_intercept=False).fit(np.zeros((5, 2)), np.arange(5.0))
+    assert not model.coef_.any()
+    model = MODELS.LinearRegression().fit([[1.0], [2.0]], [3.0, 3.0])
+    assert model.coef_ == 0
+    assert model.intercept_ == 3
+    assert model.n_iter_ == len(model.loss_curve_) == 1
+
+
+@pytest.mark.parametrize("solver", ["gd", "fista"])
+def test_the_first_loss_is_that_of_the_start(solver: str) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MODELS.ElasticNet(0.1, solver=solver, max_iter=3).fit(x, y)
+    assert model.loss_curve_[0] == pytest.approx(y.var() / 2)
+    assert model.loss_curve_[1] < model.loss_curve_[0]
 
 
 @pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e60])

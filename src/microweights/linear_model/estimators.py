@@ -77,12 +77,12 @@ class Linear(BaseEstimator):  # type: ignore[misc]
         if self.learning_rate is not None:
             check_numbers(self, learning_rate=(1e-300, LARGEST))
 
-    def _start(self, problem: Problem, middle: Any = 0.0, unit: float = 1.0) -> Array:
+    def _start(self, problem: Problem, y_offset: Any = 0.0, y_scale: float = 1.0) -> Array:
         """Where to start: from the last weights for a `warm_start`, if they fit."""
         fits = hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (problem.outputs, len(problem.scale))
         if not (getattr(self, "warm_start", False) and fits):
             return problem.start()
-        return problem.start(np.atleast_2d(self.coef_) / unit, (np.atleast_1d(self.intercept_) - middle) / unit)
+        return problem.start(np.atleast_2d(self.coef_) / y_scale, (np.atleast_1d(self.intercept_) - y_offset) / y_scale)
 
     def _data(self, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any) -> tuple[Array, Array, Array | None]:
         x, y = validate_data(self, x, y, dtype=FLOATS, reset=reset, **checks)
@@ -100,6 +100,9 @@ class Linear(BaseEstimator):  # type: ignore[misc]
             how = Descent(tol=self.tol, learning_rate=rate)
             found = stochastic(problem, start, self.max_iter, how, check_random_state(self.random_state))
         elif solver == "lbfgs":
+            if rate is not None:
+                remedy = "Choose one of these solvers, or leave it out."
+                raise ValueError(explain("a solver with a learning rate: 'gd', 'fista' or 'sgd'", "'lbfgs'", remedy))
             found = lbfgs(problem, start, self.max_iter, self.tol)
         elif solver == "working set":
             found = by_working_set(problem, start, self.max_iter, self.tol)
@@ -156,22 +159,19 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore
         x, y, weights = self._data(X, y, sample_weight, multi_output=True, y_numeric=True)
         dtype = x.dtype
         targets = np.asarray(y, np.float64).reshape(len(x), -1)
-        if weights is None:
-            middle = targets.mean(0) if self.fit_intercept else np.zeros(targets.shape[1])
-        else:
-            middle = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
+        y_offset = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
         l1, l2 = self._penalties(float(len(x) if weights is None else weights.sum()))
         is_wide = x.shape[1] > 2 * AT_FIRST and l1 > 0 and self.learning_rate is None
         solver = "working set" if self.solver == "fista" and is_wide else self.solver
-        targets = targets - middle
-        unit = float(np.abs(targets).max()) or 1.0  # SciPy's tests of convergence are made for numbers around 1
-        problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets / unit), weights,
-                          l1 / unit, l2, bool(self.fit_intercept), targets.shape[1],
+        targets = targets - y_offset
+        y_scale = float(np.abs(targets).max()) or 1.0  # SciPy's tests of convergence are made for numbers around 1
+        problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets / y_scale), weights,
+                          l1 / y_scale, l2, bool(self.fit_intercept), targets.shape[1],
                           by_products=solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MOST_COLUMNS)  # fmt: skip
-        found = self._solve(problem, solver, self._start(problem, middle, unit))
-        coef, intercept = (a * unit for a in problem.weights_of(found.v))
-        self.loss_curve_ = [loss * unit**2 for loss in found.losses]
-        intercept = intercept + middle if self.fit_intercept else np.zeros_like(intercept)
+        found = self._solve(problem, solver, self._start(problem, y_offset, y_scale))
+        coef, intercept = (a * y_scale for a in problem.weights_of(found.v))
+        self.loss_curve_ = [loss * y_scale**2 for loss in found.losses]
+        intercept = intercept + y_offset if self.fit_intercept else np.zeros_like(intercept)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring the columns to a smaller scale."))
         coef, intercept = coef.astype(dtype), intercept.astype(dtype)
@@ -207,7 +207,8 @@ class LinearRegression(LinearRegressor):
     intercept_ : float or array (outputs,)
     n_iter_ : int
     loss_curve_ : list of float
-        Half the mean squared error, with penalties, after each step or epoch.
+        Half the mean squared error, with penalties: for "lbfgs" after each step, for "gd" and "fista" before it (where the
+        momentum led), for "sgd" on average over each epoch.
 
     Examples
     --------
@@ -255,7 +256,7 @@ class ElasticNet(LinearRegressor):
     alpha : float
     l1_ratio : float
         From 0, only squares, to 1, only absolute values.
-    fit_intercept, max_iter, tol, random_state
+    fit_intercept, learning_rate, max_iter, tol, random_state
         As for :class:`LinearRegression`, and so are the attributes; weights that are not needed are exactly 0.
     solver : "fista", "gd" or "sgd"
         All with soft thresholding; "fista" is gradient descent with momentum. Of many columns it takes a part at first, then
@@ -396,7 +397,7 @@ class LogisticRegression(LinearClassifier):
     intercept_ : array (1,) or (classes,)
     n_iter_ : int
     loss_curve_ : list of float
-        The mean of the cross-entropies, with penalties, after each step or epoch.
+        The mean of the cross-entropies, with penalties, as for :class:`LinearRegression`.
     """
 
     def __init__(

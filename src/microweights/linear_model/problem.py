@@ -24,10 +24,10 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared_hinge": lambda z, y: (1 - (2 * y - 1) * z).relu().square(),
 }
 # Bounds on their second derivatives; hinge, which has none, goes by 1.
-STEEPEST = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
+CURVATURE_BOUND = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
 AT_ONCE = 2**16  # numbers: what is computed from so many stays in the cache
 FEW = 32  # columns: all eigenvalues of their products are found as quickly as one
-SQUARE = 128  # of a symmetric matrix, the squares above the diagonal are computed only once
+SQUARE = 128  # columns: of the gram matrix, squares below the diagonal are copied from those above
 MOST_COLUMNS = 2000  # up to which the matrix of their products is made
 
 
@@ -51,7 +51,7 @@ class Problem:
     about : (mean, variance), optional
         Of the columns, if known, or not of `x` itself.
     by_products : bool
-        Replace the samples by the products of columns (the gram matrix), which say all about a squared error.
+        Replace X and y by the gram matrix XᵀCX, XᵀCy and yᵀCy / 2, which say all about a squared error.
 
     Attributes
     ----------
@@ -65,7 +65,6 @@ class Problem:
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
         self._raw, self._penalties = x, (l1, l2)
-        self._kept: Any = 0.0  # weights of columns that do not change here
         self._products: tuple[Array, Array, Array] | None = None
         if by_products:
             mean = means(x, weights) if about is None else about[0]
@@ -82,7 +81,7 @@ class Problem:
         self.l1 = np.append(l1 * self.inverse, [0.0] * intercept)[:, None].astype(x.dtype)
         self.samples, self.dtype, self.shape = len(x), x.dtype, (x.shape[1] + intercept, outputs)
         if by_products:
-            gram, moment, rest = products
+            gram, moment, constant = products
             inverse = self.inverse[:, None]
             gram, moment = gram * inverse * self.inverse, moment * inverse
             if intercept:
@@ -90,7 +89,7 @@ class Problem:
                 gram[-1, -1] = 1
                 mean_y = np.average(y, axis=0, weights=weights)
                 moment = np.concatenate([moment, mean_y[None]])
-            self._products = gram, moment, rest
+            self._products = gram, moment, constant
 
     @cached_property
     def x(self) -> Array:
@@ -103,19 +102,18 @@ class Problem:
         return x
 
     def start(self, coef: Array | None = None, intercept: Array | None = None) -> Array:
-        """Zeros, or the weights of a model as this problem has them."""
+        """Zeros, or the weights of a model as this problem has them; columns that do not change here count for nothing."""
         v = np.zeros(self.shape, self.dtype)
         if coef is not None and intercept is not None:
             d = len(self.scale)
             v[:d] = coef.T * self.scale[:, None]
-            self._kept = np.where(self.inverse == 0, coef, 0.0)
             v[d:] = (intercept + coef @ self.mean) if self.intercept else 0
         return v
 
     def weights_of(self, v: Array) -> tuple[Array, Array]:
         """Coefficients (outputs, features) and intercepts (outputs,) in the units of the data."""
         d = len(self.scale)
-        coef = v[:d].T * self.inverse + self._kept
+        coef = v[:d].T * self.inverse
         return coef, (v[d] if self.intercept else np.zeros(self.outputs)) - coef @ self.mean
 
     def value(self, v: Tensor, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
@@ -128,9 +126,9 @@ class Problem:
     def of_all(self) -> Callable[[Tensor], Tensor]:
         """Loss and L2 penalty of v over all samples."""
         if self._products is not None:
-            gram, moment, rest = self._products
-            quadratic, linear, constant = Tensor(gram + np.diag(self.l2[:, 0])), Tensor(moment), Tensor(rest)
-            return lambda v: (v * ((quadratic @ v) * 0.5 - linear)).sum() + constant
+            gram, moment, constant = self._products
+            quadratic, linear, rest = Tensor(gram + np.diag(self.l2[:, 0])), Tensor(moment), Tensor(constant)
+            return lambda v: (v * ((quadratic @ v) * 0.5 - linear)).sum() + rest
         x, y = Tensor(self.x), Tensor(self.y)
         weights = None if self.weights is None else Tensor(self.weights)
         return lambda v: self.value(v, x, y, weights)
@@ -139,9 +137,15 @@ class Problem:
         """Xᵀ C X, where C holds the weights of the samples, which sum to 1; from each so many-th row only."""
         if self._products is not None:
             return self._products[0]
-        x = self.x[::every]
-        c = None if self.weights is None else self.weights[::every]
+        x, c = self._some_rows(every)
         return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
+
+    def _some_rows(self, every: int) -> tuple[Array, Array | None]:
+        """Each so many-th row that has a weight, and their weights."""
+        if self.weights is None:
+            return self.x[::every], None
+        rows = np.flatnonzero(self.weights)[::every]
+        return self.x[rows], self.weights[rows]
 
     def only(self, columns: Array) -> Problem:
         """The same problem for some of the columns, the others having no weight."""
@@ -149,13 +153,13 @@ class Problem:
         return Problem(self.loss, x, self.y, self.weights, *self._penalties, self.intercept, self.outputs, about,
                        by_products=len(columns) <= MOST_COLUMNS)  # fmt: skip
 
-    def slope(self, v: Array) -> Array:
+    def gradient(self, v: Array) -> Array:
         """The gradient of a squared error and its L2 penalty, computed from the columns as they come."""
         coef, intercept = self.weights_of(v)
-        rest = door.matmul(self._raw, coef.T) + intercept - self.y
-        rest *= 1 / self.samples if self.weights is None else self.weights[:, None]
-        by_mean = rest.sum(0)
-        of_columns = (door.matmul(self._raw.T, rest) - self.mean[:, None] * by_mean) * self.inverse[:, None]
+        residual = door.matmul(self._raw, coef.T) + intercept - self.y
+        residual *= 1 / self.samples if self.weights is None else self.weights[:, None]
+        by_mean = residual.sum(0)
+        of_columns = (door.matmul(self._raw.T, residual) - self.mean[:, None] * by_mean) * self.inverse[:, None]
         found: Array = np.concatenate([of_columns, by_mean[None][: self.intercept]]) + self.l2 * v
         return found
 
@@ -183,12 +187,14 @@ class Problem:
             gram = self.gram(every).astype(np.float64)
             if len(gram) > FEW:  # Lanczos finds the largest to a hundredth
                 times = LinearOperator(gram.shape, lambda u: door.matmul(gram, u.reshape(-1, 1)), dtype=gram.dtype)
-                largest = 1.01 * float(eigsh(times, 1, tol=0.01, v0=np.ones(len(gram)), return_eigenvectors=False)[0])
+                start = np.random.default_rng(0).normal(size=len(gram))
+                largest = 1.01 * float(eigsh(times, 1, tol=0.01, v0=start, return_eigenvectors=False)[0])
             else:
                 largest = float(np.linalg.eigvalsh(gram)[-1])
         else:
-            largest = float(np.square(self.x[::every]).mean(0).sum())  # no eigenvalue is above the sum of all
-        return STEEPEST[self.loss] * largest + float(self.l2.max())
+            x, c = self._some_rows(every)  # no eigenvalue is above the sum of all
+            largest = float(np.average(np.einsum("ij,ij->i", x, x), weights=c))
+        return CURVATURE_BOUND[self.loss] * largest + float(self.l2.max())
 
 
 def blocks(x: Array, fewest: int = 1) -> list[slice]:
@@ -235,7 +241,7 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
 def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:
     """X₀ᵀ C X₀, X₀ᵀ C Y and Σ c y² / 2, where X₀ = X - mean, and C holds the weights of the samples, scaled to a sum of 1."""
     d, mean = x.shape[1], mean.astype(x.dtype)
-    gram, moment, rest = np.zeros((d, d), x.dtype), np.zeros((d, y.shape[1]), x.dtype), 0.0
+    gram, moment, constant = np.zeros((d, d), x.dtype), np.zeros((d, y.shape[1]), x.dtype), 0.0
     c = None if weights is None else (weights / weights.sum()).astype(x.dtype)
     for b in blocks(x, 4 * SQUARE):
         part, targets = x[b] - mean, y[b]
@@ -243,7 +249,7 @@ def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> 
         for j in range(0, d, SQUARE):
             gram[j : j + SQUARE, j:] += door.matmul(other[:, j : j + SQUARE].T, part[:, j:])
         moment += door.matmul(other.T, targets)
-        rest += float((targets**2).sum() if c is None else (targets**2 * c[b, None]).sum()) / 2
+        constant += float((targets**2).sum() if c is None else (targets**2 * c[b, None]).sum()) / 2
     share = x.dtype.type(1 / len(x) if c is None else 1)
     gram = np.triu(gram) * share
-    return gram + np.triu(gram, 1).T, moment * share, np.asarray(rest * share, x.dtype)
+    return gram + np.triu(gram, 1).T, moment * share, np.asarray(constant * share, x.dtype)

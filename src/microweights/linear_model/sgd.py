@@ -99,7 +99,8 @@ class Stochastic(Linear):
         if self.early_stopping:
             rows = np.arange(len(x))
             train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=labels, random_state=random)
-            problem = self._problem(x[train], y[train], None if weights is None else weights[train])
+            own = None if weights is None else weights[train]
+            problem, total_weight = self._problem(x[train], y[train], own), float(len(train) if own is None else own.sum())
             self.validation_scores_: list[float] = []
 
             def judge(v: Array) -> bool:
@@ -114,18 +115,15 @@ class Stochastic(Linear):
 
             is_worse = judge
         else:
-            problem = self._problem(x, y, weights)
-        start = problem.start()
-        if self.warm_start and hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (y.shape[1], x.shape[1]):
-            start = problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))
-        found = stochastic(problem, start, int(self.max_iter), self._how(), random, is_worse)
+            problem, total_weight = self._problem(x, y, weights), float(len(x) if weights is None else weights.sum())
+        found = stochastic(problem, self._start(problem), int(self.max_iter), self._how(), random, is_worse)
         if not found.converged:
             problem_found = f"{type(self).__name__} stopped after max_iter={self.max_iter} while the loss still fell."
             warnings.warn(f"{problem_found} Raise max_iter or tol.", ConvergenceWarning, stacklevel=3)
         self._learned(problem, found.v if best is None else best)
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
         self.t_ = found.steps * problem.samples
-        self._seen = (float(len(x) if weights is None else weights.sum()), *problem.about)
+        self._seen = (total_weight, *problem.about)
         return self
 
     def _partial_fit(self, x: Array, y: Array, weights: Array | None, is_first: bool) -> Any:
@@ -165,7 +163,8 @@ class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
         Samples in each step: 1 is stochastic, n mini-batch, None full-batch gradient descent; "auto" suits their number.
     random_state : int or RandomState, optional
     learning_rate : "adaptive", "invscaling" or "constant"
-        eta0, divided by 5 each time that the loss stopped falling; eta0 / epochs ** power_t; or eta0.
+        eta0, divided by 5 each time that the loss stopped falling (in one fit; parts of `partial_fit` keep eta0); eta0 /
+        (1 + epochs so far, with parts of them) ** power_t; or eta0.
     eta0 : float, optional
         Of columns brought to one scale. By default one that is known to converge.
     power_t : float
@@ -197,13 +196,8 @@ class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
         early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, warm_start: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
-        self.max_iter, self.tol, self.shuffle, self.batch_size, self.random_state = (
-            max_iter,
-            tol,
-            shuffle,
-            batch_size,
-            random_state,
-        )
+        self.max_iter, self.tol, self.shuffle, self.batch_size = max_iter, tol, shuffle, batch_size
+        self.random_state = random_state
         self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
         self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
 
@@ -257,13 +251,8 @@ class SGDClassifier(LinearClassifier, Stochastic):
         warm_start: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
-        self.max_iter, self.tol, self.shuffle, self.batch_size, self.random_state = (
-            max_iter,
-            tol,
-            shuffle,
-            batch_size,
-            random_state,
-        )
+        self.max_iter, self.tol, self.shuffle, self.batch_size = max_iter, tol, shuffle, batch_size
+        self.random_state = random_state
         self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
         self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
         self.class_weight = class_weight

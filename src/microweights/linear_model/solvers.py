@@ -15,7 +15,7 @@ from ..errors import explain
 from ..graph import grad, no_grad
 from ..kernels import door
 from ..tensor import Array, Tensor
-from .problem import MOST_COLUMNS, STEEPEST, Problem
+from .problem import CURVATURE_BOUND, MOST_COLUMNS, Problem
 
 FEW_COLUMNS = 256  # up to which the eigenvectors of their products are found quickly
 AT_FIRST = 64  # columns of a working set
@@ -47,21 +47,24 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
         return f, ((to.T @ g) if to is not None else g).astype(np.float64).reshape(-1)
 
     start = v.astype(np.float64) if back is None else back @ v
+    if not start.size:
+        return Found(v, 1, [value(start)[0]], True)
     steepest = float(np.abs(value(np.zeros_like(start).reshape(-1))[1]).max())
-    enough = tol * max(steepest, float(np.finfo(v.dtype).tiny))
+    gtol = tol * max(steepest, float(np.finfo(v.dtype).tiny))
     eps = float(np.finfo(v.dtype).eps)
-    options = {"maxiter": max_iter, "gtol": enough, "ftol": eps, "maxls": 50, "maxcor": 10}
+    options = {"maxiter": max_iter, "gtol": gtol, "ftol": eps, "maxls": 50, "maxcor": 10}
     found = minimize(value, start.reshape(-1), jac=True, method="L-BFGS-B", options=options,
                      callback=lambda intermediate_result: losses.append(float(intermediate_result.fun)))  # fmt: skip
     u = found.x.reshape(-1, problem.outputs)
-    rest = v - to @ start if to is not None else 0.0
-    return Found((to @ u + rest if to is not None else u).astype(v.dtype), max(found.nit, 1), losses, bool(found.status != 1))
+    if to is not None:
+        u = to @ u + (v - to @ start)
+    return Found(u.astype(v.dtype), max(found.nit, 1), losses or [float(found.fun)], bool(found.status != 1))
 
 
 def whitening(problem: Problem) -> tuple[Array, Array]:
     """P, and its pseudo-inverse, such that in the coordinates u of v = P u no second derivative is above 1, and those of a
     squared error all are 1."""
-    curvature = STEEPEST[problem.loss] * problem.gram().astype(np.float64)
+    curvature = CURVATURE_BOUND[problem.loss] * problem.gram().astype(np.float64)
     curvature[np.diag_indices_from(curvature)] += problem.l2[:, 0]
     values, vectors = eigh(curvature)
     kept = (
@@ -106,14 +109,15 @@ def proximal(
         zero = Tensor(problem.start(), requires_grad=True)
         steepest = rate * float(np.abs(grad(value(zero), zero).data).max())
         reachable = max(tol, 16 * float(np.finfo(v.dtype).eps))  # smaller ones are rounding errors
-        enough = reachable * max(steepest, float(np.finfo(v.dtype).tiny))
+        gtol = reachable * max(steepest, float(np.finfo(v.dtype).tiny))
         at, ahead, t = Tensor(v), Tensor(v), Tensor(one.data.copy())
         losses: list[float] = []
         for number in range(1, max_iter + 1):
+            penalty = float((problem.l1 * np.abs(ahead.data)).sum())
             at, ahead, t, change, f = captured(at, Tensor(ahead.data, requires_grad=True), t)
-            losses.append(float(f.data) + float((problem.l1 * np.abs(at.data)).sum()))
-            check_falling(losses, rate)
-            if float(change.data) <= enough:
+            losses.append(float(f.data) + penalty)
+            check_divergence(losses, rate)
+            if float(change.data) <= gtol:
                 return Found(at.data, number, losses, True)
     return Found(at.data, max_iter, losses, False)
 
@@ -125,18 +129,18 @@ def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
     zero there. Where an L1 penalty leaves few weights, the products of few columns are ever computed.
     """
     d = len(problem.scale)
-    slope = problem.slope(np.zeros_like(v))
-    enough = max(tol, 16 * float(np.finfo(v.dtype).eps)) * float(np.abs(slope).max())
+    gradient = problem.gradient(np.zeros_like(v))
+    gtol = max(tol, 16 * float(np.finfo(v.dtype).eps)) * float(np.abs(gradient).max())
     columns, v, steps, losses = np.flatnonzero(v[:d].any(1)), v.copy(), 0, list[float]()
-    new = np.argsort(-np.abs(slope[:d]).max(1))[:AT_FIRST]
+    new = np.argsort(-np.abs(gradient[:d]).max(1))[:AT_FIRST]
     while len(new):
         columns = np.union1d(columns, new)
         rows = np.append(columns, [d] * problem.intercept).astype(np.int64)
         found = proximal(problem.only(columns), v[rows], max_iter, tol)
         v[rows], steps, losses = found.v, steps + found.steps, losses + found.losses
-        excess = (np.abs(problem.slope(v)) - problem.l1)[:d].max(1)
+        excess = (np.abs(problem.gradient(v)) - problem.l1)[:d].max(1)
         excess[columns] = 0
-        new = np.flatnonzero(excess > enough)
+        new = np.flatnonzero(excess > gtol)
         if len(new) > len(columns):  # many have weights, it seems: all, or if those are too many, the steepest
             new = np.arange(d) if d <= min(8 * len(columns), MOST_COLUMNS) else new[np.argsort(-excess[new])][: len(columns)]
     return Found(v, steps, losses, found.converged)
@@ -145,8 +149,8 @@ def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
 class Descent(NamedTuple):
     """How to descend by batches.
 
-    The rate is "constant", goes down as rate / epochs ** power ("invscaling"), or is divided by 5 whenever the loss stops
-    falling ("adaptive"). It ends when `patience` epochs in a row were not better by a part of `tol`.
+    The rate is "constant", goes down as rate / (1 + epochs so far) ** power ("invscaling"), or is divided by 5 whenever the
+    loss stops falling ("adaptive"). It ends when `patience` epochs in a row were not better by a part of `tol`.
     """
 
     batch_size: int | str | None = "auto"  # None: all samples
@@ -181,9 +185,9 @@ def stochastic(
     """
     n = problem.samples
     size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
-    largest_row = STEEPEST[problem.loss] * float(np.einsum("ij,ij->i", problem.x, problem.x).max())
-    steepest = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
-    rate = 1 / (steepest or 1.0) if how.learning_rate is None else how.learning_rate
+    largest_row = CURVATURE_BOUND[problem.loss] * float(np.einsum("ij,ij->i", problem.x, problem.x).max())
+    curvature = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
+    rate = 1 / (curvature or 1.0) if how.learning_rate is None else how.learning_rate
     at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
     weights = problem.weights
 
@@ -227,7 +231,7 @@ def stochastic(
                     total, begin, number = total + float(found.sum()) * rows, end, number + times
         epoch += 1
         losses.append(total / n + float((problem.l1 * np.abs(at.data)).sum()))
-        check_falling(losses, rate)
+        check_divergence(losses, rate)
         reached = (mean if is_averaged else at).data
         better = not is_worse(reached) if is_worse else losses[-1] < min(losses[:-1], default=np.inf) * (1 - how.tol)
         stale = 0 if better else stale + 1
@@ -241,7 +245,7 @@ def batch_for(n: int) -> int:
     return n if n <= 64 else min(max(n // 16, 8), 128)
 
 
-def check_falling(losses: list[float], rate: float) -> None:
+def check_divergence(losses: list[float], rate: float) -> None:
     """Raise if the last loss is not finite, or far above the first."""
     if not np.isfinite(losses[-1]) or losses[-1] > 1e8 * (abs(losses[0]) + 1):
         received = f"a loss of {losses[-1]:.3g} after {len(losses)} steps or epochs with learning_rate={rate:.3g}"
