@@ -212,9 +212,76 @@ def test_weights_of_validation_data() -> None:
         NETWORKS.MLPRegressor().fit(x_train, np.stack([y_train] * 2, 1), validation_data=(x_test, y_test))
 
 
+@pytest.mark.parametrize("sizes", [(), (8,), (8, 8)])
+@pytest.mark.parametrize("name", NETWORKS.__all__)
+def test_parts_are_brought_to_the_scale_of_all_data(name: str, sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 3)) * [1, 100, 1e-3] + [0, 1000, 1]
+    x[:50, 2] = 1.0  # a column that does not change at first
+    y = 1e4 * (x[:, 2] - 1) * 100 + 5
+    parts, extra = ([1, 20, 50, 100, 600], {})
+    if name == "MLPClassifier":
+        y, extra = (y > 5).astype(int), {"classes": [0, 1]}
+    model = getattr(NETWORKS, name)(sizes, random_state=0, learning_rate_init=1e-2)
+    for begin, end in zip([0, *parts], parts, strict=False):
+        model.partial_fit(x[begin:end], y[begin:end], **extra)
+    np.testing.assert_allclose(model.mean_, x.mean(0))
+    says = model.predict_proba if extra else model.predict
+    before = says(x)
+    model._rescale((5.0, x.mean(0) + 1, x.var(0) * 4), y + 3.0, None, False)
+    model.coefs_, model.intercepts_ = model._network.get_weights()[::2], model._network.get_weights()[1::2]
+    np.testing.assert_allclose(says(x), before, rtol=1e-6, atol=1e-9)
+    model._rescale((600.0, x.mean(0), x.var(0)), y, None, False)
+    np.testing.assert_allclose(model.scale_, x.std(0))
+    if not extra:
+        np.testing.assert_allclose(model.unit_, y.std())
+        np.testing.assert_allclose(model.middle_, y.mean())
+    for _ in range(30 if len(sizes) == 1 else 0):
+        for begin in range(0, 600, 50):
+            model.partial_fit(x[begin : begin + 50], y[begin : begin + 50])
+    assert len(sizes) != 1 or model.score(x, y) > 0.97
+
+
+def test_the_first_part_may_be_one_row() -> None:
+    x, y = load_iris(return_X_y=True)
+    model = NETWORKS.MLPClassifier(random_state=0).partial_fit(x[:1], y[:1], classes=[0, 1, 2])
+    for _ in range(300):
+        model.partial_fit(x, y)
+    assert model.score(x, y) > 0.95
+    alone = NETWORKS.MLPClassifier(random_state=0).partial_fit(x[:100], y[:100], classes=[0, 1, 2])
+    rules = [layer.kernel_regularizer.l2 for m in (model, alone) for layer in m._network.layers if hasattr(layer, "units")]
+    assert rules == [pytest.approx(1e-4 / 200 / 2)] * 4
+
+
+def test_parts_refuse_other_parameters() -> None:
+    x, y = load_iris(return_X_y=True)
+    model = NETWORKS.MLPClassifier(random_state=0).partial_fit(x, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="first call"):
+        model.set_params(learning_rate_init=0.1).partial_fit(x, y)
+
+
+def test_it_stops_when_progress_is_slow() -> None:
+    """As scikit-learn: epochs that are better, but by less than tol, count as no progress."""
+    x, y = load_iris(return_X_y=True)
+    model = NETWORKS.MLPClassifier(random_state=0, max_iter=2000, tol=1e-3, n_iter_no_change=5).fit(x, y)
+    fell = -np.diff(model.loss_curve_)
+    assert model.n_iter_ < 2000
+    best = np.minimum.accumulate(model.loss_curve_)[:-1]
+    assert (np.array(model.loss_curve_)[1:] > best - 1e-3)[-6:].all()
+    assert (fell > 0).sum() > 0.9 * len(fell)
+
+
+def test_one_epoch_is_a_fit_like_others() -> None:
+    x, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning):
+        model = NETWORKS.MLPClassifier(max_iter=1, early_stopping=True, random_state=0).fit(x, y)
+    assert len(model.validation_loss_curve_) == 1
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
+        {"dropout": "0.2"},
         {"hidden_layer_sizes": (0,)},
         {"hidden_layer_sizes": (2.5,)},
         {"activation": "magic"},

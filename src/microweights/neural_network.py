@@ -4,15 +4,16 @@ weights of classes, validation data of one's own, both curves of the loss, train
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from . import activations, initializers, layers, optimizers, random
-from .callbacks import Callback, EarlyStopping, History
+from .callbacks import EarlyStopping, History
 from .errors import explain
 from .graph import no_grad
 from .kernels import door
@@ -27,7 +28,7 @@ from .linear_model.estimators import (
     first_classes,
     with_class_weights,
 )
-from .linear_model.problem import column_scale, moments
+from .linear_model.problem import column_scale, moments, together
 from .losses import BinaryCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy
 from .models import Sequential
 from .regularizers import L2
@@ -59,8 +60,30 @@ class Standardised(layers.Layer):
         super().__init__(dtype=np.dtype(dtype).name)
         self.mean, self.inverse = Tensor(mean.astype(dtype)), Tensor(inverse.astype(dtype))
 
+    def move(self, mean: Array, inverse: Array) -> None:
+        """Take another mean and scale, in the same memory."""
+        with no_grad():
+            self.mean.assign(Tensor(mean.astype(self.mean.dtype)))
+            self.inverse.assign(Tensor(inverse.astype(self.mean.dtype)))
+
     def call(self, x: Tensor) -> Tensor:
         return (x - self.mean) * self.inverse
+
+
+class Plateau(EarlyStopping):
+    """Stops as scikit-learn does: an epoch that is not better than the best so far by `min_delta` is one too many, even if it
+    is a little better; after more than `patience` of these in a row it is enough."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        value = self.value(logs)
+        if value is None:
+            return
+        self.waited = 0 if self.is_better(value, self.best) else self.waited + 1
+        if self.best is None or value < self.best:
+            self.best, self.best_epoch = value, epoch
+            self.best_weights = self.model.get_weights() if self.restore_best_weights else None
+        if self.waited > self.patience:
+            self.stopped_epoch, self.model.stop_training = epoch, True
 
 
 class Perceptron(BaseEstimator):  # type: ignore[misc]
@@ -89,6 +112,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     n_iter_no_change: int
     coefs_: list[Array]
     intercepts_: list[Array]
+    _seen: tuple[float, Array, Array]  # weight, mean and variance of the columns so far
+    _targets_seen: tuple[float, Array, Array]
+    _made_with: tuple[Any, ...]
     _factor = 0.5  # of the penalty alpha Σ w²: a square that is not halved takes twice as much
 
     # ---- what a kind of target needs ---------------------------------------------------------------------------
@@ -111,22 +137,26 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if self.batch_size not in ("auto", None):
             check_counts(self, "batch_size")
 
-    def _hidden(self) -> list[tuple[int, str, float]]:
+    def _hidden(self) -> list[tuple[int, Any, Any]]:
         """Units, activation and dropout of each hidden layer."""
         sizes = self.hidden_layer_sizes
-        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes) if isinstance(sizes, (list, tuple)) else [None]
+        sizes = list(sizes) if np.iterable(sizes) else [sizes]
         if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes):
             remedy = "Give the units of each hidden layer."
             raise ValueError(explain("`hidden_layer_sizes` of positive integers", repr(self.hidden_layer_sizes), remedy))
         names = list(self.activation) if isinstance(self.activation, (list, tuple)) else [self.activation] * len(sizes)
-        rates = list(self.dropout) if isinstance(self.dropout, Sequence) else [self.dropout] * len(sizes)
+        rates = (
+            [self.dropout] * len(sizes)
+            if isinstance(self.dropout, str) or not np.iterable(self.dropout)
+            else list(self.dropout)
+        )
         for name, given in (("activation", names), ("dropout", rates)):
             if len(given) != len(sizes):
                 raise ValueError(explain(f"`{name}` for {len(sizes)} layers", repr(given), "Give one, or one for each layer."))
-        names = [ALSO_CALLED.get(name, name) for name in names]
+        names = [ALSO_CALLED.get(name, name) if isinstance(name, str) else name for name in names]
         for name in names:
-            if not isinstance(name, str):
-                raise ValueError(explain("names of activations", repr(name), "Give one, or one for each layer."))
+            if name is None:
+                raise ValueError(explain("activations", None, "Say 'linear' for a layer without one."))
             activations.get(name)
         return [(int(n), name, rate) for n, name, rate in zip(sizes, names, rates, strict=True)]
 
@@ -162,21 +192,27 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return x, y, weights
 
     def _train(
-        self, x: Array, y: Array, weights: Array | None, validation: Any, stratify: Array | None, epochs: int, go_on: bool
+        self, x: Array, y: Array, weights: Array | None, validation: Any, stratify: Array | None, is_part: bool, go_on: bool
     ) -> Any:
-        """Fit the network to rows and targets; with `go_on` the one that is there."""
+        """Fit the network to rows and targets, with `go_on` the one that is there; or to a part of all rows, for one epoch."""
         generator = check_random_state(self.random_state)
-        if self.early_stopping and validation is None and epochs > 1:
+        if go_on and hasattr(self, "_network") and self._made_with != self._settings():
+            raise ValueError(explain("the parameters of the first call", "others", "Make a new estimator, or call fit."))
+        if self.early_stopping and validation is None and not is_part:
             rows = np.arange(len(x))
             train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=stratify, random_state=generator)
             validation = x[held], y[held], None if weights is None else weights[held]
             x, y, weights = x[train], y[train], None if weights is None else weights[train]
         total = float(len(x)) if weights is None else float(weights.sum())
-        share = self._size(len(x)) * total / len(x)  # of a batch
-        if not (go_on and hasattr(self, "_network")):
-            self.mean_, variance = moments(x, weights)
-            self.scale_, self._inverse = column_scale(self.mean_, variance, len(x))
-            self._set_units(y, weights)
+        own = (total, *moments(x, weights))
+        if go_on and hasattr(self, "_network"):
+            self._rescale(together(self._seen, own) if is_part else own, y, weights, is_part)
+        else:
+            self._seen = own
+            self.mean_, (self.scale_, self._inverse) = own[1], column_scale(*own[1:], len(x))
+            self._set_units(y, weights, False)
+            more_will_come = is_part and self.batch_size is not None
+            share = self._size(sys.maxsize if more_will_come else len(x)) * total / len(x)  # of a batch
             targets = self._targets(y[:1], x.dtype)
             outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
             self._layers = self._hidden()
@@ -186,38 +222,75 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             self.t_ = 0
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
-        given: Any = None
-        if validation is not None:
-            vx, vy, vw = validation
-            given = (vx.astype(x.dtype, copy=False), self._targets(vy, x.dtype))
-            given = given if vw is None or not vw.sum() > 0 else (*given, vw * (len(vw) / vw.sum()))
-        stop = EarlyStopping("val_loss" if self.early_stopping and given else "loss", self.tol, self.n_iter_no_change,
-                             restore_best_weights=bool(self.early_stopping and given))  # fmt: skip
-        callbacks: list[Callback] = [stop]
-        history: History = self._network.fit(
-            x, self._targets(y, x.dtype), batch_size=self._size(len(x)), epochs=epochs, verbose=1 if self.verbose else 0,
-            callbacks=callbacks, validation_data=given, shuffle=bool(self.shuffle),
-            sample_weight=None if weights is None else weights * (len(x) / total))  # fmt: skip
-        done = len(history.epoch)
-        if epochs > 1 and not stop.stopped_epoch and done == self.max_iter:
-            text = f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs while the loss still fell."
-            warnings.warn(f"{text} Raise max_iter.", ConvergenceWarning, stacklevel=3)
-        self.loss_curve_ = [*self.loss_curve_, *history.history["loss"]]
-        self.validation_loss_curve_ = [*self.validation_loss_curve_, *history.history.get("val_loss", [])]
-        self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
-        self.n_iter_, self.t_ = len(self.loss_curve_), self.t_ + done * len(x)
+            self.best_loss_ = np.inf
+        targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
+        losses, later = ([self._pass(x, targets, weights)], []) if is_part else self._epochs(x, targets, weights, validation)
+        self.loss_curve_ += losses
+        self.validation_loss_curve_ += later
+        self.loss_, self.best_loss_ = losses[-1], min(self.best_loss_, *losses)
+        self.n_iter_, self.t_ = len(self.loss_curve_), self.t_ + len(losses) * len(x)
         weights_of = self._network.get_weights()
         self.coefs_, self.intercepts_ = weights_of[::2], weights_of[1::2]
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, len(self.intercepts_[-1])
         return self
 
-    def _set_units(self, y: Array, weights: Array | None) -> None:
-        """Learn what the targets are measured in, if that matters."""
+    def _epochs(self, x: Array, y: Array, weights: Array | None, validation: Any) -> tuple[list[float], list[float]]:
+        """Losses and validation losses of epochs until the loss no longer falls."""
+        given: Any = None
+        if validation is not None:
+            vx, vy, vw = validation
+            given = (vx.astype(x.dtype, copy=False), self._targets(vy, x.dtype))
+            given = given if vw is None or not vw.sum() > 0 else (*given, vw * (len(vw) / vw.sum()))
+        judges = bool(self.early_stopping and given)
+        stop = Plateau("val_loss" if judges else "loss", self.tol, self.n_iter_no_change, restore_best_weights=judges)
+        history: History = self._network.fit(
+            x, y, batch_size=self._size(len(x)), epochs=int(self.max_iter), verbose=1 if self.verbose else 0,
+            callbacks=[stop], validation_data=given, shuffle=bool(self.shuffle), sample_weight=weights)  # fmt: skip
+        if not stop.stopped_epoch and len(history.epoch) == self.max_iter:
+            text = f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs while the loss still fell."
+            warnings.warn(f"{text} Raise max_iter.", ConvergenceWarning, stacklevel=4)
+        return history.history["loss"], history.history.get("val_loss", [])
+
+    def _pass(self, x: Array, y: Array, weights: Array | None) -> float:
+        """The mean loss of one pass. Batches are inputs of its steps: what was captured for one part does for all."""
+        n, size, total = len(x), self._size(len(x)), 0.0
+        order = random.permutation(n, self._network.order_state) if self.shuffle and size < n else np.arange(n)
+        for begin in range(0, n, size):
+            rows = order[begin : begin + size] if size < n else slice(None)
+            loss = self._network.train_on_batch(x[rows], y[rows], None if weights is None else weights[rows])
+            total += loss * len(y[rows])
+        return total / n
+
+    def _rescale(self, seen: tuple[float, Array, Array], y: Array, weights: Array | None, is_part: bool) -> None:
+        """Bring columns and targets to the scale of other data, and weights with them: the network says what it said."""
+        scaling, *others = (layer for layer in self._network.layers if isinstance(layer, (Standardised, layers.Dense)))
+        first, last = others[0], others[-1]
+        assert isinstance(scaling, Standardised)
+        old_mean, old = self.mean_, self._inverse
+        self._seen, self.mean_ = seen, seen[1]
+        self.scale_, self._inverse = column_scale(*seen[1:], round(seen[0]))
+        scaling.move(self.mean_, self._inverse)
+        w, b = (t.data for t in first.weights)
+        wider = np.where((old == 0) | (self._inverse == 0), 1.0, old * self.scale_)  # columns that did not change were not seen
+        self._assign(first, w * wider[:, None], b + ((self.mean_ - old_mean) * old) @ w)
+        w, b = (t.data for t in last.weights)
+        times, plus = self._set_units(y, weights, is_part)
+        self._assign(last, w * times, b * times + plus)
+
+    @staticmethod
+    def _assign(layer: layers.Layer, *values: Array) -> None:
+        with no_grad():
+            for t, value in zip(layer.weights, values, strict=True):
+                t.assign(Tensor(value.astype(t.dtype)))
+
+    def _set_units(self, y: Array, weights: Array | None, is_part: bool) -> tuple[Any, Any]:
+        """Learn what the targets are measured in, if that matters; what outputs are to be multiplied with, and what added."""
+        return 1.0, 0.0
 
     def _settings(self) -> tuple[Any, ...]:
         """What a network is made with; it goes on with nothing else."""
-        names = "solver", "alpha", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"
-        return (*map(tuple, self._hidden()), *(getattr(self, name) for name in names))
+        names = ["solver", "alpha", "batch_size", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2"]
+        return (*map(tuple, self._hidden()), *(getattr(self, name) for name in (*names, "epsilon")))
 
     def _goes_on(self, x: Array, outputs: int | None = None) -> bool:
         fits = self.warm_start and hasattr(self, "_network") and self.coefs_[0].shape[0] == x.shape[1]
@@ -255,13 +328,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignore[misc]
     """A multi-layer perceptron with the least squared error.
 
-    Columns and targets are brought to mean 0 and variance 1 first, so that numbers of any size will do; data of later calls
-    of `partial_fit` to what these were at the first.
+    Columns and targets are brought to mean 0 and variance 1 first, so that numbers of any size will do; by `partial_fit`, to
+    those of all the data so far.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int
-    activation : str, or one for each hidden layer
+    activation : str or function of a tensor, or one for each hidden layer
         Names of :mod:`microweights.activations`; "identity" and "logistic" are also known.
     solver : "adam", "sgd", "rmsprop" or "adagrad"
     alpha : float
@@ -278,7 +351,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
         A new order in each epoch.
     random_state : int or RandomState, optional
     tol : float
-        Stop when the loss did not fall by this in `n_iter_no_change` epochs.
+        Stop after more than `n_iter_no_change` epochs in a row in which the loss did not fall by this.
     verbose : bool
         Show a progress bar.
     warm_start : bool
@@ -334,7 +407,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
             raise ValueError(explain(f"{width} targets a sample in `validation_data`", received, "Give as many as in y."))
         go_on = self._goes_on(x, width)
         self._is_flat = y.ndim == 1
-        return self._train(x, y, weights, validation, None, int(self.max_iter), go_on)
+        return self._train(x, y, weights, validation, None, False, go_on)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples."""
@@ -344,7 +417,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
         if not first and y.size != len(y) * self.n_outputs_:
             raise ValueError(explain(f"{self.n_outputs_} targets a sample", f"shape {y.shape}", "Give as many as before."))
         self._is_flat = y.ndim == 1
-        return self._train(x, y, weights, None, None, 1, True)
+        return self._train(x, y, weights, None, None, True, True)
 
     def predict(self, X: Any) -> Array:
         """(samples,) or (samples, outputs)"""
@@ -357,9 +430,14 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
     def _loss(self) -> Loss:
         return MeanSquaredError()
 
-    def _set_units(self, y: Array, weights: Array | None) -> None:
-        self.middle_, variance = moments(np.asarray(y, np.float64).reshape(len(y), -1), weights)
+    def _set_units(self, y: Array, weights: Array | None, is_part: bool) -> tuple[Any, Any]:
+        targets = np.asarray(y, np.float64).reshape(len(y), -1)
+        own = (float(len(y) if weights is None else weights.sum()), *moments(targets, weights))
+        old_middle, old_unit = getattr(self, "middle_", 0.0), getattr(self, "unit_", 1.0)
+        self._targets_seen = together(self._targets_seen, own) if is_part else own
+        _, self.middle_, variance = self._targets_seen
         self.unit_ = np.where(variance > 0, np.sqrt(variance), 1.0)
+        return old_unit / self.unit_, (old_middle - self.middle_) / self.unit_
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         return ((np.asarray(y, np.float64).reshape(len(y), -1) - self.middle_) / self.unit_).astype(dtype)
@@ -425,7 +503,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 remedy = "Let each class be part of X and y."
                 raise ValueError(explain(f"labels out of {classes}", "others in validation_data", remedy))
         self.classes_, self._several = classes, several
-        return self._train(x, y, weights, validation, None if several else y, int(self.max_iter), go_on)
+        return self._train(x, y, weights, validation, None if several else y, False, go_on)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
@@ -438,7 +516,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             check_labels(y, known)
         weights = self._of_classes(y, known, weights)
         self.classes_, self._several = known, several
-        return self._train(x, y, weights, None, None, 1, True)
+        return self._train(x, y, weights, None, None, True, True)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (samples, classes), or of each label (samples, labels)."""

@@ -238,6 +238,14 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
     return mean, found if np.isfinite(found).all() and found.all() else variance(np.float64)
 
 
+def together(seen: tuple[float, Array, Array], more: tuple[float, Array, Array]) -> tuple[float, Array, Array]:
+    """Total weight, mean and variance of two parts of the data as one (Chan, Golub & LeVeque 1979)."""
+    (before, old_mean, old_variance), (c, mean, variance) = seen, more
+    total, shift = before + c, mean - old_mean
+    spread = before * old_variance + c * variance + shift**2 * (before * c / total)
+    return total, old_mean + shift * (c / total), spread / total
+
+
 def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:
     """X₀ᵀ C X₀, X₀ᵀ C Y and Σ c y² / 2, where X₀ = X - mean, and C holds the weights of the samples, scaled to a sum of 1."""
     d, mean = x.shape[1], mean.astype(x.dtype)

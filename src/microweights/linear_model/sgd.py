@@ -28,7 +28,7 @@ from .estimators import (
     first_classes,
     with_class_weights,
 )
-from .problem import Problem, moments
+from .problem import Problem, moments, together
 from .solvers import Descent, stochastic
 
 PENALTIES = {"l2": (0.0, 1.0), "l1": (1.0, 0.0), None: (0.0, 0.0)}
@@ -79,19 +79,6 @@ class Stochastic(Linear):
     def _learned(self, problem: Problem, v: Array) -> None:
         self.coef_, self.intercept_ = (a.astype(problem.dtype) for a in problem.weights_of(v))
 
-    def _note(self, x: Array, weights: Array | None, is_first: bool) -> tuple[Array, Array]:
-        """Mean and variance of the columns, of these samples together with all before  (Chan, Golub & LeVeque 1979)."""
-        c = float(len(x) if weights is None else weights.sum())
-        mean, variance = moments(x, weights)
-        if not is_first:
-            before, old_mean, old_variance = self._seen
-            total, shift = before + c, mean - old_mean
-            mean = old_mean + shift * (c / total)
-            variance = (before * old_variance + c * variance + shift**2 * (before * c / total)) / total
-            c = total
-        self._seen = c, mean, variance
-        return mean, variance
-
     def _fit(self, x: Array, y: Array, weights: Array | None, labels: Array | None = None) -> Any:
         random = check_random_state(self.random_state)
         is_worse: Callable[[Array], bool] | None = None
@@ -130,7 +117,9 @@ class Stochastic(Linear):
         """One pass over more data, after :meth:`fit` or others. The scale of columns is that of all the data so far."""
         if is_first:
             self.n_iter_, self.t_, self.loss_curve_ = 0, 0, []
-        problem = self._problem(x, y, weights, self._note(x, weights, is_first))
+        own = (float(len(x) if weights is None else weights.sum()), *moments(x, weights))
+        self._seen = own if is_first else together(self._seen, own)
+        problem = self._problem(x, y, weights, self._seen[1:])
         start = problem.start() if is_first else problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))
         found = stochastic(problem, start, 1, self._how(self.n_iter_), check_random_state(self.random_state))
         self._learned(problem, found.v)
