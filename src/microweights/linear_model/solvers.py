@@ -19,6 +19,7 @@ from .problem import CURVATURE_BOUND, MOST_COLUMNS, Problem
 
 FEW_COLUMNS = 256  # up to which the eigenvectors of their products are found quickly
 AT_FIRST = 64  # columns of a working set
+WORTH_CAPTURING = 32  # steps
 LONGEST = 256  # steps of one call into C
 SAMPLE = 4096  # rows that tell the curvature well enough for a first learning rate
 
@@ -209,7 +210,8 @@ def stochastic(
         return f.detach()
 
     losses: list[float] = []
-    captured, stale, epoch = Captured(step), 0, 0
+    captured = Captured(step) if max_iter * steps >= WORTH_CAPTURING else None
+    stale, epoch = 0, 0
     while epoch < max_iter and stale < how.patience:
         order = random.permutation(n) if how.shuffle and size < n else np.arange(n)
         total, begin, number = 0.0, 0, 0
@@ -222,9 +224,9 @@ def stochastic(
                 rates = (rates * (rows / size)).astype(v.dtype)
                 shares = share[number : number + times]
                 first = Tensor(order[begin : begin + rows]), Tensor(rates[:1].reshape(())), Tensor(shares[:1].reshape(()))
-                replay = captured.replay_for(*first) if times > 1 else None
+                replay = captured.replay_for(*first) if captured and times > 1 else None
                 if replay is None:
-                    total, begin, number = total + float(captured(*first).data) * rows, begin + rows, number + 1
+                    total, begin, number = total + float((captured or step)(*first).data) * rows, begin + rows, number + 1
                 else:
                     end = begin + times * rows
                     found = replay.many([order[begin:end], rates, shares], times)[0]
