@@ -234,3 +234,47 @@ def test_names() -> None:
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected a metric"):
         metrics.get(name)
+
+
+SIGNS = np.array([-1.0, 1.0, -1.0, 1.0, 1.0])
+CHANCES = np.array([0.1, 0.9, 0.7, 0.8, 0.2])
+
+
+@pytest.mark.parametrize("name", ["Precision", "Recall", "F1Score", "ConfusionMatrix", "AUC", "BinaryAccuracy"])
+def test_minus_one_is_the_other_class(name: str, setting: str) -> None:
+    make = getattr(metrics, name)
+    assert make()(SIGNS, CHANCES) == make()((SIGNS > 0).astype(float), CHANCES)
+
+
+@pytest.mark.parametrize("name", ["Precision", "Recall", "F1Score", "ConfusionMatrix", "TopKCategoricalAccuracy"])
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_of_no_class_is_refused(name: str, label: int, setting: str) -> None:
+    with pytest.raises(ValueError, match="labels of the classes"):
+        getattr(metrics, name)()(np.array([0, 1, label]), np.eye(3))
+
+
+@pytest.mark.parametrize("name", ["Precision", "Recall", "F1Score", "ConfusionMatrix", "AUC"])
+def test_one_output_has_two_classes(name: str, setting: str) -> None:
+    with pytest.raises(ValueError, match="labels of the classes"):
+        getattr(metrics, name)()(np.array([0, 1, 2, 1]), np.array([0.1, 0.9, 0.7, 0.8]))
+
+
+def test_a_report_on_labels_that_are_floats() -> None:
+    pytest.importorskip("sklearn")
+    labels = np.array([0.0, 1.0, 2.0, 2.0])
+    assert "2.0       1.00" in metrics.report(labels, labels)
+
+
+def test_names_of_their_own() -> None:
+    model = mw.Sequential([mw.Input((2,)), mw.layers.Dense(1, activation="sigmoid")])
+    model.compile(
+        "sgd", "binary_crossentropy", metrics=[metrics.Precision(0.3), metrics.Precision(0.7), "top_k_categorical_accuracy"]
+    )
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype("f4")
+    history = model.fit(x, x[:, 0] > 0, verbose=0).history
+    assert {"precision", "precision_1"} < set(history)
+    with pytest.raises(TypeError, match="one number"):
+        metrics.Precision("p")
+    with pytest.raises(TypeError, match="string"):
+        metrics.BinaryAccuracy(0.3)
+    assert metrics.get("top_k_categorical_accuracy").name == "top_k_categorical_accuracy"

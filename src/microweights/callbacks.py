@@ -80,7 +80,7 @@ class _Watch(Callback):
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(explain("`mode` 'auto', 'min' or 'max'", repr(mode), "'auto' goes by the name of the monitor."))
-        rises = any(word in monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1"))
+        rises = any(word in monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1", "confusion"))
         self.monitor, self.min_delta = monitor, abs(min_delta)
         self.sign = 1.0 if mode == "max" or (mode == "auto" and rises) else -1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ class Metric:
     has_part = True  # whether `part` is there
 
     def __init__(self, name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(explain("`name` to be a string", repr(name), "Pass other arguments by their names."))
         self.name = name or snake_case(type(self).__name__)
         self.reset_state()
 
@@ -101,7 +104,7 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
 
 
 class BinaryAccuracy(MeanMetric):
-    """How often a target is 1 where the prediction is above `threshold`, and 0 where it is not."""
+    """How often a target is 1 where the prediction is above `threshold`, and 0 or -1 where it is not."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         graph.Layout.changes += name == "threshold"
@@ -112,7 +115,7 @@ class BinaryAccuracy(MeanMetric):
         super().__init__(name)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return _agree(y_pred > self.threshold, aligned(real(y_true), y_pred))
+        return _agree(y_pred > self.threshold, ops.maximum(aligned(real(y_true), y_pred), 0))
 
 
 class CategoricalAccuracy(MeanMetric):
@@ -149,17 +152,25 @@ def _accuracy_for(true: tuple[int, ...], predicted: tuple[int, ...]) -> MeanMetr
 
 
 class TopKCategoricalAccuracy(MeanMetric):
-    """How often fewer than `k` classes have a higher prediction than the right one; targets are one-hot or labels."""
+    """How often fewer than `k` classes have a higher prediction than the right one; targets are one-hot or labels.
+
+    Raises ValueError for a label that is none of a class.
+    """
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(explain("`k` to be a positive integer", repr(k), "5 is a usual choice."))
         self.k = int(k)
-        super().__init__(name)
+        super().__init__(name or "top_k_categorical_accuracy")
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        right = (real(y_pred) * one_hot(y_true, y_pred)).sum(-1, keepdims=True)
-        return (y_pred > right).astype(door.FLOAT64).sum(-1) < self.k
+        target = one_hot(y_true, y_pred)
+        right = (real(y_pred) * target).sum(-1, keepdims=True)
+        hits = (y_pred > right).astype(door.FLOAT64).sum(-1) < self.k
+        return hits.astype(door.FLOAT64) + target.sum(-1).astype(door.FLOAT64) * 0
+
+    def add(self, parts: Array) -> None:
+        super().add(_of_classes(parts))
 
 
 class LogLoss(MeanMetric):
@@ -176,13 +187,22 @@ class LogLoss(MeanMetric):
 
 
 def one_hot(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Labels or one-hot targets as 0 and 1, one for each of the classes that are predicted."""
+    """Labels or one-hot targets as 0 and 1, one for each of the classes that are predicted; all NaN for other labels."""
     if y_true.shape == y_pred.shape:
         return y_true.astype(real(y_pred).dtype)
     labels = y_true.reshape(-1, 1)
     if len(labels) != len(y_pred):
         raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", y_true.shape, "Give one for each sample."))
-    return _agree(labels, Tensor(np.arange(y_pred.shape[-1]))).astype(real(y_pred).dtype)
+    found = _agree(labels, Tensor(np.arange(y_pred.shape[-1]))).astype(real(y_pred).dtype)
+    return found / found.sum(-1, keepdims=True)
+
+
+def _of_classes(parts: Array) -> Array:
+    """The parts, if they are numbers: labels that are none of a class make NaN of them."""
+    if np.isnan(parts).any():
+        remedy = "Labels count the classes from 0; of two they are 0 and 1, or -1 and 1."
+        raise ValueError(explain("labels of the classes that are predicted", "others, or NaN", remedy))
+    return parts
 
 
 class ConfusionMatrix(Metric):
@@ -190,12 +210,21 @@ class ConfusionMatrix(Metric):
 
     Parameters
     ----------
-    threshold : float
+    thresholds : float
         Of one output, the probability from which on a sample is predicted as class 1.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of a class: from 0 to their number; of one output 0 and 1, or -1 and 1.
     """
 
-    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
-        self.threshold = float(threshold)
+    thresholds: float
+
+    def __init__(self, thresholds: float = 0.5, name: str | None = None) -> None:
+        if isinstance(thresholds, (bool, str)) or not isinstance(thresholds, Real):
+            raise TypeError(explain("`thresholds` to be one number", repr(thresholds), "Make a metric for each."))
+        self.thresholds = float(thresholds)
         super().__init__(name)
 
     def reset_state(self) -> None:
@@ -204,8 +233,10 @@ class ConfusionMatrix(Metric):
     def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
         p = real(y_pred).astype(door.FLOAT64)
         if p.ndim < 2 or p.shape[-1] == 1:
-            one = (p.reshape(-1, 1) > self.threshold).astype(door.FLOAT64)
+            one = (p.reshape(-1, 1) > self.thresholds).astype(door.FLOAT64)
             target = real(y_true).astype(door.FLOAT64).reshape(-1, 1)
+            is_known = _agree(target * target, target.abs())  # 0 and 1, or -1
+            target = (target > 0).astype(door.FLOAT64) * (is_known.astype(door.FLOAT64) / is_known.astype(door.FLOAT64))
             predicted, true = ops.concatenate([1 - one, one], 1), ops.concatenate([1 - target, target], 1)
         else:
             predicted, true = one_hot(p.argmax(-1), p), one_hot(y_true, p)
@@ -214,7 +245,7 @@ class ConfusionMatrix(Metric):
         return true.T @ predicted
 
     def add(self, parts: Array) -> None:
-        total = parts.sum(0)
+        total = _of_classes(parts).sum(0)
         self.matrix = total if self.matrix.size == 0 else self.matrix + total
 
     def result(self) -> float:
@@ -261,7 +292,7 @@ class F1Score(_PerClass):
 class AUC(Metric):
     """The area under the curve of true over false positives: how often a sample of class 1 scores higher than one of class 0.
 
-    It is exact, and so keeps all scores; equal ones count half.
+    It is exact, and so keeps all scores; equal ones count half. Class 0 may be called -1.
     """
 
     def reset_state(self) -> None:
@@ -271,6 +302,7 @@ class AUC(Metric):
         scores = np.asarray(y_pred, np.float64).reshape(len(np.asarray(y_pred)), -1)
         scores = scores[:, -1] if scores.shape[1] <= 2 else scores
         labels = np.asarray(y_true, np.float64).reshape(-1)
+        _of_classes(np.where(np.isin(labels, (-1, 0, 1)), labels, np.nan))
         if scores.ndim > 1 or len(labels) != len(scores):
             remedy = "Predict the probability of class 1."
             raise ValueError(explain("one score for each of two classes' samples", f"shape {np.shape(y_pred)}", remedy))
@@ -282,7 +314,7 @@ class AUC(Metric):
             return 0.0
         scores, labels, weights = np.concatenate(self.seen, 1)
         _, place = np.unique(scores, return_inverse=True)
-        ones, zeros = (np.bincount(place, weights * (labels == c)) for c in (1, 0))
+        ones, zeros = (np.bincount(place, weights * ((labels > 0) == c)) for c in (True, False))
         below = np.cumsum(zeros) - zeros
         return float(_ratio((ones * (below + zeros / 2)).sum(), ones.sum() * zeros.sum()))
 
@@ -294,7 +326,7 @@ def report(y_true: Any, y_pred: Any, names: Any = None, threshold: float = 0.5) 
     ----------
     y_true : array (samples,)
     y_pred : array (samples,) or (samples, classes)
-        Labels, or what a model predicts.
+        Labels, or what a model predicts: numbers that are all whole are labels.
     names : list of str, optional
         Of the classes.
     threshold : float
@@ -310,7 +342,7 @@ def report(y_true: Any, y_pred: Any, names: Any = None, threshold: float = 0.5) 
     predicted = np.asarray(y_pred)
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         predicted = predicted.argmax(1)
-    elif predicted.dtype.kind == "f":
+    elif predicted.dtype.kind == "f" and not (predicted == np.round(predicted)).all():
         predicted = (predicted.reshape(-1) > threshold).astype(np.int64)
     return str(classification_report(np.asarray(y_true).reshape(-1), predicted, target_names=names, zero_division=0))
 
@@ -360,6 +392,7 @@ _NAMED: list[type[Metric]] = [Accuracy, BinaryAccuracy, CategoricalAccuracy, Spa
 _NAMED += [MeanSquaredError, MeanAbsoluteError, LogLoss, ConfusionMatrix, Precision, Recall, R2Score]
 _TABLE: dict[str, type[Metric]] = {snake_case(c.__name__): c for c in _NAMED}
 _TABLE |= {"f1_score": F1Score, "f1": F1Score, "auc": AUC, "acc": Accuracy}
+_TABLE |= {"top_k_categorical_accuracy": TopKCategoricalAccuracy, "sparse_top_k_categorical_accuracy": TopKCategoricalAccuracy}
 _TABLE |= {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "r2_score": R2Score, "r2": R2Score}
 
 
@@ -369,3 +402,15 @@ def get(identifier: Any) -> Metric:
     if isinstance(identifier, str):
         metric.name = identifier
     return metric
+
+
+def with_names_of_their_own(metrics: list[Metric]) -> list[Metric]:
+    """The metrics, those of a name that was there before being called name_1, name_2, ..."""
+    names: set[str] = set()
+    for metric in metrics:
+        name, number = metric.name, 0
+        while metric.name in names:
+            number += 1
+            metric.name = f"{name}_{number}"
+        names.add(metric.name)
+    return metrics

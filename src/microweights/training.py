@@ -19,7 +19,7 @@ from .diagnosis import first_nonfinite
 from .errors import NonFiniteError, explain
 from .kernels import door
 from .layers import Layer
-from .metrics import Metric
+from .metrics import Metric, with_names_of_their_own
 from .metrics import get as get_metric
 from .ops import concatenate
 from .tensor import FLOATS, Array, Tensor, as_array
@@ -71,7 +71,7 @@ class Trainer(Layer):
         _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
-        chosen_metrics = [get_metric(m) for m in metrics or ()]
+        chosen_metrics = with_names_of_their_own([get_metric(m) for m in metrics or ()])
         self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._captured.clear()
