@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,24 @@ def test_what_is_not_finite() -> None:
 def test_a_history_without_a_training() -> None:
     with pytest.raises(RuntimeError, match="fit"):
         History().diagnose()
+
+
+def test_looking_changes_nothing() -> None:
+    x, y = data()
+    layers = [Dense(8, activation="relu"), mw.layers.Dropout(0.5, seed=1), Dense(1)]
+    history = trained(layers, x, y)
+    twin = copy.deepcopy(history.model)
+    history.diagnose()
+    for model in (history.model, twin):
+        model.fit(x, y, epochs=1, shuffle=False, verbose=0)
+    for a, b in zip(history.model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_best_epoch() -> None:
+    x, y = data()
+    history = trained([Dense(1)], x, y, 6, validation_data=data(), validation_freq=3)
+    assert history.validated == [2, 5]
+    assert history.diagnose().best_epoch == (3 if np.argmin(history.history["val_loss"]) == 0 else 6)
+    history.history["val_loss"] = [0.5, float("nan")]
+    assert history.diagnose().best_epoch == 3

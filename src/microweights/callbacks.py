@@ -51,6 +51,7 @@ class History(Callback):
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
+        self.validated: list[int] = []  # epochs with validation
         self.sample: Samples | None = None  # of the training data
 
     def __getstate__(self) -> dict[str, Any]:
@@ -65,11 +66,14 @@ class History(Callback):
             If no training has come so far as to have a model.
         """
         if self.sample is None or not hasattr(self, "model"):
-            raise RuntimeError(explain("the history of a training", "one without", "Call it on what fit returns."))
-        return diagnose(self.model, self.sample.rows(), self.history)
+            remedy = "Call it on what fit returns, before it is pickled: files do not carry the data along."
+            raise RuntimeError(explain("the history of a training, with its data", "one without", remedy))
+        return diagnose(self.model, self.sample.rows(), self)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)
+        if "val_loss" in (logs or {}):
+            self.validated.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 

@@ -22,7 +22,6 @@ from .kernels import door, machine, recorder
 from .kernels.program import NULL, Program, empty, from_buffer, replay
 from .tensor import Array, Tensor, as_array
 
-NESTED = (Tensor, np.ndarray, list, tuple, dict)
 MOST_WAITING, MOST_PROGRAMS = 32, 64  # of one function; beyond, the oldest go
 ATTEMPTS = 3  # recordings that may differ from the one before, as when layers and optimizers make their arrays at first
 
@@ -122,7 +121,7 @@ class Captured:
             return self._record(key, leaves, args, named)
         if replay.program.written_inputs:
             _check_written([leaves[i] for i in replay.program.written_inputs], leaves)
-            graph.overwritten(_tensors((args, named)))
+            _overwritten(replay.program.written_inputs, leaves, (args, named))
         elif not named and not self.check:
             self._shortcut = replay.shortcut(args) or self._shortcut
         return self._checked(replay, leaves, args, named) if self.check else replay(leaves)
@@ -148,8 +147,10 @@ class Captured:
         waiting = self._waiting.get(key)
         cleared = [] if waiting is None else [t for t in waiting[0].with_gradient if t.grad is None]
         with recorder.recording(inputs) as record:
-            if record is None:  # another thread is being recorded: this call runs as it is
-                return self.fn(*_wrapped(args), **_wrapped(named))
+            if record is None:  # another thread is being recorded: this call runs as it is, and its results leave the graph
+                found: list[Array] = []
+                structure = _results(self.fn(*_wrapped(args), **_wrapped(named)), found)
+                return _maker(structure)([Tensor(a) for a in found])
             run = _Recorded(self, record, inputs, args, named)
         if any(np.may_share_memory(a, b) for b in record.state() for a in leaves):
             received = "one that shares its memory with what the function changes"
@@ -159,7 +160,7 @@ class Captured:
         for i in written:
             leaves[i][...] = inputs[i]
         if written:
-            graph.overwritten(_tensors((args, named)))
+            _overwritten(written, leaves, (args, named))
         copies = [a.copy().reshape(shape) for a, (shape, _) in zip(run.outputs, run.forms, strict=True)]
         result = _maker(run.shape)([Tensor(a) for a in copies])
         before, attempts = self._waiting.pop(key, (None, 0))
@@ -256,6 +257,7 @@ class _Recorded:
         earlier = list(before.record.blocks.values())
         known = {id(b.root) for b, e in zip(record.blocks.values(), earlier, strict=True) if e.is_same(b.root)}
         changed = {id(t): t for t in watch.changed if id(t) not in self.own}
+        # arrays that cannot be written to are the library's own constants
         took_part = [t for t in watch.inputs if id(recorder.owner(t.data)) in known and t.data.flags.writeable]
         took_part += changed.values()
         forms = [(a.shape, a.dtype) for a in inputs]
@@ -266,7 +268,7 @@ class _Recorded:
         guards = {id(t): t for t in took_part}
         constants = list({id(t): (t, since) for t, since in watch.read}.values())
         del watch, inputs, took_part, before, earlier
-        record.keep_what_is_left()
+        record.keep_what_is_left()  # from here on, only the caller can still refer to what was computed
         made = Program(record, forms, self.forms, twins)
         replay = Replay(made, self.shape, list(guards.values()), list(changed.values()), self.with_gradient)
         replay.cleared, replay.constants = self.cleared, constants
@@ -407,7 +409,7 @@ def _flatten(x: Any, leaves: list[Array]) -> Any:
         return _flatten(np.asarray(x), leaves)
     if kind is tuple:
         return tuple([_flatten(v, leaves) for v in x])
-    if kind is list and any(isinstance(v, NESTED) for v in x):
+    if kind is list and _holds_arrays(x):
         return list, *[_flatten(v, leaves) for v in x]
     if kind is list:
         return _flatten(as_array(x), leaves)
@@ -424,13 +426,23 @@ def _rebuilt(x: Any, arrays: Any) -> Any:
     kind = type(x)
     if kind is Tensor:
         return Tensor(next(arrays), x.requires_grad)
-    if isinstance(x, np.ndarray) or (kind is list and not any(isinstance(v, NESTED) for v in x)):
+    if isinstance(x, np.ndarray) or (kind is list and not _holds_arrays(x)):
         return Tensor(next(arrays))
     if kind in (tuple, list):
         return kind([_rebuilt(v, arrays) for v in x])
     if kind is dict:
         return {name: _rebuilt(v, arrays) for name, v in x.items()}
     return x
+
+
+def _holds_arrays(x: Any) -> bool:
+    """Whether there are arrays or tensors in a list; one of numbers, however nested, is itself an array."""
+    return isinstance(x, (Tensor, np.ndarray, dict)) or (isinstance(x, (list, tuple)) and any(map(_holds_arrays, x)))
+
+
+def _overwritten(written: Sequence[int], leaves: Sequence[Array], arguments: Any) -> None:
+    """Note it of those tensors among the arguments that were written to."""
+    graph.overwritten([t for t in _tensors(arguments) if any(t.data is leaves[i] for i in written)])
 
 
 def _tensors(x: Any) -> list[Tensor]:
@@ -442,7 +454,7 @@ def _tensors(x: Any) -> list[Tensor]:
 
 def _wrapped(x: Any) -> Any:
     """The arguments with arrays as tensors."""
-    if isinstance(x, np.ndarray) or (type(x) is list and not any(isinstance(v, NESTED) for v in x)):
+    if isinstance(x, np.ndarray) or (type(x) is list and not _holds_arrays(x)):
         return Tensor(as_array(x))
     if type(x) in (tuple, list):
         return type(x)([_wrapped(v) for v in x])
@@ -472,7 +484,7 @@ def _results(x: Any, arrays: list[Array]) -> Any:
     if isinstance(x, tuple) and hasattr(x, "_make"):
         return x._make, [_results(v, arrays) for v in x]
     if x is None or isinstance(x, (bool, int, float, str)):
-        return "value", x
+        return "value", math.nan if x != x else x
     remedy = "Return tensors, alone or in tuples, lists and dicts."
     raise CaptureError(explain("results that are tensors", f"{kind.__name__}", remedy))
 

@@ -14,6 +14,7 @@ from .kernels import door
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from .callbacks import History
     from .data import Batch
     from .layers import Layer
     from .models import Model
@@ -27,8 +28,8 @@ class LayerReport:
     ----------
     name : str
     units, constant_units : int
-        Outputs of each sample, and how many of them are the same for all samples: a ReLU that is never above 0, a sigmoid that
-        is always 1.
+        The size of the last axis of its output, and how many of these are the same for all samples and positions: a ReLU that is
+        never above 0, a sigmoid that is always 1.
     gradient, weights : float
         sqrt(Σ²) over all weights of the layer; 0 for a layer without.
     """
@@ -50,7 +51,7 @@ class Diagnosis:
     loss, val_loss : float
         After the last epoch; val_loss is NaN without validation data.
     best_epoch : int
-        With the least validation loss, or without it the least loss; counted from 1.
+        With the least validation loss, or without it the least loss; counted from 1, and 0 without any.
     layers : list of LayerReport
         From the first to the last.
     first_nonfinite : str or None
@@ -80,7 +81,7 @@ class Diagnosis:
         return "\n".join([*lines, f"first infinity or NaN: {self.first_nonfinite or 'none'}"])
 
 
-def diagnose(model: Model, batch: Batch, history: dict[str, list[float]]) -> Diagnosis:
+def diagnose(model: Model, batch: Batch, history: History) -> Diagnosis:
     """Look at a model with a batch of what it was trained on, and at its history of losses."""
     seen: dict[int, tuple[Layer, Tensor]] = {}
     with graph.gradients(), watched(model, lambda layer, z: seen.setdefault(id(layer), (layer, z.detach()))):
@@ -95,10 +96,11 @@ def diagnose(model: Model, batch: Batch, history: dict[str, list[float]]) -> Dia
         norms = [float(np.sqrt(sum(float(np.square(t.numpy(), dtype=np.float64).sum()) for t in tensors)))
                  for tensors in ([gradients[id(w)] for w in own if id(w) in gradients], own)]  # fmt: skip
         reports.append(LayerReport(layer.name, values.shape[1], constant, norms[0], norms[1]))
-    last, curve = history.get("loss", [float("nan")]), history.get("val_loss", [])
-    best = int(np.argmin(curve or last)) + 1
+    losses, curve = history.history.get("loss", [float("nan")]), history.history.get("val_loss", [])
+    judged, epochs = (curve, history.validated) if curve else (losses, history.epoch)
+    best = epochs[int(np.argmin(np.where(np.isnan(judged), np.inf, judged)))] + 1 if epochs else 0
     val_loss = curve[-1] if curve else float("nan")
-    return Diagnosis(len(last), last[-1], val_loss, best, reports, first_nonfinite(model, batch))
+    return Diagnosis(len(losses), losses[-1], val_loss, best, reports, first_nonfinite(model, batch))
 
 
 def first_nonfinite(model: Model, batch: Batch) -> str | None:
@@ -117,7 +119,7 @@ def first_nonfinite(model: Model, batch: Batch) -> str | None:
             found.append(f"the output of layer {layer.name!r}")
 
     with graph.no_grad(), watched(model, look):
-        model(batch.x, training=True)
+        model(batch.x, training=False)
     return found[0] if found else None
 
 

@@ -187,7 +187,7 @@ class Program:
         """
         results = list(starmap(empty, self.outputs)) if outputs is None else outputs
         if self.backend == "numpy":
-            self._run_twins(inputs, results, times)
+            self._run_twins(inputs, results, times, strides is not None)
             return results
         try:
             base = list(map(from_buffer, [*inputs, *results]))
@@ -207,12 +207,12 @@ class Program:
         """The error of the call that found one, by its number through all runs."""
         return fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
 
-    def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int) -> None:
+    def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int = 1, moves: bool = False) -> None:
         ours, theirs = self.twins
         with self._lock:
             for time in range(times):
                 for old, new in zip(ours, inputs, strict=True):
-                    old[...] = new if times == 1 else new[time]
+                    old[...] = new[time] if moves else new
                 for call in self.calls:
                     found = machine.backends["numpy"].kernel(call.kernel)(*map(_twin, call.arguments))
                     if found is not None and found >= 0:
@@ -220,7 +220,7 @@ class Program:
                 for i in self.written_inputs:
                     inputs[i][...] = ours[i]
                 for result, a in zip(results, theirs, strict=True):
-                    (result if times == 1 else result[time : time + 1]).reshape(-1)[:] = a.reshape(-1)
+                    (result[time : time + 1] if moves else result).reshape(-1)[:] = a.reshape(-1)
 
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], Any]:
         """A function without arguments that runs it on these arrays, again and again, with nothing in between.
@@ -228,11 +228,11 @@ class Program:
         Parameters
         ----------
         inputs, outputs : arrays
-            As in :meth:`run`, all contiguous. Faults are not looked for: a run that finds one stops, and returns its number.
+            As in :meth:`run`, all contiguous. In C, a run that finds a fault stops, and returns its number instead of -1.
         """
         self._check([*inputs, *outputs], [*self.inputs, *self.outputs], contiguous=True)
         if self.backend == "numpy":
-            return partial(self._run_twins, inputs, outputs, 1)
+            return partial(self._run_twins, inputs, outputs)
         base = list(map(from_buffer, [*inputs, *outputs]))
         return lambda: replay(self.compiled, base, self.still, 1, NULL)
 
