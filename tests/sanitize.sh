@@ -6,7 +6,7 @@
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python}
-[ $# -gt 0 ] || set -- tests/kernels tests/test_capture.py tests/test_tape.py
+[ $# -gt 0 ] || set -- tests/kernels tests/capture tests/test_tape.py
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R "$root/csrc" "$root/src" "$root/tests" "$root/setup.py" "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$copy"

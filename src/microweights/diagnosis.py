@@ -28,8 +28,8 @@ class LayerReport:
     ----------
     name : str
     units, constant_units : int
-        The size of the last axis of its output, and how many of these are the same for all samples and positions: a ReLU that is
-        never above 0, a sigmoid that is always 1.
+        The size of the last axis of its output, and how many of these are the same for all samples and positions: a ReLU that
+        is never above 0, a sigmoid that is always 1.
     gradient, weights : float
         sqrt(Σ²) over all weights of the layer; 0 for a layer without.
     """

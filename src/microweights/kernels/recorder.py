@@ -262,7 +262,7 @@ class Recorder:
         if self.name == "c":
             self._given.clear()
             for b in self.blocks.values():
-                if b.first_is_write:
+                if b.first_is_write or b.kind == "input":
                     b.past, b.root = weakref.ref(b.root), None  # type: ignore[assignment]
 
     def settle(self, before: Recorder, outputs: Sequence[Array]) -> None:
@@ -288,7 +288,7 @@ class Recorder:
             return
         self._given.clear()
         self.plans.clear()
-        # What somebody else still refers to, as weights do to their gradients, stays where it is: replays refresh it.
+        # What somebody else still refers to, because the function left it somewhere, stays where it is: replays refresh it.
         self._let_go = [(b, weakref.ref(b.root)) for b in self.blocks.values() if b.kind == "computed"]
         for b in self.blocks.values():
             if b.kind not in ("known", "kept"):

@@ -1,0 +1,53 @@
+"""What the tests of capture share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import microweights as mw
+
+OPTIMIZERS: dict[str, Callable[[], mw.optimizers.Optimizer]] = {
+    "sgd": lambda: mw.optimizers.SGD(0.1),
+    "momentum": lambda: mw.optimizers.SGD(0.1, momentum=0.9, nesterov=True, l2=0.01, l1=0.001),
+    "adam": lambda: mw.optimizers.Adam(0.01),
+    "adamw": lambda: mw.optimizers.AdamW(0.01),
+    "rmsprop": lambda: mw.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+    "adagrad": lambda: mw.optimizers.Adagrad(0.1),
+}
+
+
+def numbers(*shape: int, seed: int = 0, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+
+
+def bits(x: Any) -> Any:
+    """Tensors, alone or in lists, as bytes with their shapes."""
+    return [bits(t) for t in x] if isinstance(x, (list, tuple)) else (x.shape, str(x.dtype), x.numpy().tobytes())
+
+
+def same_as_eager(fn: Callable[..., Any], *inputs: Any, calls: int = 5) -> mw.capture:
+    captured = mw.capture(fn)
+    for _ in range(calls):
+        assert bits(captured(*inputs)) == bits(fn(*inputs))
+    assert len(captured.programs) == 1
+    return captured
+
+
+def make_step(optimizer: str, dropout: float = 0.0) -> tuple[Any, mw.Model, Any]:
+    mw.seed(3)
+    layers: list[Any] = [mw.Input((5,)), mw.layers.Dense(7, activation="relu", kernel_regularizer="l2")]
+    model = mw.Sequential([*layers, mw.layers.Dropout(dropout, seed=1), mw.layers.Dense(3, activation="softmax")])
+    loss_of, rule = mw.losses.SparseCategoricalCrossentropy(), OPTIMIZERS[optimizer]()
+
+    def step(x: mw.Tensor, y: mw.Tensor) -> tuple[mw.Tensor, mw.Tensor]:
+        y_pred = model(x, training=True)
+        penalty = model.penalty()
+        loss = loss_of(y, y_pred) if penalty is None else loss_of(y, y_pred) + penalty
+        variables = model.trainable_variables
+        rule.apply(mw.grad(loss, variables), variables)
+        return loss, y_pred
+
+    return step, model, rule

@@ -1,0 +1,265 @@
+"""What goes into a captured function and comes out: as it lies in memory, in any structure, written to or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import microweights as mw
+from microweights.errors import CaptureError
+
+from .common import bits, numbers, same_as_eager
+
+
+def test_results_are_never_overwritten(setting: str) -> None:
+    double = mw.capture(lambda x: [x * 2, x + 0.0])
+    kept = [double(mw.tensor([float(i)])) for i in range(6)]
+    assert [[t.item() for t in pair] for pair in kept] == [[2.0 * i, float(i)] for i in range(6)]
+
+
+def test_the_same_tensor_for_two_inputs(setting: str) -> None:
+    add = mw.capture(lambda x, y: x + 2 * y)
+    x, y = mw.tensor([1.0, 2.0]), mw.tensor([10.0, 20.0])
+    for _ in range(3):
+        assert add(x, x).tolist() == [3.0, 6.0]
+    assert add(x, y).tolist() == [21.0, 42.0]
+
+
+@pytest.mark.parametrize("view", ["transposed", "strided", "reversed", "swapped", "readonly"])
+def test_inputs_as_they_lie_in_memory(view: str, setting: str) -> None:
+    a = numbers(6, 4)
+    x = {"transposed": a.T, "strided": a[::2], "reversed": a[::-1], "swapped": a.astype(">f4"), "readonly": a}[view]
+    x.flags.writeable = view != "readonly"
+    fn = mw.capture(lambda t: t * 3 - 1)
+    for _ in range(4):
+        assert np.array_equal(fn(x).numpy(), np.asarray(x, np.float32) * np.float32(3) - 1)
+
+
+def test_structures_of_inputs_and_results(setting: str) -> None:
+    @mw.capture
+    def fn(pair: Any, *, named: Any, flag: bool = False) -> Any:
+        x, y = pair["x"], pair["y"][0]
+        return {"sum": x + y, "all": (x * 2, [y - named]), "flag": flag, "none": None}
+
+    x, y, z = mw.tensor([1.0]), np.array([2.0], np.float32), [5.0]
+    for flag in (False, True) * 4:
+        result = fn({"x": x, "y": (y,)}, named=z, flag=flag)
+        assert result["sum"].tolist() == [3.0]
+        assert (result["all"][0].tolist(), result["all"][1][0].tolist()) == ([2.0], [-3.0])
+        assert result["flag"] is flag
+        assert result["none"] is None
+    assert len(fn.programs) == 2
+
+
+def test_results_that_are_views_inputs_constants_and_twice_the_same(setting: str) -> None:
+    constant = mw.tensor([7.0])
+
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        z = x + 1
+        return [z, z.T, z[0], z, x, constant, x.argmax(0), x > 0]
+
+    same_as_eager(fn, mw.tensor(numbers(3, 4)))
+
+
+def test_writing_to_an_input(setting: str) -> None:
+    @mw.capture
+    def fill(x: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return x.sum()
+
+    x = mw.tensor([1.0, 1.0])
+    assert [fill(x).item() for _ in range(5)] == [4.0, 8.0, 16.0, 32.0, 64.0]
+    assert x.tolist() == [32.0, 32.0]
+    strided = np.ones(6, np.float32)
+    for _ in range(4):
+        fill(strided[::2])
+    assert strided.tolist() == [16.0, 1.0] * 3
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (1,), (15,), (16, 17), (2, 1, 3)])
+def test_awkward_sizes(shape: tuple[int, ...], setting: str) -> None:
+    same_as_eager(lambda x: [(x * 2).tanh() + 1, x.sum()], mw.tensor(np.ones(shape, np.float32)))
+
+
+def test_nan_and_infinity_come_through(setting: str) -> None:
+    same_as_eager(lambda x: [x.exp(), x.max(), x / 0.0], mw.tensor([np.nan, np.inf, -np.inf, 1.0]))
+
+
+def test_a_decorated_method(setting: str) -> None:
+    class Scale:
+        def __init__(self, factor: float) -> None:
+            self.factor = mw.tensor([factor])
+
+        @mw.capture
+        def times(self, x: mw.Tensor) -> mw.Tensor:
+            return self.factor * x
+
+    two, three, x = Scale(2.0), Scale(3.0), mw.tensor([5.0])
+    for _ in range(4):
+        assert (two.times(x).item(), three.times(x).item()) == (10.0, 15.0)
+
+
+def test_results_put_together_from_computed_parts(setting: str) -> None:
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        return [
+            mw.stack([x.sum(0), x.mean(0)]), mw.concatenate([x * 2, x + 1]), mw.concatenate([x * 2, x + 1], 1),
+            mw.pad(x * 2, ((1, 1), (0, 0))), mw.concatenate([x * 3]),
+        ]  # fmt: skip
+
+    same_as_eager(fn, mw.tensor(numbers(4, 3)))
+
+
+def test_a_readonly_input_is_not_written_to(setting: str) -> None:
+    @mw.capture
+    def fill(x: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return x.sum()
+
+    for _ in range(3):
+        fill(np.ones(2, np.float32))
+    frozen = np.frombuffer(b"\0\0\0\0" * 2, np.float32)
+    with pytest.raises(ValueError, match="written to"):
+        fill(frozen)
+    assert frozen.tolist() == [0, 0]
+
+
+def test_state_that_is_returned_is_still_state(setting: str) -> None:
+    s = mw.tensor([0.0, 0.0])
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        s.assign(x * 2)
+        return s
+
+    for i in range(6):
+        assert fn(mw.tensor([float(i), 1.0])).tolist() == s.tolist() == [2.0 * i, 2.0]
+
+
+def test_inputs_written_to_that_share_memory(setting: str) -> None:
+    @mw.capture
+    def fn(x: mw.Tensor, y: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return x + y
+
+    a = mw.tensor([1.0])
+    with pytest.raises(CaptureError, match="apart"):
+        fn(a, a)
+    for _ in range(3):
+        fn(mw.tensor([1.0]), mw.tensor([1.0]))
+    with pytest.raises(CaptureError, match="apart"):
+        fn(a, a)
+    assert a.item() == 1.0
+
+
+def test_only_written_inputs_are_copied_back(setting: str) -> None:
+    @mw.capture
+    def fn(x: mw.Tensor, y: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return y.sum()
+
+    a, y = np.ones((2, 4), np.float32), np.broadcast_to(np.float32(3), (2, 2))
+    for _ in range(4):
+        assert fn(a[:, 0], y).item() == 12.0
+    assert a[:, 0].tolist() == [16.0, 16.0]
+
+
+def test_a_graph_over_an_input_that_is_written_to(setting: str) -> None:
+    fill = mw.capture(lambda x: x.assign(x * 2) or x.sum())
+    w = mw.tensor([3.0], requires_grad=True)
+    for _ in range(4):
+        x = mw.tensor([1.0])
+        z = (w * x).sum()
+        fill(x)
+        with pytest.raises(RuntimeError, match="overwritten"):
+            z.backward()
+
+
+def test_an_input_that_takes_part_by_itself_too(setting: str) -> None:
+    w = mw.tensor([1.0], requires_grad=True)
+    with pytest.raises(CaptureError, match="by itself"):
+        mw.capture(lambda x: mw.grad((w * x).sum(), w))(w)
+    with pytest.raises(CaptureError, match="for an input"):
+        mw.capture(lambda x: (x * 2).sum().backward())(w)
+
+
+def test_dicts_are_not_tuples(setting: str) -> None:
+    fn = mw.capture(lambda a: (a["a"] if isinstance(a, dict) else a[1][1]) * (2 if isinstance(a, dict) else 3))
+    x = mw.tensor([1.0])
+    for _ in range(4):
+        assert (fn({"a": x}).item(), fn(("dict", ("a", x))).item()) == (2.0, 3.0)
+
+
+def test_nested_functions_get_tensors(setting: str) -> None:
+    inner = mw.capture(lambda a: a.exp())
+    same_as_eager(lambda x: inner(np.ones(2, np.float32)) * x, mw.tensor([1.0, 2.0]))
+
+
+def test_results_whose_memory_was_used_before(setting: str) -> None:
+    w = mw.tensor(numbers(6), requires_grad=True)
+    same_as_eager(lambda x: mw.pad(x.exp(), ((0, 0),)), mw.tensor(numbers(5)))
+    same_as_eager(lambda x: mw.grad((w[:] * x).sum(), w), mw.tensor(numbers(6)))
+
+
+def test_programs_check_what_they_are_given(setting: str) -> None:
+    program = same_as_eager(lambda x: x * 2, mw.tensor(numbers(3))).programs[0]
+    for wrong in (numbers(1), numbers(3, dtype="float64"), numbers(1, 3)):
+        with pytest.raises(ValueError, match="shape"):
+            program.run([wrong])
+        with pytest.raises(ValueError, match="shape"):
+            program.bind([numbers(3)], [wrong])
+    with pytest.raises(ValueError, match="contiguous"):
+        program.run([numbers(3)], [numbers(6)[::2]])
+    out = np.empty(3, np.float32)
+    program.bind([numbers(3)], [out])()
+    assert np.array_equal(out, numbers(3) * 2)
+
+
+def test_weights_as_inputs_of_what_changes_them(setting: str) -> None:
+    w, rule = mw.tensor([1.0], requires_grad=True), mw.optimizers.SGD(0.1)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        rule.apply([mw.grad(loss, w)], [w])
+        return loss
+
+    with pytest.raises(CaptureError, match="shares its memory"):
+        fn(w.data)
+
+
+def test_results_of_operations_go_into_a_captured_function_in_another(setting: str) -> None:
+    inner, w = mw.capture(lambda a: a.exp()), mw.tensor([0.5], requires_grad=True)
+    outer, x = mw.capture(lambda x: mw.grad(inner(x * w).sum(), w)), mw.tensor([1.0])
+    for _ in range(4):
+        assert bits(outer(x)) == bits(mw.grad((x * w).exp().sum(), w))
+
+
+def test_only_inputs_that_are_written_to_are_noted(setting: str) -> None:
+    def fn(x: mw.Tensor, y: mw.Tensor) -> mw.Tensor:
+        x.assign(x * 2)
+        return y.sum()
+
+    captured, x = mw.capture(fn), mw.tensor([1.0])
+    y = mw.tensor([3.0], requires_grad=True)
+    saved = y.square().sum()
+    for _ in range(4):
+        captured(x, y)
+    saved.backward()
+    assert y.grad is not None and y.grad.item() == 6.0
+    assert x.item() == 16.0
+
+
+def test_lists_of_numbers_are_arrays_however_nested(setting: str) -> None:
+    captured = mw.capture(lambda x: x * 2)
+    for _ in range(4):
+        np.testing.assert_array_equal(captured([[1.0, 2.0], [3.0, 4.0]]).numpy(), [[2, 4], [6, 8]])
+        np.testing.assert_array_equal(captured([1.0, 2.0]).numpy(), [2, 4])
+
+
+def test_a_result_that_is_nan_by_name(setting: str) -> None:
+    captured = mw.capture(lambda x: (x * 2, float("nan")))
+    for _ in range(4):
+        doubled, nothing = captured(mw.tensor([1.0]))
+        assert doubled.item() == 2 and np.isnan(nothing)
