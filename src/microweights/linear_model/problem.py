@@ -64,7 +64,7 @@ class Problem:
         about: tuple[Array, Array] | None = None, by_products: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
-        self._raw, self._penalties = x, (l1, l2)
+        self.raw, self._penalties = x, (l1, l2)
         self._products: tuple[Array, Array, Array] | None = None
         if by_products:
             mean = means(x, weights) if about is None else about[0]
@@ -94,12 +94,25 @@ class Problem:
     @cached_property
     def x(self) -> Array:
         """The columns, brought to one scale, and a column of ones for the intercept."""
-        d = len(self.scale)
-        x = np.empty((self.samples, d + self.intercept), self.dtype)
-        np.subtract(self._raw, self.mean.astype(x.dtype), out=x[:, :d])
+        return self.rows(slice(None))
+
+    def rows(self, which: Any) -> Array:
+        """Some rows of :attr:`x`."""
+        raw, d = self.raw[which], len(self.scale)
+        x = np.empty((len(raw), d + self.intercept), self.dtype)
+        np.subtract(raw, self.mean.astype(x.dtype), out=x[:, :d])
         x[:, :d] *= self.inverse.astype(x.dtype)
         x[:, d:] = 1
         return x
+
+    def largest_row(self) -> float:
+        """The largest sum of squares of a row of :attr:`x`."""
+        largest, squares = 0.0, np.square(self.inverse)[:, None].astype(self.dtype)
+        for b in blocks(self.raw):
+            part = self.raw[b] - self.mean.astype(self.dtype)
+            part *= part
+            largest = max(largest, float(door.matmul(part, squares).max()))
+        return largest + self.intercept
 
     def start(self, coef: Array | None = None, intercept: Array | None = None) -> Array:
         """Zeros, or the weights of a model as this problem has them; columns that do not change here count for nothing."""
@@ -143,23 +156,23 @@ class Problem:
     def _some_rows(self, every: int) -> tuple[Array, Array | None]:
         """Each so many-th row that has a weight, and their weights."""
         if self.weights is None:
-            return self.x[::every], None
-        rows = np.flatnonzero(self.weights)[::every]
-        return self.x[rows], self.weights[rows]
+            return self.x if every == 1 else self.rows(slice(None, None, every)), None
+        which = np.flatnonzero(self.weights)[::every]
+        return self.rows(which), self.weights[which]
 
     def only(self, columns: Array) -> Problem:
         """The same problem for some of the columns, the others having no weight."""
-        x, about = np.take(self._raw, columns, axis=1), (self.about[0][columns], self.about[1][columns])
+        x, about = np.take(self.raw, columns, axis=1), (self.about[0][columns], self.about[1][columns])
         return Problem(self.loss, x, self.y, self.weights, *self._penalties, self.intercept, self.outputs, about,
                        by_products=len(columns) <= MOST_COLUMNS)  # fmt: skip
 
     def gradient(self, v: Array) -> Array:
         """The gradient of a squared error and its L2 penalty, computed from the columns as they come."""
         coef, intercept = self.weights_of(v)
-        residual = door.matmul(self._raw, coef.T) + intercept - self.y
+        residual = door.matmul(self.raw, coef.T) + intercept - self.y
         residual *= 1 / self.samples if self.weights is None else self.weights[:, None]
         by_mean = residual.sum(0)
-        of_columns = (door.matmul(self._raw.T, residual) - self.mean[:, None] * by_mean) * self.inverse[:, None]
+        of_columns = (door.matmul(self.raw.T, residual) - self.mean[:, None] * by_mean) * self.inverse[:, None]
         found: Array = np.concatenate([of_columns, by_mean[None][: self.intercept]]) + self.l2 * v
         return found
 

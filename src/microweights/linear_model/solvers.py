@@ -186,11 +186,12 @@ def stochastic(
     """
     n = problem.samples
     size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
-    largest_row = CURVATURE_BOUND[problem.loss] * float(np.einsum("ij,ij->i", problem.x, problem.x).max())
+    largest_row = CURVATURE_BOUND[problem.loss] * problem.largest_row()
     curvature = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
     rate = 1 / (curvature or 1.0) if how.learning_rate is None else how.learning_rate
     at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
-    weights = problem.weights
+    weights, raw = problem.weights, np.ascontiguousarray(problem.raw)
+    mean_of_columns, inverse = Tensor(problem.mean.astype(v.dtype)), Tensor(problem.inverse.astype(v.dtype))
 
     mean, steps = Tensor(v.copy()), -(-n // size)
     is_averaged = steps > 1 and not problem.l1.any()
@@ -199,7 +200,10 @@ def stochastic(
     share[-1] *= (n - (steps - 1) * size) / size  # the last batch may be a small one; its step, too, is as much shorter
 
     def step(index: Tensor, rate: Tensor, share: Tensor) -> Tensor:
-        x, y = (Tensor(door.gather(a, index.data)) for a in (problem.x, problem.y))
+        x, y = (Tensor(door.gather(a, index.data)) for a in (raw, problem.y))
+        x = (x - mean_of_columns) * inverse  # batch by batch: no copy of all the data is made
+        if problem.intercept:
+            x = ops.concatenate([x, Tensor(np.ones((len(x), 1), v.dtype))], 1)
         c = None if weights is None else Tensor(door.gather(weights, index.data)) * (n / index.shape[0])
         f = problem.value(at, x, y, c)
         g = grad(f, at)
