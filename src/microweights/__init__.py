@@ -33,8 +33,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+_LATER = ("datasets", "inspect", "linear_model", "neural_network")  # read only by those who ask for them
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
 def __getattr__(name: str) -> object:
-    if name in ("datasets", "inspect", "linear_model", "neural_network"):  # read only by those who ask for them
+    if name in _LATER:
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

@@ -34,7 +34,8 @@ def capture(fn: Callable[..., Any] | None = None, *, check: bool = False) -> Any
     fn : function
         Its arguments are tensors or arrays, alone or in lists, tuples and dicts; None, True, False and strings may stand among
         them and select another program, as other shapes do. It returns tensors, alone or likewise; numbers among them must be
-        the same every time. Without it, `capture` is a decorator.
+        the same every time. Numbers that it takes from outside are recorded as they are then: what changes is to be passed in.
+        Without it, `capture` is a decorator.
     check : bool
         Run every replay eagerly, too, on the same state, and raise an error if a single bit differs. For finding faults.
 

@@ -32,8 +32,8 @@ class Importance:
 
     def __str__(self) -> str:
         width = max(map(len, self.names))
-        rows = [f"{self.names[i]:{width}s} {self.mean[i]:12.6g} ± {self.deviation[i]:.2g}" for i in np.argsort(-self.mean)]
-        return "\n".join(rows)
+        spread = [f" ± {d:.2g}" for d in self.deviation] if self.deviation.any() else [""] * len(self.names)
+        return "\n".join(f"{self.names[i]:{width}s} {self.mean[i]:12.6g}{spread[i]}" for i in np.argsort(-self.mean))
 
 
 def weight_importance(model: Any, x: Any, names: Sequence[str] | None = None) -> Importance:

@@ -355,7 +355,10 @@ def gradient_penalty(rows: int, inputs: int, hidden: int) -> Race:
 
 
 def simple_chains() -> Race:
-    """24-8(tanh)-dropout 0.2-2, 200 rows, half the sum of squared errors. All draw masks of their own, so losses differ."""
+    """24-8(tanh)-dropout 0.2-2, 200 rows, half the sum of squared errors. All draw masks of their own, so losses differ.
+
+    The replay is bound to arrays for its results, as the benchmark of SimpleChains.jl is with its `valgrad!`.
+    """
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(200, 24)), generator.normal(size=(200, 2))
     w1, w2 = generator.normal(0, 0.2, (24, 8)), generator.normal(0, 0.2, (8, 2))
@@ -369,7 +372,15 @@ def simple_chains() -> Race:
 
     tensors = mw.tensor(x), mw.tensor(y)
     captured = mw.capture(ours)
-    random = np.random.default_rng(1)
+    for _ in range(2):
+        captured(*tensors)
+    program, random = captured.programs[0], np.random.default_rng(1)
+    results = [np.empty(shape, dtype) for shape, dtype in program.outputs]
+    replay = program.bind([x, y], results)
+
+    def replayed() -> float:
+        replay()
+        return float(results[0])
 
     def by_hand() -> float:
         a = np.tanh(x @ w1)
@@ -382,7 +393,7 @@ def simple_chains() -> Race:
         return loss
 
     calls: dict[str, Call] = {
-        "replayed": lambda: float(captured(*tensors)[0].item()),
+        "replayed": replayed,
         "eager": lambda: float(ours(*tensors)[0].item()),
         "numpy": by_hand,
     }

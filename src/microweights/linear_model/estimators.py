@@ -28,8 +28,9 @@ def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
     for name, (low, high) in limits.items():
         value = getattr(estimator, name)
         if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= float(value) <= high:
-            remedy = "See the documentation of the parameter."
-            raise ValueError(explain(f"`{name}` to be a number from {low:g} to {high:g}", repr(value), remedy))
+            limits_of = "a positive number" if high >= LARGEST and low > 0 else f"a number from {low:g} to {high:g}"
+            limits_of = "a number not below 0" if high >= LARGEST and low == 0 else limits_of
+            raise ValueError(explain(f"`{name}` to be {limits_of}", repr(value), "Pass it as a plain number."))
 
 
 def check_counts(estimator: Any, *names: str) -> None:
@@ -37,7 +38,7 @@ def check_counts(estimator: Any, *names: str) -> None:
     for name in names:
         value = getattr(estimator, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(explain(f"`{name}` to be a positive integer", repr(value), "Count them."))
+            raise ValueError(explain(f"`{name}` to be a positive integer", repr(value), "Pass 1 or more."))
 
 
 def ratio_of(estimator: Any) -> float:
@@ -55,7 +56,7 @@ def ratio_of(estimator: Any) -> float:
 def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
     value = getattr(estimator, name)
     if not any(value is c or value == c for c in choices):
-        raise ValueError(explain(f"`{name}` out of {choices}", repr(value), "Check the spelling."))
+        raise ValueError(explain(f"`{name}` out of {choices}", repr(value), "Others, as scikit-learn may have, are not here."))
 
 
 class Linear(BaseEstimator):  # type: ignore[misc]

@@ -254,5 +254,5 @@ def batch_for(n: int) -> int:
 def check_divergence(losses: list[float], rate: float) -> None:
     """Raise if the last loss is not finite, or far above the first."""
     if not np.isfinite(losses[-1]) or losses[-1] > 1e8 * (abs(losses[0]) + 1):
-        received = f"a loss of {losses[-1]:.3g} after {len(losses)} steps or epochs with learning_rate={rate:.3g}"
-        raise FloatingPointError(explain("a loss that falls", received, "Choose a smaller learning_rate."))
+        received = f"a loss of {losses[-1]:.3g} after {len(losses)} steps or epochs with a learning rate of {rate:.3g}"
+        raise FloatingPointError(explain("a loss that falls", received, "Choose a smaller learning_rate (of SGD: eta0)."))
