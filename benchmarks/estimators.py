@@ -142,13 +142,11 @@ def stochastic() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1_000_000, 20))
     y = (x @ rng.normal(size=20) + rng.logistic(size=1_000_000) > 0).astype(np.int64)
-    for name, z in (("", x), (", float32", x.astype(np.float32))):
-        ours, theirs = (
-            linear.SGDClassifier("log_loss", max_iter=1, random_state=0),
-            sk.SGDClassifier(loss="log_loss", max_iter=1),
-        )
-        race(f"SGDClassifier 1,000,000×20, one pass{name}", partial(ours.fit, z, y), partial(theirs.fit, z, y),
-             cross_entropy(z, y))  # fmt: skip
+    for dtype, z in (("", x), (", float32", x.astype(np.float32))):
+        ours = linear.SGDClassifier("log_loss", max_iter=1, random_state=0)
+        theirs = sk.SGDClassifier(loss="log_loss", max_iter=1, random_state=0)
+        name = f"SGDClassifier 1,000,000×20, one pass{dtype}"
+        race(name, partial(ours.fit, z, y), partial(theirs.fit, z, y), cross_entropy(z, y))
 
 
 def main() -> None:
