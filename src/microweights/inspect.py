@@ -123,6 +123,10 @@ def permutation_importance(
     columns, labels = _columns(x, names)
     if repeats < 1 or len(columns) == 0:
         raise ValueError(explain("samples, and at least one repetition", f"{len(columns)} and {repeats}", "Pass more."))
+    if score is not None and not callable(score):
+        raise TypeError(
+            explain("`score` as a function of (model, x, y)", repr(score), "See sklearn.metrics.get_scorer for names.")
+        )
     measure = score or _score
     rng = np.random.default_rng(seed)
     is_frame = hasattr(x, "isetitem")  # columns of a DataFrame keep their types, and their names may be the same

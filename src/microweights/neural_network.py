@@ -26,6 +26,7 @@ from .linear_model.estimators import (
     check_labels,
     check_numbers,
     first_classes,
+    refuse_balanced,
     with_class_weights,
 )
 from .linear_model.problem import column_scale, moments, together
@@ -511,6 +512,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         first = not hasattr(self, "coefs_")
         x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True)
         y, several = self._plain(y)
+        refuse_balanced(self.class_weight)
         known = np.arange(y.shape[1]) if several else first_classes(self, classes, first)
         if not several:
             check_labels(y, known)

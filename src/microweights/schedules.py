@@ -15,21 +15,21 @@ from .errors import explain
 from .kernels.reference import COSINE, CYCLE, LINE, POWER, STAIRS, scheduled_rate
 
 
+def _check(least: float, **numbers: Any) -> None:
+    """Raise ValueError for an argument that is not a number from `least` on."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < math.inf:
+            remedy = "Count updates, not epochs." if "steps" in name else "Choose a small number."
+            raise ValueError(explain(f"`{name}` to be a number not below {least:g}", repr(value), remedy))
+
+
 class Schedule:
     """`schedule(step)` is the learning rate after so many updates.
 
     It rises in a line (in a cycle half a wave) from a first rate to a peak, and then falls in one of four ways.
     """
 
-    def __init__(
-        self, kind: int, peak: float, fall: int, final: float, first: float = 0.0, rise: int = 0, final_name: str = "alpha"
-    ) -> None:  # fmt: skip
-        for name, value in (("learning rate", peak), (final_name, final), ("first learning rate", first)):
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-                raise ValueError(explain(f"a {name} not below 0", repr(value), "Choose a small number."))
-        for name, steps, least in (("steps of the fall", fall, 1), ("steps of the rise", rise, 0)):
-            if isinstance(steps, bool) or not isinstance(steps, Real) or not least <= float(steps) < math.inf:
-                raise ValueError(explain(f"{name} from {least} on", repr(steps), "Count updates, not epochs."))
+    def __init__(self, kind: int, peak: float, fall: int, final: float, first: float = 0.0, rise: int = 0) -> None:
         numbers = {"first_rate": first, "warmup_steps": rise, "peak_rate": peak, "decay_steps": fall, "final_rate": final}
         self.numbers = {"schedule": float(kind), **{name: float(x) for name, x in numbers.items()}}
 
@@ -41,6 +41,7 @@ class Constant(Schedule):
     """The same rate for ever, after a rise in a line during `warmup_steps`."""
 
     def __init__(self, learning_rate: float, warmup_steps: int = 0) -> None:
+        _check(0, learning_rate=learning_rate, warmup_steps=warmup_steps)
         super().__init__(LINE, learning_rate, 1, learning_rate, rise=warmup_steps)
 
 
@@ -48,22 +49,27 @@ class StepDecay(Schedule):
     """Multiplied by `factor` every `step_size` updates."""
 
     def __init__(self, initial_learning_rate: float, step_size: int, factor: float = 0.1) -> None:
-        super().__init__(STAIRS, initial_learning_rate, step_size, factor, final_name="factor")
+        _check(0, initial_learning_rate=initial_learning_rate, factor=factor)
+        _check(1, step_size=step_size)
+        super().__init__(STAIRS, initial_learning_rate, step_size, factor)
 
 
 class ExponentialDecay(Schedule):
     """initial_learning_rate * decay_rate ** (step / decay_steps); `staircase` takes whole numbers of decay_steps."""
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False) -> None:
-        kind = STAIRS if staircase else POWER
-        super().__init__(kind, initial_learning_rate, decay_steps, decay_rate, final_name="decay_rate")
+        _check(0, initial_learning_rate=initial_learning_rate, decay_rate=decay_rate)
+        _check(1, decay_steps=decay_steps)
+        super().__init__(STAIRS if staircase else POWER, initial_learning_rate, decay_steps, decay_rate)
 
 
 class PolynomialDecay(Schedule):
     """In a line down to `end_learning_rate` in `decay_steps`: Keras's with a power of 1."""
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001) -> None:
-        super().__init__(LINE, initial_learning_rate, decay_steps, end_learning_rate, final_name="end_learning_rate")
+        _check(0, initial_learning_rate=initial_learning_rate, end_learning_rate=end_learning_rate)
+        _check(1, decay_steps=decay_steps)
+        super().__init__(LINE, initial_learning_rate, decay_steps, end_learning_rate)
 
 
 class CosineDecay(Schedule):
@@ -76,9 +82,12 @@ class CosineDecay(Schedule):
         self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:  # fmt: skip
+        _check(0, initial_learning_rate=initial_learning_rate, alpha=alpha, warmup_steps=warmup_steps)
+        _check(1, decay_steps=decay_steps)
         if warmup_target is None:
             super().__init__(COSINE, initial_learning_rate, decay_steps, alpha * initial_learning_rate)
         else:
+            _check(0, warmup_target=warmup_target)
             final = alpha * warmup_target
             super().__init__(COSINE, warmup_target, decay_steps, final, initial_learning_rate, warmup_steps)
 
@@ -103,7 +112,8 @@ class OneCycle(Schedule):
         for name, number in (("max_learning_rate", max_learning_rate), ("total_steps", total_steps)):
             if isinstance(number, bool) or not isinstance(number, Real) or not 0 < float(number) < math.inf:
                 raise ValueError(explain(f"`{name}` to be a positive number", repr(number), "Count updates, not epochs."))
-        if not 0 <= rise < 1:
+        _check(0, rise=rise, start_factor=start_factor, final_factor=final_factor)
+        if not rise < 1:
             raise ValueError(explain("`rise` from 0 to below 1", repr(rise), "It is the part of steps that go up."))
         up = min(round(rise * total_steps), math.ceil(total_steps) - 1)
         first, final = start_factor * max_learning_rate, final_factor * max_learning_rate

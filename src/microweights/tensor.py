@@ -110,8 +110,8 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The values as an array, without a copy."""
-        door.read(self.data)
-        if graph.state.watch is not None:
+        if graph.state.watch is not None:  # it is being recorded
+            door.read(self.data)
             graph.state.watch.read.append((self.memory, self.memory.changed))
         return self.data
 
@@ -140,7 +140,7 @@ class Tensor:
         ValueError
             If there is not exactly one.
         """
-        if self.size != 1:
+        if self.data.size != 1:
             raise ValueError(explain("a tensor of one element", f"shape {self.shape}", "Use .numpy() for the array."))
         return self.numpy().item()
 

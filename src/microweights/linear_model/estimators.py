@@ -322,6 +322,13 @@ def first_classes(estimator: Any, classes: Any, is_first: bool) -> Array:
     return np.asarray(found)
 
 
+def refuse_balanced(class_weight: Any) -> None:
+    """A part of the data does not tell how many samples of each class there will be."""
+    if class_weight == "balanced":
+        remedy = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
+        raise ValueError(explain("a dict as `class_weight` for partial_fit", "'balanced'", remedy))
+
+
 def with_class_weights(class_weight: Any, classes: Array, y: Array, weights: Array | None) -> Array | None:
     """The weights of samples times those of their classes. "balanced" looks at the weights of samples, too.
 

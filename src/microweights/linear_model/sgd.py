@@ -26,6 +26,7 @@ from .estimators import (
     check_labels,
     check_numbers,
     first_classes,
+    refuse_balanced,
     with_class_weights,
 )
 from .problem import Problem, moments, together
@@ -258,6 +259,7 @@ class SGDClassifier(LinearClassifier, Stochastic):
         self._check()
         is_first = not hasattr(self, "coef_")
         x, y, weights = self._data(X, y, sample_weight, reset=is_first)
+        refuse_balanced(self.class_weight)
         all_classes = first_classes(self, classes, is_first)
         check_labels(y, all_classes)
         weights = with_class_weights(self.class_weight, all_classes, y, weights)
