@@ -87,3 +87,13 @@ def test_refused() -> None:
         permutation_importance(model, x, y, repeats=0)
     with pytest.raises(TypeError, match="score"):
         permutation_importance(object(), x, y)
+
+
+def test_scorers_by_name() -> None:
+    pytest.importorskip("sklearn")
+    from sklearn.datasets import load_iris
+
+    x, y = load_iris(return_X_y=True)
+    model = mw.linear_model.LogisticRegression().fit(x, y)
+    found = mw.inspect.permutation_importance(model, x, y, score="accuracy")
+    np.testing.assert_array_equal(found.mean, mw.inspect.permutation_importance(model, x, y).mean)

@@ -95,7 +95,7 @@ def permutation_importance(
     model: Any,
     x: Any,
     y: Any,
-    score: Callable[[Any, Any, Any], float] | None = None,
+    score: Callable[[Any, Any, Any], float] | str | None = None,
     repeats: int = 5,
     names: Sequence[str] | None = None,
     seed: int = 0,
@@ -108,7 +108,7 @@ def permutation_importance(
     x : array (samples, features)
         Data that it was not trained on tells what it needs to be right; the training data, what it has come to rely on.
     y : array (samples, ...)
-    score : function of (model, x, y), optional
+    score : function of (model, x, y), or name of one of scikit-learn's scorers, optional
         The higher, the better. By default `model.score`, or minus the loss of `model.evaluate`.
     repeats : int
         Shuffles of each column.
@@ -123,15 +123,11 @@ def permutation_importance(
     columns, labels = _columns(x, names)
     if repeats < 1 or len(columns) == 0:
         raise ValueError(explain("samples, and at least one repetition", f"{len(columns)} and {repeats}", "Pass more."))
-    if score is not None and not callable(score):
-        raise TypeError(
-            explain("`score` as a function of (model, x, y)", repr(score), "See sklearn.metrics.get_scorer for names.")
-        )
-    measure = score or _score
+    measure = _scorer(score) if isinstance(score, str) else score or _score
     rng = np.random.default_rng(seed)
     is_frame = hasattr(x, "isetitem")  # columns of a DataFrame keep their types, and their names may be the same
     whole = measure(model, x, y)
-    losses = np.empty((len(labels), repeats))
+    drops = np.empty((len(labels), repeats))
     for j in range(len(labels)):
         for k in range(repeats):
             order = rng.permutation(len(columns))
@@ -140,8 +136,15 @@ def permutation_importance(
                 shuffled.isetitem(j, x.iloc[:, j].to_numpy()[order])
             else:
                 shuffled[:, j] = columns[order, j]
-            losses[j, k] = whole - measure(model, shuffled, y)
-    return Importance(labels, losses.mean(1), losses.std(1))
+            drops[j, k] = whole - measure(model, shuffled, y)
+    return Importance(labels, drops.mean(1), drops.std(1))
+
+
+def _scorer(name: str) -> Callable[[Any, Any, Any], float]:
+    from sklearn.metrics import get_scorer
+
+    found: Callable[[Any, Any, Any], float] = get_scorer(name)
+    return found
 
 
 def _score(model: Any, x: Any, y: Any) -> float:

@@ -582,3 +582,10 @@ def test_too_few_steps_are_said() -> None:
     for model in (MODELS.LogisticRegression(max_iter=2), MODELS.Lasso(0.01, max_iter=2), MODELS.SGDRegressor(max_iter=2)):
         with pytest.warns(ConvergenceWarning, match="max_iter=2"):
             model.fit(x, y)
+
+
+def test_parts_have_no_balance_of_classes() -> None:
+    x, y = load_iris(return_X_y=True)
+    for model in (MODELS.SGDClassifier(class_weight="balanced"), mw.neural_network.MLPClassifier(class_weight="balanced")):
+        with pytest.raises(ValueError, match="balanced"):
+            model.partial_fit(x, y, classes=[0, 1, 2])
