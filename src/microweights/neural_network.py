@@ -87,7 +87,7 @@ class Plateau(EarlyStopping):
             self.stopped_epoch, self.model.stop_training = epoch, True
 
 
-class Perceptron(BaseEstimator):  # type: ignore[misc]
+class BaseMLP(BaseEstimator):  # type: ignore[misc]
     """What regressor and classifier share: columns are brought to one scale, and a network is trained on them."""
 
     hidden_layer_sizes: Any
@@ -326,7 +326,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[misc]
     """A multi-layer perceptron with the least squared error.
 
     Columns and targets are brought to mean 0 and variance 1 first, so that numbers of any size will do; by `partial_fit`, to
@@ -444,7 +444,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, Perceptron):  # type: ignor
         return ((np.asarray(y, np.float64).reshape(len(y), -1) - self.middle_) / self.unit_).astype(dtype)
 
 
-class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """A multi-layer perceptron with the least cross-entropy.
 
     Parameters

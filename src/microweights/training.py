@@ -24,7 +24,7 @@ from .metrics import get as get_metric
 from .ops import concatenate
 from .tensor import FLOATS, Array, Tensor, as_array
 
-LONGEST = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
+SECONDS_PER_CALL = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
 SAMPLE = 512  # samples of the training data by which it is diagnosed
 
 
@@ -280,7 +280,7 @@ class Trainer(Layer):
             started = time.perf_counter()
             with graph.gradients(), self._explaining(samples, index, rows):
                 results, times = self._run(step, index, rows, times)
-            at_once = max(1, min(2 * times, int(LONGEST * times / max(time.perf_counter() - started, 1e-9))))
+            at_once = max(1, min(2 * times, int(SECONDS_PER_CALL * times / max(time.perf_counter() - started, 1e-9))))
             found = self._add(results, samples, None if index is None else index[: times * rows])
             total = sum((loss * rows for loss in found), total)
             done, number = done + times * rows, number + times

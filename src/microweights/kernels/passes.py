@@ -88,20 +88,23 @@ def chains(calls: Sequence[Call]) -> list[list[Call]]:
 
 def without_copies(calls: Sequence[Call], users: Users) -> list[Call]:
     """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
-    kept = [c for c in reversed(calls) if not (plain_name(c.kernel) == "copy" and _is_a_renaming(c, users))]
+    kept: list[Call] = []
+    for call in reversed(calls):
+        if plain_name(call.kernel) == "copy" and _may_be_computed_in_place(call, users):
+            source, target = call.arguments[:2]
+            source.block.kind, source.block.binding = "output", target.block.binding
+        else:
+            kept.append(call)
     return kept[::-1]
 
 
-def _is_a_renaming(call: Call, users: Users) -> bool:
-    """Whether a copy's source can be the output itself; then it is made so."""
-    source, target = call.arguments[:2]
-    if target.block.kind != "output" or source.block.kind != "computed" or flat_size(call) == 0:
+def _may_be_computed_in_place(copy: Call, users: Users) -> bool:
+    """Whether the source of a copy can be the output itself."""
+    source, target = copy.arguments[:2]
+    if target.block.kind != "output" or source.block.kind != "computed" or flat_size(copy) == 0:
         return False
     is_whole = all(p.offset == 0 and p.bytes == p.block.bytes == source.bytes for p in (source, target))
-    if not is_whole or users[target.block][0] is not call or users[source.block][-1] is not call:
-        return False
-    source.block.kind, source.block.binding = "output", target.block.binding
-    return True
+    return is_whole and users[target.block][0] is copy and users[source.block][-1] is copy
 
 
 def arena_offsets(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
@@ -151,19 +154,23 @@ def _is_only_for(product: Call, call: Call, users: Users) -> bool:
 
 
 def _with_bias(product: Call, call: Call) -> Call | None:
-    """The product with the bias that `call` adds to each of its rows; None if it does something else."""
+    """The product with the bias that `call` adds to each of its rows; None if it does something else.
+
+    Axes of size 1 are gone from the walk of an addition. It must go over z = C + bias row by row, over C in the same order, and
+    over the bias with stride 0 from row to row and 1 from column to column.
+    """
     a, b, bias, c, plan = product.arguments
     if plain_name(call.kernel) != "add" or isinstance(bias, Place) or plan.activation != 0:
         return None
     x, y, z, walk = call.arguments
-    shape, steps = list(walk.shape)[: walk.ndim], [list(s)[: walk.ndim] for s in walk.stride][:3]
-    rows_of = {1: [1], 2: [plan.n, 1]}.get(walk.ndim)
-    as_bias = [1] if plan.m == 1 else [0] if plan.n == 1 else [0, 1]
-    if shape != ([n for n in (plan.m, plan.n) if n != 1] or [1]) or rows_of is None or steps[0] != rows_of:
+    shape, strides = list(walk.shape)[: walk.ndim], [list(s)[: walk.ndim] for s in walk.stride][:3]
+    row_major = {1: [1], 2: [plan.n, 1]}.get(walk.ndim)
+    bias_strides = [1] if plan.m == 1 else [0] if plan.n == 1 else [0, 1]
+    if shape != ([n for n in (plan.m, plan.n) if n != 1] or [1]) or row_major is None or strides[0] != row_major:
         return None
-    for product_is, other, own, others in ((x, y, steps[1], steps[2]), (y, x, steps[2], steps[1])):
-        is_all = product_is.block is c.block and product_is.bytes == z.bytes == c.bytes and product_is.offset == 0
-        if is_all and own == rows_of and others == as_bias:
+    for term, other, term_strides, other_strides in ((x, y, strides[1], strides[2]), (y, x, strides[2], strides[1])):
+        is_product = term.block is c.block and term.bytes == z.bytes == c.bytes and term.offset == 0
+        if is_product and term_strides == row_major and other_strides == bias_strides:
             return Call(product.kernel, (a, b, other, z, plan), product.writes, call.line)
     return None
 

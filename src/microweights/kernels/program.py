@@ -47,7 +47,7 @@ class Program:
         self.calls = recorder.calls
         self.written_inputs = [b.binding for b in recorder.blocks.values() if b.kind == "input" and b.written]
         self.arena_bytes = 0
-        self._lock = threading.Lock()
+        self._twins_lock = threading.Lock()
         self.steps = [[call] for call in self.calls]
         if self.backend == "c":
             self.steps = improved(self.calls)
@@ -209,7 +209,7 @@ class Program:
 
     def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int = 1, moves: bool = False) -> None:
         ours, theirs = self.twins
-        with self._lock:
+        with self._twins_lock:
             for time in range(times):
                 for old, new in zip(ours, inputs, strict=True):
                     old[...] = new[time] if moves else new

@@ -16,8 +16,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ..errors import explain
 from ..kernels import door
 from ..tensor import Array
-from .problem import MOST_COLUMNS, Problem
-from .solvers import AT_FIRST, Descent, Found, by_working_set, lbfgs, proximal, stochastic
+from .problem import MAX_COLUMNS_GRAM, Problem
+from .solvers import WORKING_SET_COLUMNS, Descent, Found, by_working_set, lbfgs, proximal, stochastic
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
@@ -59,7 +59,7 @@ def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
         raise ValueError(explain(f"`{name}` out of {choices}", repr(value), "Others, as scikit-learn may have, are not here."))
 
 
-class Linear(BaseEstimator):  # type: ignore[misc]
+class BaseLinear(BaseEstimator):  # type: ignore[misc]
     """What all linear models share: checked data, a problem, a solver, and weights in the units of the data."""
 
     fit_intercept: bool
@@ -133,7 +133,7 @@ class Linear(BaseEstimator):  # type: ignore[misc]
 # ---- regression --------------------------------------------------------------------------------------------------------
 
 
-class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore[misc]
+class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ignore[misc]
     """Least squares with penalties: l1 and l2 as they stand beside the mean of the halved squares."""
 
     def _penalties(self, total: float) -> tuple[float, float]:
@@ -162,13 +162,13 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, Linear):  # type: ignore
         targets = np.asarray(y, np.float64).reshape(len(x), -1)
         y_offset = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
         l1, l2 = self._penalties(float(len(x) if weights is None else weights.sum()))
-        is_wide = x.shape[1] > 2 * AT_FIRST and l1 > 0 and self.learning_rate is None
+        is_wide = x.shape[1] > 2 * WORKING_SET_COLUMNS and l1 > 0 and self.learning_rate is None
         solver = "working set" if self.solver == "fista" and is_wide else self.solver
         targets = targets - y_offset
         y_scale = float(np.abs(targets).max()) or 1.0  # SciPy's tests of convergence are made for numbers around 1
         problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets / y_scale), weights,
                           l1 / y_scale, l2, bool(self.fit_intercept), targets.shape[1],
-                          by_products=solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MOST_COLUMNS)  # fmt: skip
+                          by_products=solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MAX_COLUMNS_GRAM)  # fmt: skip
         found = self._solve(problem, solver, self._start(problem, y_offset, y_scale))
         coef, intercept = (a * y_scale for a in problem.weights_of(found.v))
         self.loss_curve_ = [loss * y_scale**2 for loss in found.losses]
@@ -350,7 +350,7 @@ def with_class_weights(class_weight: Any, classes: Array, y: Array, weights: Arr
     return np.asarray(found)
 
 
-class LinearClassifier(ClassifierMixin, Linear):  # type: ignore[misc]
+class LinearClassifier(ClassifierMixin, BaseLinear):  # type: ignore[misc]
     """What linear classifiers share: labels of any kind as numbers, weights of classes."""
 
     class_weight: Any

@@ -24,11 +24,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared_hinge": lambda z, y: (1 - (2 * y - 1) * z).relu().square(),
 }
 # Bounds on their second derivatives; hinge, which has none, goes by 1.
-CURVATURE_BOUND = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
-AT_ONCE = 2**16  # numbers: what is computed from so many stays in the cache
-FEW = 32  # columns: all eigenvalues of their products are found as quickly as one
-SQUARE = 128  # columns: of the gram matrix, squares below the diagonal are copied from those above
-MOST_COLUMNS = 2000  # up to which the matrix of their products is made
+MAX_CURVATURE = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
+CACHE_NUMBERS = 2**16  # what is computed from so many stays in the cache
+MAX_COLUMNS_EIGH = 32  # up to which all eigenvalues of their products are found as quickly as one
+GRAM_TILE_COLUMNS = 128  # of the gram matrix, squares of so many below the diagonal are copied from those above
+MAX_COLUMNS_GRAM = 2000  # up to which the matrix of their products is made
 
 
 class Problem:
@@ -164,7 +164,7 @@ class Problem:
         """The same problem for some of the columns, the others having no weight."""
         x, about = np.take(self.raw, columns, axis=1), (self.about[0][columns], self.about[1][columns])
         return Problem(self.loss, x, self.y, self.weights, *self._penalties, self.intercept, self.outputs, about,
-                       by_products=len(columns) <= MOST_COLUMNS)  # fmt: skip
+                       by_products=len(columns) <= MAX_COLUMNS_GRAM)  # fmt: skip
 
     def gradient(self, v: Array) -> Array:
         """The gradient of a squared error and its L2 penalty, computed from the columns as they come."""
@@ -196,9 +196,9 @@ class Problem:
     def curvature(self, sample: int | None = None) -> float:
         """A bound on the second derivative of value() in any direction; with `sample` estimated from about so many rows."""
         every = 1 if sample is None else max(1, self.samples // sample)
-        if self.shape[0] <= MOST_COLUMNS:
+        if self.shape[0] <= MAX_COLUMNS_GRAM:
             gram = self.gram(every).astype(np.float64)
-            if len(gram) > FEW:  # Lanczos finds the largest to a hundredth
+            if len(gram) > MAX_COLUMNS_EIGH:  # Lanczos finds the largest to a hundredth
                 times = LinearOperator(gram.shape, lambda u: door.matmul(gram, u.reshape(-1, 1)), dtype=gram.dtype)
                 start = np.random.default_rng(0).normal(size=len(gram))
                 largest = 1.01 * float(eigsh(times, 1, tol=0.01, v0=start, return_eigenvectors=False)[0])
@@ -207,12 +207,12 @@ class Problem:
         else:
             x, c = self._some_rows(every)  # no eigenvalue is above the sum of all
             largest = float(np.average(np.einsum("ij,ij->i", x, x), weights=c))
-        return CURVATURE_BOUND[self.loss] * largest + float(self.l2.max())
+        return MAX_CURVATURE[self.loss] * largest + float(self.l2.max())
 
 
 def blocks(x: Array, fewest: int = 1) -> list[slice]:
     """Rows, as many at a time as stay in the cache, or `fewest`."""
-    rows = max(AT_ONCE // max(x.shape[1], 1), fewest)
+    rows = max(CACHE_NUMBERS // max(x.shape[1], 1), fewest)
     return [slice(i, i + rows) for i in range(0, len(x), rows)]
 
 
@@ -264,11 +264,11 @@ def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> 
     d, mean = x.shape[1], mean.astype(x.dtype)
     gram, moment, constant = np.zeros((d, d), x.dtype), np.zeros((d, y.shape[1]), x.dtype), 0.0
     c = None if weights is None else (weights / weights.sum()).astype(x.dtype)
-    for b in blocks(x, 4 * SQUARE):
+    for b in blocks(x, 4 * GRAM_TILE_COLUMNS):
         part, targets = x[b] - mean, y[b]
         other = part if c is None else door.binary("multiply", part, c[b, None])
-        for j in range(0, d, SQUARE):
-            gram[j : j + SQUARE, j:] += door.matmul(other[:, j : j + SQUARE].T, part[:, j:])
+        for j in range(0, d, GRAM_TILE_COLUMNS):
+            gram[j : j + GRAM_TILE_COLUMNS, j:] += door.matmul(other[:, j : j + GRAM_TILE_COLUMNS].T, part[:, j:])
         moment += door.matmul(other.T, targets)
         constant += float((targets**2).sum() if c is None else (targets**2 * c[b, None]).sum()) / 2
     share = x.dtype.type(1 / len(x) if c is None else 1)

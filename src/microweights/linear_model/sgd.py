@@ -19,7 +19,7 @@ from ..kernels import door
 from ..tensor import Array
 from .estimators import (
     LARGEST,
-    Linear,
+    BaseLinear,
     LinearClassifier,
     check_choice,
     check_counts,
@@ -35,7 +35,7 @@ from .solvers import Descent, stochastic
 PENALTIES = {"l2": (0.0, 1.0), "l1": (1.0, 0.0), None: (0.0, 0.0)}
 
 
-class Stochastic(Linear):
+class BaseSGD(BaseLinear):
     """What regressor and classifier share."""
 
     loss: str
@@ -132,7 +132,7 @@ class Stochastic(Linear):
         raise NotImplementedError
 
 
-class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
+class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     """A line with a small squared error, found step by step down the gradient of a batch of samples.
 
     Parameters
@@ -218,7 +218,7 @@ class SGDRegressor(RegressorMixin, Stochastic):  # type: ignore[misc]
         return 1 - float(np.average(rest**2, weights=weights) / max(np.average(spread**2, weights=weights), 1e-300))
 
 
-class SGDClassifier(LinearClassifier, Stochastic):
+class SGDClassifier(LinearClassifier, BaseSGD):
     """A linear classifier, one class against the others, found step by step down the gradient of a batch of samples.
 
     Parameters

@@ -15,13 +15,13 @@ from ..errors import explain
 from ..graph import grad, no_grad
 from ..kernels import door
 from ..tensor import Array, Tensor
-from .problem import CURVATURE_BOUND, MOST_COLUMNS, Problem
+from .problem import MAX_COLUMNS_GRAM, MAX_CURVATURE, Problem
 
-FEW_COLUMNS = 256  # up to which the eigenvectors of their products are found quickly
-AT_FIRST = 64  # columns of a working set
-WORTH_CAPTURING = 32  # steps
-LONGEST = 256  # steps of one call into C
-SAMPLE = 4096  # rows that tell the curvature well enough for a first learning rate
+MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are found quickly
+WORKING_SET_COLUMNS = 64  # at first
+MIN_STEPS_TO_CAPTURE = 32
+MAX_STEPS_PER_CALL = 256
+CURVATURE_ROWS = 4096  # that tell the curvature well enough for a first learning rate
 
 
 class Found(NamedTuple):
@@ -39,7 +39,7 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
     With few columns it is solved for v = P u: see :func:`whitening`. What the data does not determine stays where it was.
     """
     run = problem.with_gradient()
-    few = MOST_COLUMNS if problem.loss == "squared_error" else FEW_COLUMNS
+    few = MAX_COLUMNS_GRAM if problem.loss == "squared_error" else MAX_COLUMNS_WHITENED
     to, back = whitening(problem) if problem.shape[0] <= few else (None, None)
     losses: list[float] = []
 
@@ -65,7 +65,7 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
 def whitening(problem: Problem) -> tuple[Array, Array]:
     """P, and its pseudo-inverse, such that in the coordinates u of v = P u no second derivative is above 1, and those of a
     squared error all are 1."""
-    curvature = CURVATURE_BOUND[problem.loss] * problem.gram().astype(np.float64)
+    curvature = MAX_CURVATURE[problem.loss] * problem.gram().astype(np.float64)
     curvature[np.diag_indices_from(curvature)] += problem.l2[:, 0]
     values, vectors = eigh(curvature)
     kept = (
@@ -133,7 +133,7 @@ def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
     gradient = problem.gradient(np.zeros_like(v))
     gtol = max(tol, 16 * float(np.finfo(v.dtype).eps)) * float(np.abs(gradient).max())
     columns, v, steps, losses = np.flatnonzero(v[:d].any(1)), v.copy(), 0, list[float]()
-    new = np.argsort(-np.abs(gradient[:d]).max(1))[:AT_FIRST]
+    new = np.argsort(-np.abs(gradient[:d]).max(1))[:WORKING_SET_COLUMNS]
     while len(new):
         columns = np.union1d(columns, new)
         rows = np.append(columns, [d] * problem.intercept).astype(np.int64)
@@ -143,7 +143,9 @@ def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
         excess[columns] = 0
         new = np.flatnonzero(excess > gtol)
         if len(new) > len(columns):  # many have weights, it seems: all, or if those are too many, the steepest
-            new = np.arange(d) if d <= min(8 * len(columns), MOST_COLUMNS) else new[np.argsort(-excess[new])][: len(columns)]
+            new = (
+                np.arange(d) if d <= min(8 * len(columns), MAX_COLUMNS_GRAM) else new[np.argsort(-excess[new])][: len(columns)]
+            )
     return Found(v, steps, losses, found.converged)
 
 
@@ -186,8 +188,8 @@ def stochastic(
     """
     n = problem.samples
     size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
-    largest_row = CURVATURE_BOUND[problem.loss] * problem.largest_row()
-    curvature = problem.curvature(SAMPLE) + (largest_row / size if size < n else 0.0)
+    largest_row = MAX_CURVATURE[problem.loss] * problem.largest_row()
+    curvature = problem.curvature(CURVATURE_ROWS) + (largest_row / size if size < n else 0.0)
     rate = 1 / (curvature or 1.0) if how.learning_rate is None else how.learning_rate
     at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
     weights, raw = problem.weights, np.ascontiguousarray(problem.raw)
@@ -214,7 +216,7 @@ def stochastic(
         return f.detach()
 
     losses: list[float] = []
-    captured = Captured(step) if max_iter * steps >= WORTH_CAPTURING else None
+    captured = Captured(step) if max_iter * steps >= MIN_STEPS_TO_CAPTURE else None
     stale, epoch = 0, 0
     while epoch < max_iter and stale < how.patience:
         order = random.permutation(n) if how.shuffle and size < n else np.arange(n)
@@ -222,7 +224,7 @@ def stochastic(
         with graph.gradients():
             while begin < n:
                 rows = min(size, n - begin)
-                times = max(1, min(LONGEST, (n - begin) // size))
+                times = max(1, min(MAX_STEPS_PER_CALL, (n - begin) // size))
                 part = how.epochs_before + epoch + (begin + rows * np.arange(times)) / n
                 rates = rate / (1 + part) ** how.power if how.schedule == "invscaling" else np.full(times, rate)
                 rates = (rates * (rows / size)).astype(v.dtype)
