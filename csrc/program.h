@@ -27,7 +27,7 @@ typedef struct {
     mw_word *words;
     const mw_use *use;
     int64_t uses;
-    int running;               /* so that threads take turns with its memory */
+    int running;               /* 0, or the mark of the thread whose turn it is with its memory */
 } mw_program;
 
 /* Runs of an element-wise kernel over the same `size` elements as its neighbours in a chain. For each pointer among the arguments:

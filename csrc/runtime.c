@@ -11,18 +11,20 @@ typedef double real;               /* for the prototypes; no kernel of element t
 
 /* ---- threads ------------------------------------------------------------------------------------------------------------ */
 
-static int threads_allowed = 1, is_forked = 0, fork_is_watched = 0;
+static int threads_allowed = 1, forks = 0, fork_is_watched = 0;
 
 /* The threads of the OpenMP pool are not copied by fork, and waiting for them would never end. */
 static void forget_threads(void) {
     threads_allowed = 1;
-    is_forked = 1;
+    forks++;
 }
 
+int mw_forks(void) { return forks; }
+
 void mw_set_threads(int threads) {
-#ifdef _OPENMP
     if (!fork_is_watched) fork_is_watched = pthread_atfork(NULL, NULL, forget_threads) == 0;
-    threads_allowed = fork_is_watched && !is_forked && threads > 1 ? threads : 1;
+#ifdef _OPENMP
+    threads_allowed = fork_is_watched && !forks && threads > 1 ? threads : 1;
 #else
     (void)threads;
 #endif

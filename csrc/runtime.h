@@ -13,6 +13,9 @@ int64_t mw_threads_for(int64_t operations, int64_t grain);
 typedef void mw_range_function(const void *job, int64_t begin, int64_t end);
 void mw_parallel(int64_t threads, int64_t n, mw_range_function *f, const void *job);
 
+/* How many forks lie between this process and the one that loaded the library. */
+int mw_forks(void);
+
 /* Scratch memory of the calling thread, at least `bytes` long, aligned to 64, kept until the thread ends or asks for more.
  * One piece per thread: a second call may move the first. NULL when memory is out: the caller then takes a path without it. */
 void *mw_scratch(size_t bytes);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import signal
 import threading
 import tracemalloc
 from typing import Any
@@ -61,6 +62,13 @@ def test_a_replay_after_fork(c_only: str) -> None:
     child = os.fork()
     if child == 0:
         os._exit(0 if fn(x).item() == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    fn.programs[0].compiled.running = 1  # as if a thread were at it when the process is forked
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if fn(x).item() == expected else 1)
+    fn.programs[0].compiled.running = 0
     assert os.waitpid(child, 0)[1] == 0
 
 
