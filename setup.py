@@ -103,8 +103,8 @@ class BuildKernels(build_ext):
         (work / "dispatch.c").write_text(dispatcher(text, list(isas)), encoding="utf-8")
         (work / "runners.c").write_text(runners(text, programs), encoding="utf-8")
 
-        openmp = ["-fopenmp"] if self.compiles("-fopenmp") else []
-        flags = [*FLAGS, *openmp, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
+        threads = ["-fopenmp"] if self.compiles("-fopenmp") else ["-pthread"]
+        flags = [*FLAGS, *threads, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
         built = [f"-DMW_BUILT_ISAS={len(isas)}"]
         jobs = [(str(CSRC / source), work, [*flags, *built]) for source in ("runtime.c", "program.c")]
         jobs.append((str(CSRC / "tape.c"), work, [*flags, "-ffp-contract=off"]))  # the bits of scalar.py
@@ -124,7 +124,7 @@ class BuildKernels(build_ext):
         ext.sources, ext.depends = [str(work / "module.c")], [obj for objects in compiled for obj in objects]
         ext.extra_objects = ext.depends
         ext.extra_compile_args = ["-w", "-fvisibility=hidden"]
-        ext.extra_link_args = [*openmp, *os.environ.get("MICROWEIGHTS_LDFLAGS", "").split()]
+        ext.extra_link_args = [*threads, *os.environ.get("MICROWEIGHTS_LDFLAGS", "").split()]
         super().build_extension(ext)
 
     def compiles(self, flag: str) -> bool:
