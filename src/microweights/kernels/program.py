@@ -79,57 +79,62 @@ class Program:
         self._address = {b: start + offsets[b] if b in offsets else b.address for b in first if b.binding < 0}
 
     def _write_table(self) -> None:
-        """The arguments of all calls as words in a row, lists of pointers after them, and the calls that point there."""
-        ffi, lib = machine.ffi, machine.lib
+        """The arguments of all calls as words in a row, and the calls that point there."""
+        flat, begins, starts = self._flattened()
+        words, uses = self._words, self._uses = self._filled(flat, starts)
+        table = self._table = machine.ffi.new("mw_call[]", max(len(self.steps), 1))
+        self._chains: list[Any] = []
+        number = 0
+        for row, calls in zip(table, self.steps, strict=False):
+            arguments = [machine.ffi.addressof(words, begin) for begin in begins[number : number + len(calls)]]
+            if len(calls) == 1:
+                row.run, row.arguments = runner(calls[0]), arguments[0]
+            else:
+                row.run, row.arguments = machine.ffi.addressof(machine.lib, "mw_run_chain"), self._chain(calls, arguments)
+            number += len(calls)
+        fields = {"call": table, "calls": len(self.steps), "words": words, "use": uses, "uses": len(uses)}
+        self.compiled = machine.ffi.new("mw_program *", fields)
+
+    def _flattened(self) -> tuple[list[Any], list[int], dict[int, int]]:
+        """The arguments of all calls in a row, lists of pointers after them; where each call begins, and each list."""
         flat: list[Any] = []
-        begins = []
-        lists: list[tuple[int, list[Any]]] = []
+        begins: list[int] = []
+        lists: dict[int, list[Any]] = {}
         for call in self.calls:
             begins.append(len(flat))
-            lists += [(len(flat) + i, a) for i, a in enumerate(call.arguments) if isinstance(a, list)]
-            kinds = ffi.typeof(getattr(lib, f"mw_{call.kernel}")).args
-            for a, kind in zip(call.arguments, kinds, strict=True):
-                flat.append(float(a) if kind.cname == "double" else a)
-        starts = []
-        for _, values in lists:
-            starts.append(len(flat))
+            lists |= {len(flat) + i: a for i, a in enumerate(call.arguments) if isinstance(a, list)}
+            kinds = machine.ffi.typeof(getattr(machine.lib, f"mw_{call.kernel}")).args
+            flat += [float(a) if kind.cname == "double" else a for a, kind in zip(call.arguments, kinds, strict=True)]
+        starts = {}
+        for at, values in lists.items():
+            starts[at] = len(flat)
             flat += values
-        words = self._words = ffi.new("mw_word[]", max(len(flat), 1))
-        uses = []
+        return flat, begins, starts
+
+    def _filled(self, flat: Sequence[Any], starts: dict[int, int]) -> tuple[Any, Any]:
+        """A word for each argument, and which words each run sets to its inputs and outputs."""
+        ffi, uses = machine.ffi, []
+        words = ffi.new("mw_word[]", max(len(flat), 1))
         for i, value in enumerate(flat):
-            if isinstance(value, Place):
-                if value.block.binding >= 0:
-                    first_output = len(self.inputs) if value.block.kind == "output" else 0
-                    uses.append((i, first_output + value.block.binding, value.offset))
-                else:
-                    words[i].pointer = ffi.cast("void *", self._address[value.block] + value.offset)
+            if isinstance(value, list):
+                words[i].pointer = ffi.addressof(words, starts[i])
             elif isinstance(value, float):
                 words[i].number = value
             elif isinstance(value, (int, np.integer)):
                 words[i].integer = int(value)
-            elif not isinstance(value, list):
+            elif not isinstance(value, Place):
                 words[i].pointer = value  # a struct or NULL
-        for (at, _), start in zip(lists, starts, strict=True):
-            words[at].pointer = ffi.addressof(words, start)
-
-        table = self._table = ffi.new("mw_call[]", max(len(self.steps), 1))
-        self._chains: list[Any] = []
-        number = 0
-        for row, calls in zip(table, self.steps, strict=False):
-            if len(calls) == 1:
-                row.run, row.arguments = runner(calls[0]), ffi.addressof(words, begins[number])
+            elif value.block.binding < 0:
+                words[i].pointer = ffi.cast("void *", self._address[value.block] + value.offset)
             else:
-                row.run = ffi.addressof(lib, "mw_run_chain")
-                row.arguments = self._chain(calls, [ffi.addressof(words, b) for b in begins[number:]])
-            number += len(calls)
-        self._uses = ffi.new("mw_use[]", uses)
-        fields = {"call": table, "calls": len(self.steps), "words": words, "use": self._uses, "uses": len(uses)}
-        self.compiled = ffi.new("mw_program *", fields)
+                first_output = len(self.inputs) if value.block.kind == "output" else 0
+                uses.append((i, first_output + value.block.binding, value.offset))
+        return words, ffi.new("mw_use[]", uses)
 
     def _chain(self, calls: Sequence[Call], arguments: Sequence[Any]) -> Any:
         ffi = machine.ffi
         links = ffi.new("mw_link[]", len(calls))
-        for link, call, words in zip(links, calls, arguments, strict=False):
+        for link, call, words in zip(links, calls, arguments, strict=True):
             link.run, link.arguments, link.pointers = runner(call), words, len(call.arguments) - 1
             for i, p in call.places():
                 if p.block in self._local:

@@ -70,6 +70,7 @@ class Problem:
             mean = means(x, weights) if about is None else about[0]
             products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
             variance = np.diag(products[0])
+            self.about = mean, variance
         else:
             self.about = mean, variance = moments(x, weights) if about is None else about
             variance = variance if intercept else variance + mean**2
