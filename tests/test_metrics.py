@@ -276,3 +276,30 @@ def test_names_of_their_own() -> None:
     with pytest.raises(TypeError, match="string"):
         metrics.BinaryAccuracy(0.3)
     assert metrics.get("top_k_categorical_accuracy").name == "top_k_categorical_accuracy"
+
+
+def test_several_labels_for_a_sample_are_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match="several"):
+        metrics.Precision()(np.array([[1, 1, 0], [0, 1, 0]]), np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.3]]))
+    assert metrics.Precision()(np.eye(3), np.eye(3)) == 1
+
+
+def test_log_loss_takes_the_same_labels(setting: str) -> None:
+    assert metrics.LogLoss()([-1, 1], [0.2, 0.8]) == metrics.LogLoss()([0, 1], [0.2, 0.8])
+    with pytest.raises(ValueError, match="labels"):
+        metrics.LogLoss()([7, 1], [0.2, 0.8])
+
+
+def test_nothing_is_right_about_nan(setting: str) -> None:
+    assert metrics.TopKCategoricalAccuracy(2)(np.array([0, 1]), np.full((2, 3), np.nan)) == 0
+
+
+def test_settings_that_change_between_calls(setting: str) -> None:
+    x, y = np.random.default_rng(0).normal(size=(50, 2)).astype("f4"), np.arange(50) % 2
+    model = mw.Sequential([mw.Input((2,)), mw.layers.Dense(1, activation="sigmoid")])
+    metric = metrics.Precision(0.3)
+    model.compile("sgd", "binary_crossentropy", metrics=[metric])
+    for thresholds in (0.3, 0.3, 0.3, 0.6):
+        metric.thresholds = thresholds
+        found = model.evaluate(x, y, verbose=0)[1]
+        assert found == pytest.approx(metrics.Precision(thresholds)(y, model.predict(x)))

@@ -228,10 +228,10 @@ def test_parts_are_brought_to_the_scale_of_all_data(name: str, sizes: tuple[int,
     np.testing.assert_allclose(model.mean_, x.mean(0))
     says = model.predict_proba if extra else model.predict
     before = says(x)
-    model._rescale((5.0, x.mean(0) + 1, x.var(0) * 4), y + 3.0, None, False)
+    model._rescale((5.0, x.mean(0) + 1, x.var(0) * 4), 5, y + 3.0, None, False)
     model.coefs_, model.intercepts_ = model._network.get_weights()[::2], model._network.get_weights()[1::2]
     np.testing.assert_allclose(says(x), before, rtol=1e-6, atol=1e-9)
-    model._rescale((600.0, x.mean(0), x.var(0)), y, None, False)
+    model._rescale((600.0, x.mean(0), x.var(0)), 600, y, None, False)
     np.testing.assert_allclose(model.scale_, x.std(0))
     if not extra:
         np.testing.assert_allclose(model.unit_, y.std())
@@ -240,6 +240,43 @@ def test_parts_are_brought_to_the_scale_of_all_data(name: str, sizes: tuple[int,
         for begin in range(0, 600, 50):
             model.partial_fit(x[begin : begin + 50], y[begin : begin + 50])
     assert len(sizes) != 1 or model.score(x, y) > 0.97
+
+
+@pytest.mark.parametrize("spread", [1e-2, 1e-6, 1e-12])
+def test_a_column_that_hardly_changes_at_first(spread: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 4))
+    x[:200, 0] = 3 + spread * x[:200, 0]
+    y = x.sum(1)
+    model = NETWORKS.MLPRegressor(random_state=0)
+    for _ in range(20):
+        for begin in range(0, 2000, 200):
+            model.partial_fit(x[begin : begin + 200], y[begin : begin + 200])
+    assert model.score(x, y) > 0.98
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e13])
+def test_the_unit_of_sample_weights_says_nothing_about_columns(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 3)) + 5
+    x[:, 2] = 0.1
+    y, weights = x[:, 0] - x[:, 1], unit * rng.uniform(0.5, 1, 500)
+    model = NETWORKS.MLPRegressor(random_state=0)
+    for begin in range(0, 500, 100):
+        model.partial_fit(x[begin : begin + 100], y[begin : begin + 100], weights[begin : begin + 100])
+    assert (model._inverse > 0).tolist() == [True, True, False]
+
+
+def test_a_refused_part_changes_nothing() -> None:
+    x, y = load_iris(return_X_y=True)
+    model = NETWORKS.MLPClassifier(random_state=0).partial_fit(x[:100], y[:100].astype(str), classes=["0", "1"])
+    before = model.predict(x)
+    with pytest.raises(ValueError, match="first call"):
+        model.partial_fit(x, np.stack([y > 0, y > 1], 1).astype(int))
+    np.testing.assert_array_equal(model.predict(x), before)
+    with pytest.raises(ValueError, match="first call"):
+        model.set_params(alpha=1.0).partial_fit(x[:100], y[:100].astype(str))
+    np.testing.assert_array_equal(model.predict(x), before)
 
 
 def test_the_first_part_may_be_one_row() -> None:

@@ -34,7 +34,8 @@ def capture(fn: Callable[..., Any] | None = None, *, check: bool = False) -> Any
     fn : function
         Its arguments are tensors or arrays, alone or in lists, tuples and dicts; None, True, False and strings may stand among
         them and select another program, as other shapes do. It returns tensors, alone or likewise; numbers among them must be
-        the same every time. Numbers that it takes from outside are recorded as they are then: what changes is to be passed in.
+        the same every time. What else it uses, numbers and tensors by their names, is recorded as it is then: pass in what is
+        to be another one later.
         Without it, `capture` is a decorator.
     check : bool
         Run every replay eagerly, too, on the same state, and raise an error if a single bit differs. For finding faults.
@@ -167,6 +168,8 @@ class Captured:
         before, attempts = self._waiting.pop(key, (None, 0))
         run.cleared = cleared
         difference = None if before is None else before.difference(run)
+        if before is not None and (before.adds or run.adds):
+            difference = "gradients added to those of the call before"
         if difference is not None and attempts >= ATTEMPTS:
             remedy = "Make what changes an input, or pass it as a flag; set .grad to None before backward(), which adds to it."
             raise CaptureError(explain("a captured function to do the same every time", difference, remedy))
@@ -175,17 +178,16 @@ class Captured:
             run.outputs.clear()
             run.watch = graph.Watch()
             self._waiting[key] = run, attempts + 1
-            while len(self._waiting) > MOST_WAITING:
-                del self._waiting[next(iter(self._waiting))]
+            for oldest in list(self._waiting)[:-MOST_WAITING]:
+                self._waiting.pop(oldest, None)  # another thread may have been here
             return result
         del args, named
         replays = self._known.setdefault(key, [])
         replays.append(run.replay(before, inputs))
-        while sum(map(len, self._known.values())) > MOST_PROGRAMS:
-            oldest = next(iter(self._known))
-            self._known[oldest].pop(0)
-            if not self._known[oldest]:
-                del self._known[oldest]
+        excess = sum(map(len, list(self._known.values()))) - MOST_PROGRAMS
+        for oldest in list(self._known):
+            if excess > 0:
+                excess -= len(self._known.pop(oldest, ()))
         return result
 
     def _checked(self, replay: Replay, leaves: list[Array], args: Any, named: Any) -> Any:
@@ -231,6 +233,7 @@ class _Recorded:
             if any(id(t) in used for t in _tensors((args, named))):
                 remedy = "Use the argument only, or leave it out of the arguments."
                 raise CaptureError(explain("inputs used as arguments", "one that the function uses by itself, too", remedy))
+            self.adds = watch.adds
             self.with_gradient = list({id(t): t for t in watch.given if t.grad is not None}.values())
             if any(id(t) in self.own for t in self.with_gradient):
                 remedy = "Use mw.grad(result, x), and return what it gives."

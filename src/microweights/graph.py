@@ -26,6 +26,7 @@ class Watch:
         self.changed: list[Tensor] = []  # whose values were overwritten
         self.read: list[tuple[Tensor, int]] = []  # whose values were read, and when these had been overwritten last
         self.given: list[Tensor] = []  # to which backward gave a gradient
+        self.adds = False  # whether it added to one that was there before
 
 
 class Layout:
@@ -98,9 +99,10 @@ def backward(root: Tensor, gradient: Any = None) -> None:
     shared = {id(start.data)}
 
     def deposit(t: Tensor, dz: Tensor) -> None:
-        t.grad = owned(dz, shared) if t.grad is None else t.grad + dz
         if state.watch is not None:
+            state.watch.adds |= t.grad is not None and not any(g is t for g in state.watch.given)
             state.watch.given.append(t)
+        t.grad = owned(dz, shared) if t.grad is None else t.grad + dz
 
     with no_grad():
         for leaf, dz in walk(root, start, lambda t, dz: deposit(t, dz) if t.keeps_grad else None):

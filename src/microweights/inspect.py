@@ -123,6 +123,9 @@ def permutation_importance(
     columns, labels = _columns(x, names)
     if repeats < 1 or len(columns) == 0:
         raise ValueError(explain("samples, and at least one repetition", f"{len(columns)} and {repeats}", "Pass more."))
+    if isinstance(score, str) and not hasattr(model, "__sklearn_tags__"):
+        remedy = "Pass a function of (model, x, y), or leave it out."
+        raise TypeError(explain("an estimator for a scorer by name", type(model).__name__, remedy))
     measure = _scorer(score) if isinstance(score, str) else score or _score
     rng = np.random.default_rng(seed)
     is_frame = hasattr(x, "isetitem")  # columns of a DataFrame keep their types, and their names may be the same

@@ -24,12 +24,17 @@ class Metric:
     """
 
     has_part = True  # whether `part` is there
+    settings: tuple[str, ...] = ()  # attributes on which it depends what is captured
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(explain("`name` to be a string", repr(name), "Pass other arguments by their names."))
         self.name = name or snake_case(type(self).__name__)
         self.reset_state()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        graph.Layout.changes += name in self.settings
+        super().__setattr__(name, value)
 
     def __init_subclass__(cls) -> None:
         cls.has_part = "update_state" not in vars(cls) and cls.has_part
@@ -106,9 +111,7 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
 class BinaryAccuracy(MeanMetric):
     """How often a target is 1 where the prediction is above `threshold`, and 0 or -1 where it is not."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        graph.Layout.changes += name == "threshold"
-        super().__setattr__(name, value)
+    settings = ("threshold",)
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         self.threshold = threshold
@@ -157,6 +160,8 @@ class TopKCategoricalAccuracy(MeanMetric):
     Raises ValueError for a label that is none of a class.
     """
 
+    settings = ("k",)
+
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(explain("`k` to be a positive integer", repr(k), "5 is a usual choice."))
@@ -166,7 +171,7 @@ class TopKCategoricalAccuracy(MeanMetric):
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         target = one_hot(y_true, y_pred)
         right = (real(y_pred) * target).sum(-1, keepdims=True)
-        hits = (y_pred > right).astype(door.FLOAT64).sum(-1) < self.k
+        hits = (1 - (y_pred <= right).astype(door.FLOAT64)).sum(-1) < self.k  # a NaN is no hit
         return hits.astype(door.FLOAT64) + target.sum(-1).astype(door.FLOAT64) * 0
 
     def add(self, parts: Array) -> None:
@@ -181,9 +186,12 @@ class LogLoss(MeanMetric):
         if p.ndim > 1 and p.shape[-1] > 1:
             chosen = (p * one_hot(y_true, p)).sum(-1) / p.sum(-1)
         else:
-            target = aligned(real(y_true).astype(door.FLOAT64), p)
+            target = zero_or_one(aligned(real(y_true).astype(door.FLOAT64), p))
             chosen = target * p + (1 - target) * (1 - p)
         return -chosen.clip(1e-15, 1.0).log()
+
+    def add(self, parts: Array) -> None:
+        super().add(_of_classes(parts))
 
 
 def one_hot(y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -197,11 +205,17 @@ def one_hot(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return found / found.sum(-1, keepdims=True)
 
 
+def zero_or_one(labels: Tensor) -> Tensor:
+    """Labels of two classes, 0 (or -1) and 1, as 0 and 1; NaN for others."""
+    is_known = _agree(labels * labels, labels.abs()).astype(door.FLOAT64)
+    return (labels > 0).astype(door.FLOAT64) * (is_known / is_known)
+
+
 def _of_classes(parts: Array) -> Array:
     """The parts, if they are numbers: labels that are none of a class make NaN of them."""
     if np.isnan(parts).any():
-        remedy = "Labels count the classes from 0; of two they are 0 and 1, or -1 and 1."
-        raise ValueError(explain("labels of the classes that are predicted", "others, or NaN", remedy))
+        remedy = "Labels count the classes from 0, one for each sample; of two they are 0 and 1, or -1 and 1."
+        raise ValueError(explain("labels of the classes that are predicted", "others, several, or NaN", remedy))
     return parts
 
 
@@ -219,6 +233,7 @@ class ConfusionMatrix(Metric):
         If a label is none of a class: from 0 to their number; of one output 0 and 1, or -1 and 1.
     """
 
+    settings = ("thresholds",)
     thresholds: float
 
     def __init__(self, thresholds: float = 0.5, name: str | None = None) -> None:
@@ -234,12 +249,12 @@ class ConfusionMatrix(Metric):
         p = real(y_pred).astype(door.FLOAT64)
         if p.ndim < 2 or p.shape[-1] == 1:
             one = (p.reshape(-1, 1) > self.thresholds).astype(door.FLOAT64)
-            target = real(y_true).astype(door.FLOAT64).reshape(-1, 1)
-            is_known = _agree(target * target, target.abs())  # 0 and 1, or -1
-            target = (target > 0).astype(door.FLOAT64) * (is_known.astype(door.FLOAT64) / is_known.astype(door.FLOAT64))
+            target = zero_or_one(real(y_true).astype(door.FLOAT64)).reshape(-1, 1)
             predicted, true = ops.concatenate([1 - one, one], 1), ops.concatenate([1 - target, target], 1)
         else:
             predicted, true = one_hot(p.argmax(-1), p), one_hot(y_true, p)
+            is_single = _agree(true.max(-1, keepdims=True), true.sum(-1, keepdims=True)).astype(door.FLOAT64)
+            true = true * (is_single / is_single)
         if weights is not None:
             predicted = predicted * weights.astype(door.FLOAT64).reshape(-1, 1)
         return true.T @ predicted

@@ -51,6 +51,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
     "rmsprop": lambda p: optimizers.RMSprop(p.learning_rate_init),
     "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
 }
+MOST_WIDENED = 4.0  # beyond, weights say nothing: they were learned where their column hardly changed
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
 
 
@@ -115,6 +116,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     intercepts_: list[Array]
     _seen: tuple[float, Array, Array]  # weight, mean and variance of the columns so far
     _targets_seen: tuple[float, Array, Array]
+    _row_count: int  # so far
     _made_with: tuple[Any, ...]
     _factor = 0.5  # of the penalty alpha Σ w²: a square that is not halved takes twice as much
 
@@ -197,8 +199,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     ) -> Any:
         """Fit the network to rows and targets, with `go_on` the one that is there; or to a part of all rows, for one epoch."""
         generator = check_random_state(self.random_state)
-        if go_on and hasattr(self, "_network") and self._made_with != self._settings():
-            raise ValueError(explain("the parameters of the first call", "others", "Make a new estimator, or call fit."))
         if self.early_stopping and validation is None and not is_part:
             rows = np.arange(len(x))
             train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=stratify, random_state=generator)
@@ -207,9 +207,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         total = float(len(x)) if weights is None else float(weights.sum())
         own = (total, *moments(x, weights))
         if go_on and hasattr(self, "_network"):
-            self._rescale(together(self._seen, own) if is_part else own, y, weights, is_part)
+            self._rescale(together(self._seen, own) if is_part else own, len(x), y, weights, is_part)
         else:
-            self._seen = own
+            self._seen, self._row_count = own, len(x)
             self.mean_, (self.scale_, self._inverse) = own[1], column_scale(*own[1:], len(x))
             self._set_units(y, weights, False)
             more_will_come = is_part and self.batch_size is not None
@@ -262,18 +262,20 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             total += loss * len(y[rows])
         return total / n
 
-    def _rescale(self, seen: tuple[float, Array, Array], y: Array, weights: Array | None, is_part: bool) -> None:
+    def _rescale(self, seen: Any, rows: int, y: Array, weights: Array | None, is_part: bool) -> None:
         """Bring columns and targets to the scale of other data, and weights with them: the network says what it said."""
         scaling, *others = (layer for layer in self._network.layers if isinstance(layer, (Standardised, layers.Dense)))
         first, last = others[0], others[-1]
         assert isinstance(scaling, Standardised)
         old_mean, old = self.mean_, self._inverse
         self._seen, self.mean_ = seen, seen[1]
-        self.scale_, self._inverse = column_scale(*seen[1:], round(seen[0]))
+        self._row_count = rows + self._row_count * is_part
+        self.scale_, self._inverse = column_scale(seen[1], seen[2], self._row_count)
         scaling.move(self.mean_, self._inverse)
         w, b = (t.data for t in first.weights)
         wider = np.where((old == 0) | (self._inverse == 0), 1.0, old * self.scale_)  # columns that did not change were not seen
-        self._assign(first, w * wider[:, None], b + ((self.mean_ - old_mean) * old) @ w)
+        wider = np.minimum(wider, MOST_WIDENED)
+        self._assign(first, w * wider[:, None], b + ((self.mean_ - old_mean) * (wider * self._inverse)) @ w)
         w, b = (t.data for t in last.weights)
         times, plus = self._set_units(y, weights, is_part)
         self._assign(last, w * times, b * times + plus)
@@ -292,6 +294,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """What a network is made with; it goes on with nothing else."""
         names = ["solver", "alpha", "batch_size", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2"]
         return (*map(tuple, self._hidden()), *(getattr(self, name) for name in (*names, "epsilon")))
+
+    def _check_settings(self) -> None:
+        if hasattr(self, "_network") and self._made_with != self._settings():
+            raise ValueError(explain("the parameters of the first call", "others", "Make a new estimator, or call fit."))
 
     def _goes_on(self, x: Array, outputs: int | None = None) -> bool:
         fits = self.warm_start and hasattr(self, "_network") and self.coefs_[0].shape[0] == x.shape[1]
@@ -417,6 +423,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True, y_numeric=True)
         if not first and y.size != len(y) * self.n_outputs_:
             raise ValueError(explain(f"{self.n_outputs_} targets a sample", f"shape {y.shape}", "Give as many as before."))
+        self._check_settings()
         self._is_flat = y.ndim == 1
         return self._train(x, y, weights, None, None, True, True)
 
@@ -517,6 +524,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if not several:
             check_labels(y, known)
         weights = self._of_classes(y, known, weights)
+        self._check_settings()
+        if not first and (several != self._several or len(known) != len(self.classes_)):
+            received = f"{len(known)} in columns" if several else "one for each sample"
+            raise ValueError(explain("labels as at the first call", received, "Make a new classifier."))
         self.classes_, self._several = known, several
         return self._train(x, y, weights, None, None, True, True)
 

@@ -237,3 +237,20 @@ def test_check_leaves_gradients_as_one_run_does(setting: str) -> None:
         captured(mw.tensor([2.0]))
         assert w.grad is not None
         assert w.grad.tolist() == [2.0]
+
+
+def test_gradients_that_happen_to_be_the_same_before_two_calls(setting: str) -> None:
+    """What is added to is not a constant, even if it was zero both times."""
+    w = mw.tensor([1.0, 1.0], requires_grad=True)
+
+    @mw.capture
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    for i in range(3):
+        w.grad = mw.tensor([float(i) * 100, 0.0]) if i == 2 else mw.tensor([0.0, 0.0])
+        fn(mw.tensor([3.0, 3.0]))
+    assert w.grad is not None and w.grad.tolist() == [203.0, 3.0]
+    assert fn.programs == []

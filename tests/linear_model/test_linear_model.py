@@ -368,6 +368,10 @@ def test_step_sizes_suit_weighted_samples() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8192, 3))
     MODELS.SGDRegressor(random_state=0).fit(x, x @ [1.0, 2.0, 3.0], np.arange(8192) % 2)
+    long, ignored = rng.normal(size=(500, 5)), np.arange(500) >= 3
+    long[:3] *= 1000
+    y = long @ np.arange(1.0, 6.0) + 1
+    assert MODELS.SGDRegressor(random_state=0).fit(long, y, ignored).score(long[3:], y[3:]) > 0.999
     wide = rng.normal(size=(50, 2100))
     wide[7] *= 100
     weights = np.where(np.arange(50) == 7, 1.0, 1e-3)

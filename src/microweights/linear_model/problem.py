@@ -107,13 +107,14 @@ class Problem:
         return x
 
     def largest_row(self) -> float:
-        """The largest sum of squares of a row of :attr:`x`."""
-        largest, squares = 0.0, np.square(self.inverse)[:, None].astype(self.dtype)
+        """The largest sum of squares of a row of :attr:`x`, times its weight beside the mean weight."""
+        squares, found = np.square(self.inverse)[:, None], []
         for b in blocks(self.raw):
-            part = self.raw[b] - self.mean.astype(self.dtype)
+            part = self.raw[b] - self.mean
             part *= part
-            largest = max(largest, float(door.matmul(part, squares).max()))
-        return largest + self.intercept
+            sums = door.matmul(part, squares)[:, 0] + self.intercept
+            found.append(float((sums if self.weights is None else sums * self.weights[b] * self.samples).max()))
+        return max(found)
 
     def start(self, coef: Array | None = None, intercept: Array | None = None) -> Array:
         """Zeros, or the weights of a model as this problem has them; columns that do not change here count for nothing."""
