@@ -347,3 +347,24 @@ def test_input_tells_a_shape() -> None:
 def test_input_refuses(shape: Any) -> None:
     with pytest.raises(ValueError, match="`input_shape` to be a tuple of positive integers"):
         layers.Input(shape)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", None])
+def test_an_activation_that_is_set_later(activation: str | None, setting: str) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    model = mw.Sequential([mw.Input((3,)), mw.layers.Dense(2)])
+    for _ in range(4):
+        plain = model.predict(x)
+    model.layers[-1].activation = activation
+    for _ in range(4):
+        found = model.predict(x)
+    expected = plain if activation is None else getattr(mw.tensor(plain), activation)().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_function_that_is_called_as_an_activation_is(setting: str) -> None:
+    def linear(x: mw.Tensor) -> mw.Tensor:
+        return x * 2
+
+    layer = mw.layers.Dense(2, activation=linear, kernel_initializer="ones")
+    assert layer(mw.tensor([[1.0, 2.0]])).tolist() == [[6.0, 6.0]]

@@ -15,7 +15,28 @@ from ..tensor import Array, Tensor
 from .base import Layer, Shape, checked_shape
 
 
-class Dense(Layer):
+class Activated(Layer):
+    """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""
+
+    activation_name: str
+    _function: activations.Activation
+    # What the matrix product's kernel applies itself, if it does. Other activations come as operations of their own: sigmoid,
+    # too, because a loss goes from it back to the logits.
+    _inside: str | None
+
+    @property
+    def activation(self) -> activations.Activation:
+        return self._function
+
+    @activation.setter
+    def activation(self, identifier: Any) -> None:
+        name, function = activations.get(identifier)
+        is_named = activations.NAMED.get(name) is function
+        self.activation_name, self._function = name, function
+        self._inside = name if is_named and name in ("linear", "relu", "tanh") else None
+
+
+class Dense(Activated):
     """activation(x @ kernel + bias): every output a weighted sum of all inputs.
 
     Parameters
@@ -53,15 +74,11 @@ class Dense(Layer):
         if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
             raise ValueError(explain("`units` to be a positive integer", repr(units), "Give the number of outputs."))
         self.units, self.use_bias = int(units), use_bias
-        self.activation_name, self.activation = activations.get(activation)
+        self.activation = activation
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer) if kernel_regularizer is not None else None
         self.bias_regularizer = regularizers.get(bias_regularizer) if bias_regularizer is not None else None
-        # The matrix product's kernel applies relu and tanh itself. Other activations come as operations of their own:
-        # sigmoid, too, because a loss goes from it back to the logits.
-        is_named = activations.NAMED.get(self.activation_name) is self.activation
-        self._inside = self.activation_name if is_named and self.activation_name in ("relu", "tanh") else "linear"
 
     def build(self, input_shape: Shape) -> None:
         _check_axes(input_shape)
@@ -83,10 +100,10 @@ class Dense(Layer):
         if len(shape) != 2:
             x = x.reshape(math.prod(shape[:-1]), self.inputs)
         weights = (x, self.kernel) if self.bias is None else (x, self.kernel, self.bias)
-        z = ops.Dense(self._inside)(*weights)
+        z = ops.Dense(self._inside or "linear")(*weights)
         if len(shape) != 2:
             z = z.reshape(*shape[:-1], self.units)
-        return z if self._inside == self.activation_name else self.activation(z)
+        return z if self._inside else self._function(z)
 
 
 def _check_axes(shape: Shape) -> None:
@@ -94,15 +111,15 @@ def _check_axes(shape: Shape) -> None:
         raise ValueError(explain("inputs of shape (samples, ..., inputs)", shape, "Add an axis for the samples."))
 
 
-class Activation(Layer):
+class Activation(Activated):
     """A function of each input: a name such as "relu", or a callable on tensors."""
 
     def __init__(self, activation: Any, **options: Any) -> None:
         super().__init__(**options)
-        self.activation_name, self.activation = activations.get(activation)
+        self.activation = activation
 
     def call(self, x: Tensor) -> Tensor:
-        return self.activation(x)
+        return self._function(x)
 
 
 class Dropout(Layer):
