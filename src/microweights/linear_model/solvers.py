@@ -19,7 +19,7 @@ from .problem import MAX_COLUMNS_GRAM, MAX_CURVATURE, Problem
 
 MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are found quickly
 WORKING_SET_COLUMNS = 64  # at first
-MIN_STEPS_TO_CAPTURE = 32
+MIN_STEPS_TO_CAPTURE = 20  # fewer are done before they are recorded
 MAX_STEPS_PER_CALL = 256
 CURVATURE_ROWS = 4096  # that tell the curvature well enough for a first learning rate
 
@@ -115,7 +115,8 @@ def proximal(
         losses: list[float] = []
         for number in range(1, max_iter + 1):
             penalty = float((problem.l1 * np.abs(ahead.data)).sum())
-            at, ahead, t, change, f = captured(at, Tensor(ahead.data, requires_grad=True), t)
+            run = step if number < MIN_STEPS_TO_CAPTURE else captured
+            at, ahead, t, change, f = run(at, Tensor(ahead.data, requires_grad=True), t)
             losses.append(float(f.data) + penalty)
             check_divergence(losses, rate)
             if float(change.data) <= gtol:
