@@ -13,7 +13,7 @@ import microweights as mw
 from microweights.errors import CaptureError
 from microweights.kernels import machine
 
-from .common import bits, make_step, numbers
+from .common import bits, gradient_left_on, make_step, numbers
 
 
 def read_item(x: mw.Tensor) -> mw.Tensor:
@@ -93,11 +93,7 @@ def test_a_structure_that_differs_from_run_to_run(setting: str) -> None:
 def test_gradients_added_up_are_not_the_same_every_time(setting: str) -> None:
     w = mw.tensor([1.0], requires_grad=True)
 
-    @mw.capture
-    def fn(x: mw.Tensor) -> mw.Tensor:
-        loss = (w * x).sum()
-        loss.backward()
-        return loss
+    fn = mw.capture(gradient_left_on(w))
 
     with pytest.raises(CaptureError, match="same every time"):
         for _ in range(6):
@@ -243,11 +239,7 @@ def test_gradients_that_happen_to_be_the_same_before_two_calls(setting: str) -> 
     """What is added to is not a constant, even if it was zero both times."""
     w = mw.tensor([1.0, 1.0], requires_grad=True)
 
-    @mw.capture
-    def fn(x: mw.Tensor) -> mw.Tensor:
-        loss = (w * x).sum()
-        loss.backward()
-        return loss
+    fn = mw.capture(gradient_left_on(w))
 
     for i in range(3):
         w.grad = mw.tensor([float(i) * 100, 0.0]) if i == 2 else mw.tensor([0.0, 0.0])

@@ -15,7 +15,7 @@ import microweights as mw
 from microweights.errors import CaptureError
 from microweights.ops import OPS, Case
 
-from .common import OPTIMIZERS, bits, make_step, numbers, same_as_eager
+from .common import OPTIMIZERS, bits, gradient_left_on, make_step, numbers, same_as_eager
 
 CASES = [pytest.param(name, case, id=f"{name}-{i}") for name, op in OPS.items() for i, case in enumerate(op.cases)]
 
@@ -235,11 +235,7 @@ def test_random_numbers_with_integer_bounds_and_states_of_their_own(setting: str
 def test_gradients_that_the_caller_adds_up(setting: str) -> None:
     w = mw.tensor([1.0], requires_grad=True)
 
-    @mw.capture
-    def fn(x: mw.Tensor) -> mw.Tensor:
-        loss = (w * x).sum()
-        loss.backward()
-        return loss
+    fn = mw.capture(gradient_left_on(w))
 
     for _ in range(4):
         w.grad = None

@@ -28,9 +28,8 @@ def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
     for name, (low, high) in limits.items():
         value = getattr(estimator, name)
         if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= float(value) <= high:
-            limits_of = "a positive number" if high >= LARGEST and low > 0 else f"a number from {low:g} to {high:g}"
-            limits_of = "a number not below 0" if high >= LARGEST and low == 0 else limits_of
-            raise ValueError(explain(f"`{name}` to be {limits_of}", repr(value), "Pass it as a plain number."))
+            kind = f"from {low:g} to {high:g}" if high < LARGEST else "above 0" if low > 0 else "not below 0"
+            raise ValueError(explain(f"`{name}` to be a number {kind}", repr(value), "Pass it as a plain number."))
 
 
 def check_counts(estimator: Any, *names: str) -> None:

@@ -144,9 +144,8 @@ def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
         excess[columns] = 0
         new = np.flatnonzero(excess > gtol)
         if len(new) > len(columns):  # many have weights, it seems: all, or if those are too many, the steepest
-            new = (
-                np.arange(d) if d <= min(8 * len(columns), MAX_COLUMNS_GRAM) else new[np.argsort(-excess[new])][: len(columns)]
-            )
+            takes_all = d <= min(8 * len(columns), MAX_COLUMNS_GRAM)
+            new = np.arange(d) if takes_all else new[np.argsort(-excess[new])][: len(columns)]
     return Found(v, steps, losses, found.converged)
 
 
