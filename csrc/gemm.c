@@ -485,6 +485,17 @@ static NOINLINE void long_dots(const product *g) { dots(LANES < FEW ? LANES : FE
  * rows of A with two columns of B, which is packed transposed. */
 enum { ROWS = LANES / 2 > 1 ? LANES / 2 : 1 };
 
+/* The terms from p on, a vector of them or, where k ends, `count`. */
+INLINE void add_terms(const int whole, vec *sum, const real *const *a, const real *b0, const real *b1, int64_t p, int64_t count) {
+    const vec first = whole ? load(b0 + p) : load_first(b0 + p, count), second = whole ? load(b1 + p) : load_first(b1 + p, count);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++) {
+        const vec left = held(whole ? load(a[r] + p) : load_first(a[r] + p, count));
+        sum[2 * r] += left * first;
+        sum[2 * r + 1] += left * second;
+    }
+}
+
 INLINE vec narrow_dots(const product *g, int64_t i, const real *b0, const real *b1) {
     const real *a[ROWS];
     vec sum[2 * ROWS];
@@ -494,24 +505,8 @@ INLINE vec narrow_dots(const product *g, int64_t i, const real *b0, const real *
         sum[2 * r] = sum[2 * r + 1] = (vec){0};
     }
     int64_t p = 0;
-    for (; p + LANES <= g->k; p += LANES) {
-        const vec first = load(b0 + p), second = load(b1 + p);
-#pragma GCC unroll 8
-        for (int r = 0; r < ROWS; r++) {
-            const vec left = held(load(a[r] + p));
-            sum[2 * r] += left * first;
-            sum[2 * r + 1] += left * second;
-        }
-    }
-    if (p < g->k) {
-        const vec first = load_first(b0 + p, g->k - p), second = load_first(b1 + p, g->k - p);
-#pragma GCC unroll 8
-        for (int r = 0; r < ROWS; r++) {
-            const vec left = load_first(a[r] + p, g->k - p);
-            sum[2 * r] += left * first;
-            sum[2 * r + 1] += left * second;
-        }
-    }
+    for (; p + LANES <= g->k; p += LANES) add_terms(1, sum, a, b0, b1, p, LANES);
+    if (p < g->k) add_terms(0, sum, a, b0, b1, p, g->k - p);
     return sum_each(sum);
 }
 
