@@ -67,38 +67,56 @@ INLINE void tile(const int height, const int full, const tile_job *job) {
     const int width = full ? full : 1;
     if (!fits(height, width)) return;
     const tile_job t = *job;
-    const real *a = t.a, *b = t.b;
+    const real *a[(TALLEST + 2) / 3], *b = t.b;    /* a pointer for every third row of A: one for each would not fit the registers */
+    const int64_t row = t.a_row;
+#pragma GCC unroll 16
+    for (int i = 0; i < height; i += 3) a[i / 3] = t.a + i * row;
     vec sum[TALLEST][WIDEST];
 #pragma GCC unroll 16
     for (int i = 0; i < height; i++)
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) sum[i][j] = (vec){0};
-    for (int64_t p = 0; p < t.k; p++, a += t.a_col, b += t.b_row) {
+    for (int64_t p = 0; p < t.k; p++, b += t.b_row) {
         vec right[WIDEST];
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) right[j] = held(full ? load(b + j * LANES) : load_first(b, t.columns));
 #pragma GCC unroll 16
         for (int i = 0; i < height; i++) {
-            const vec left = splat(a[i * t.a_row]);
+            const vec left = splat(a[i / 3][i % 3 * row]);
 #pragma GCC unroll 16
             for (int j = 0; j < width; j++) sum[i][j] += left * right[j];
         }
-    }
-    vec shift[WIDEST];
 #pragma GCC unroll 16
-    for (int j = 0; j < width; j++)
-        shift[j] = !t.bias ? (vec){0} : full ? load(t.bias + j * LANES) : load_first(t.bias, t.columns);
+        for (int i = 0; i < height; i += 3) a[i / 3] += t.a_col;
+    }
+    /* Each of the options asks once, not for every vector: the multipliers wait meanwhile. */
+    if (t.add)
+#pragma GCC unroll 16
+        for (int i = 0; i < height; i++)
+#pragma GCC unroll 16
+            for (int j = 0; j < width; j++) {
+                const real *c = t.c + i * t.c_row + j * LANES;
+                sum[i][j] += full ? load(c) : load_first(c, t.columns);
+            }
+    if (t.bias)
+#pragma GCC unroll 16
+        for (int j = 0; j < width; j++) {
+            const vec shift = held(full ? load(t.bias + j * LANES) : load_first(t.bias, t.columns));
+#pragma GCC unroll 16
+            for (int i = 0; i < height; i++) sum[i][j] += shift;
+        }
+    if (t.relu)
+#pragma GCC unroll 16
+        for (int i = 0; i < height; i++)
+#pragma GCC unroll 16
+            for (int j = 0; j < width; j++) sum[i][j] = vrelu(sum[i][j]);
 #pragma GCC unroll 16
     for (int i = 0; i < height; i++)
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) {
-            real *to = t.c + i * t.c_row + j * LANES;
-            vec x = sum[i][j];
-            if (t.add) x += full ? load(to) : load_first(to, t.columns);
-            if (t.bias) x += shift[j];
-            if (t.relu) x = vrelu(x);
-            if (full) store(to, x);
-            else store_first(to, x, t.columns);
+            real *c = t.c + i * t.c_row + j * LANES;
+            if (full) store(c, sum[i][j]);
+            else store_first(c, sum[i][j], t.columns);
         }
 }
 
@@ -262,19 +280,22 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
 
 /* ---- 4. cache blocks --------------------------------------------------------------------------------------------
  * Sums run over DEPTH rows of B at a time. A strip of A, one tile high, then fits the L1 cache (14 × 512 floats: 28 KB) and is
- * swept over GROUP panels of B, which wait in the L2 cache for the next strip, STRIPS times over; then come the next panels,
- * from the L3 cache.
+ * swept over GROUP panels of B, which wait in the L2 cache (512 KB) for the next strip, ROWS_OF_A / 14 times over; then come the
+ * next panels.
  *
  * Packing costs as much as two or three multiplications with each number, so it must pay. Small operands are read where they
  * are: a core that looks ahead far enough hides the L2 cache. B is packed when it outgrows that, or its rows are not
- * contiguous; A when its stride is near a multiple of 4096 bytes, for then all of a tile's rows fall into the same few places
- * of the L1 cache and drive each other out.
+ * contiguous; A when it is far apart in memory.
  */
-enum { DEPTH = 512, GROUP = 8, STRIPS = 8, BLOCK_BYTES = 4 << 20, SMALL_BYTES = 512 << 10, REUSE = 128 };
+enum { DEPTH = 512, GROUP = 8, ROWS_OF_A = 1024, SMALL_BYTES = 512 << 10, REUSE = 128 };
 
-static int crowded(matrix x) {
-    const int64_t bytes = (x.row == 1 ? x.col : x.row) * (int64_t)sizeof(real);
-    return (bytes + 64) % 4096 <= 128;
+/* If the stride of A is near a multiple of 4096 bytes, all of a tile's rows fall into the same few places of the L1 cache and drive
+ * each other out. If its columns are contiguous but long, each of the DEPTH columns lies on a page of its own, and the core
+ * remembers the addresses of fewer; to forget some costs less than the other, so it takes more columns of B to pay. */
+static int far_apart(matrix a, int64_t columns) {
+    const int64_t bytes = (a.row == 1 ? a.col : a.row) * (int64_t)sizeof(real);
+    if (a.row == 1 && bytes >= 2048 && columns >= 4 * REUSE) return 1;
+    return (bytes + 64) % 4096 <= 128 && columns >= REUSE;
 }
 
 /* Where the packed numbers of a block are: A from row i0 on (NULL: A is not packed), and B from column j0 on. */
@@ -306,39 +327,39 @@ static void multiply_strip(const product *g, const packed_block *x, int64_t i, i
 }
 
 static void multiply_blocks(const product *g) {
-    const int64_t strips = ceil_div(g->m, TALLEST), height = ceil_div(g->m, strips), down = STRIPS * height;
+    const int64_t strips = ceil_div(g->m, TALLEST), height = ceil_div(g->m, strips);
+    const int64_t down = smaller(strips, ROWS_OF_A / height) * height;
     int64_t width = WIDEST;
     while (!fits(height, width)) width /= 2;
-    const int pack_a = g->m * 2 > TALLEST && g->n >= REUSE && crowded(g->a);
+    const int pack_a = g->m * 2 > TALLEST && far_apart(g->a, g->n);
     const int pack_b = g->b.col != 1 || (g->m >= REUSE && g->k * g->n * (int64_t)sizeof(real) > SMALL_BYTES);
 
     /* Of a B that is not packed, the last panel is, if it is a partial one and there are no masks to load it by, or C lies across.
      * No scratch memory: one vector at a time. */
     const int pack_last = g->n % LANES && !(MASKS && g->c_col == 1);
     packed_block x = {.height = height, .panel = width * LANES};
-    int64_t across = BLOCK_BYTES / DEPTH / (int64_t)sizeof(real);
+    int64_t group = GROUP * x.panel;
     real spare[DEPTH * LANES], *packed_a = NULL, *packed_b = spare;
     if (pack_a || pack_b || pack_last) {
-        const int64_t k = smaller(DEPTH, g->k), a_size = pack_a ? STRIPS * STRIP_SPACE * k : 0;
-        const int64_t b_size = k * (pack_b ? round_up(smaller(across, g->n), x.panel) : x.panel);
-        real *scratch = mw_scratch((size_t)(a_size + b_size) * sizeof(real));
+        const int64_t k = smaller(DEPTH, g->k), panels = pack_b ? smaller(GROUP, ceil_div(g->n, x.panel)) : 1;
+        const int64_t a_size = pack_a ? down / height * STRIP_SPACE * k : 0;
+        real *scratch = mw_scratch((size_t)(a_size + panels * x.panel * k) * sizeof(real));
         if (scratch) packed_b = scratch + a_size, packed_a = pack_a ? scratch : NULL;
-        else across = x.panel = LANES;
+        else x.panel = group = LANES;
     }
     x.a = packed_a, x.b = packed_b;
+    const int64_t last = pack_last ? g->n / x.panel * x.panel : g->n;
 
-    for (int64_t j0 = 0; j0 < g->n; j0 += across) {
-        const int64_t j_end = smaller(j0 + across, g->n), rest = pack_last && j_end % LANES ? (j_end - j0) % x.panel : 0;
-        x.j0 = pack_b ? j0 : j_end - rest;
-        for (x.p0 = 0; x.p0 == 0 || x.p0 < g->k; x.p0 += DEPTH) {
-            x.k = smaller(DEPTH, g->k - x.p0);
-            pack(packed_b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
-            for (x.i0 = 0; x.i0 < g->m; x.i0 += down) {
-                const int64_t i_end = smaller(x.i0 + down, g->m);
-                if (x.a) pack(packed_a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
-                for (int64_t j = j0; j < j_end; j += GROUP * x.panel)
-                    for (int64_t i = x.i0; i < i_end; i += height)
-                        multiply_strip(g, &x, i, smaller(height, i_end - i), j, smaller(j + GROUP * x.panel, j_end));
+    for (x.p0 = 0; x.p0 == 0 || x.p0 < g->k; x.p0 += DEPTH) {
+        x.k = smaller(DEPTH, g->k - x.p0);
+        for (x.i0 = 0; x.i0 < g->m; x.i0 += down) {
+            const int64_t i_end = smaller(x.i0 + down, g->m);
+            if (x.a) pack(packed_a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
+            for (int64_t j = 0; j < g->n; j += group) {
+                const int64_t j_end = smaller(j + group, g->n);
+                x.j0 = pack_b ? j : larger(j, last);
+                if (x.j0 < j_end) pack(packed_b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
+                for (int64_t i = x.i0; i < i_end; i += height) multiply_strip(g, &x, i, smaller(height, i_end - i), j, j_end);
             }
         }
     }
