@@ -182,7 +182,7 @@ class Optimizer:
                 v.data = v.data[...]  # a view of the same memory, which NumPy does not resize: C holds its address
             known = self._state.get(id(v))
             if known is None or any(s.shape != v.shape or s.dtype != v.dtype for s in known[1]):
-                slots = [np.full(v.shape, self.initial_slot_value, v.dtype)[...] for _ in range(self.slots)]
+                slots = [door.aligned(np.full_like(v.data, self.initial_slot_value)) for _ in range(self.slots)]
                 self._state[id(v)] = (v, slots)
         return door.Parameters([v.data for v in variables], [self._state[id(v)][1] for v in variables])
 

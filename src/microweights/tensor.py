@@ -128,7 +128,7 @@ class Tensor:
         return self.data.__dlpack_device__()
 
     def __deepcopy__(self, memo: Any) -> Tensor:
-        t = Tensor(self.numpy().copy(), self.requires_grad)
+        t = Tensor(door.aligned(self.numpy()), self.requires_grad)
         t.grad = copy.deepcopy(self.grad, memo)
         return t
 
@@ -432,7 +432,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """
     values = as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
     if not isinstance(data, (list, tuple, int, float)):  # it may be, or share, memory of somebody else
-        values = values.copy(order="C")
+        values = door.aligned(values)
     if requires_grad and values.dtype not in FLOATS:
         raise TypeError(explain("floating-point data to require a gradient", values.dtype, "Pass dtype='float32'."))
     return Tensor(values, requires_grad)

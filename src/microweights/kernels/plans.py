@@ -27,6 +27,22 @@ empty = np.empty
 
 ffi = machine.ffi
 
+
+def aligned(a: Array) -> Array:
+    """A contiguous copy in memory that begins where a line of the cache does, as a vector across two lines takes twice as long.
+
+    NumPy does not resize it: C may hold its address.
+    """
+    if ffi is None:
+        return np.array(a, order="C")
+    memory = ffi.from_buffer(empty(a.nbytes + LINE, UINT8))
+    copy: Array = np.ndarray(a.shape, a.dtype, ffi.buffer(memory), -int(ffi.cast("uintptr_t", memory)) % LINE)
+    copy[...] = a
+    return copy
+
+
+LINE = 64  # bytes
+
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
 if ffi is not None:
