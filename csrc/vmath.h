@@ -144,20 +144,19 @@ static const real COTH_SERIES[] = {
     0.33333236f, -0.0222021136f, 0.00199909927f,
 #endif
 };
-#define TERMS_TO_LN2_4 (MW_DOUBLE ? 6 : 2)                          /* as many as |r| <= ln(2) / 4 takes */
 
-/* With c = r coth r, tanh(r) = r / c and exp(2r) = (c + r) / (c - r). The first serves small arguments. The others are
+/* With c = r coth r, tanh(r) = r / c and exp(2r) = (c + r) / (c - r). The first serves small arguments, as they are. The others are
  * |x| = n ln(2) / 2 + r and give 1 - 2 / (2ⁿ exp(2r) + 1), where the error of the fraction counts for less the larger they are.
- * From 10 (double: 20) on that rounds to 1. Two divisions cost less here than the terms they save. */
+ * From 10 (double: 20) on that rounds to 1. Both are one fraction, as a division costs more than the choice of what to divide. */
 INLINE vec vtanh(vec x) {
     const real magic = MAGIC + EXPONENT_BIAS;
-    vec a = vabs(x), a2 = a * a;
-    vec small = a / (1 + a2 * POLYNOMIAL(a2, COTH_SERIES));
-    vec rounded = a * REAL(2.88539008177792681472) + magic, r = a - (rounded - magic) * REAL(0.34657359027997265471), r2 = r * r;
-    vec c = 1 + r2 * polynomial(r2, COTH_SERIES, TERMS_TO_LN2_4), power = (vec)((uvec)rounded << MANTISSA_BITS);
-    vec fraction = (r - c) / (power * (c + r) - (r - c));
-    vec large = 1 + 2 * zero_where(a > (MW_DOUBLE ? 20 : 10), fraction);
-    return with_sign_of(choose(a < REAL(0.55), small, large), x);
+    vec a = lesser(splat(MW_DOUBLE ? 20 : 10), vabs(x));
+    ivec small = a < REAL(0.55);
+    vec rounded = a * REAL(2.88539008177792681472) + magic, n = zero_where(small, rounded - magic);
+    vec r = a - n * REAL(0.34657359027997265471), r2 = r * r, c = 1 + r2 * POLYNOMIAL(r2, COTH_SERIES);
+    vec power = (vec)((uvec)rounded << MANTISSA_BITS), top = r - c;
+    vec fraction = choose(small, r, top) / choose(small, c, power * (c + r) - top);
+    return with_sign_of(choose(small, fraction, 1 + 2 * fraction), x);
 }
 
 /* ---- logarithm ------------------------------------------------------------------------------------------------- */
@@ -170,39 +169,50 @@ static const real ATANH_SERIES[] = {
     2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25, 2.0 / 27, 2.0 / 29, 2.0 / 31, 2.0 / 33,
 #endif
 };
-#define TERMS_TO_SQRT2 (MW_DOUBLE ? 10 : 4)                         /* as many as f in [√½ - 1, √2 - 1] takes */
+#define TERMS_TO_HALF (MW_DOUBLE ? 10 : 4)                         /* as many as f in [-1/4, 1/2] takes */
 #define TERMS_TO_2 (MW_DOUBLE ? 16 : 7)                             /* and f in [0, 1] */
 
-/* x = 2ᵏ m with m in [√½, √2): returns m, and k in *exponent. x is positive, finite and not denormal. */
+/* x = 2ᵏ m with m in [√½, √2), or [3/4, 3/2) where there are instructions for it: returns m, and k in *exponent. Where log has no
+ * series, k takes its value: x itself for infinity and NaN, -infinity at 0, and NaN below. */
+#if MW_VECTOR_BYTES == 64
+#if MW_DOUBLE
+#define X86(op, ...) (vec)__builtin_ia32_##op##pd512_mask(x, ##__VA_ARGS__, x, -1, 4)      /* all lanes, rounded as ever */
+#else
+#define X86(op, ...) (vec)__builtin_ia32_##op##ps512_mask(x, ##__VA_ARGS__, x, -1, 4)
+#endif
+INLINE vec exponent_of(vec x) { return X86(getexp); }
 INLINE vec split_exponent(vec x, vec *exponent) {
+    enum { THREE_QUARTERS_TO_THREE_HALVES = 3, NAN_BELOW_0 = 2 << 2 };
+    vec m = X86(getmant, THREE_QUARTERS_TO_THREE_HALVES | NAN_BELOW_0);
+    *exponent = exponent_of(x) - exponent_of(m);
+    return m;
+}
+#undef X86
+#else
+INLINE vec split_exponent(vec x, vec *exponent) {
+    const real scale_bits = MANTISSA_BITS + 1, scale = (real)((ubits)1 << (MANTISSA_BITS + 1));
     const ubits sqrt_half = MW_DOUBLE ? (ubits)0x3fe6a09e667f3bcd : (ubits)0x3f3504f3;
-    uvec shifted = (uvec)x + (ONE_BITS - sqrt_half);                /* the exponent field steps at √½ instead of at 1 */
+    ivec tiny = x < (MW_DOUBLE ? (real)DBL_MIN : (real)FLT_MIN);    /* denormals are first scaled into the normal range */
+    uvec shifted = (uvec)choose(tiny, x * scale, x) + (ONE_BITS - sqrt_half);    /* the exponent field steps at √½, not at 1 */
     vec k = (vec)((shifted >> MANTISSA_BITS) + (uvec)splat(MAGIC));
-    *exponent = k - (MAGIC + EXPONENT_BIAS);
+    k = k - (MAGIC + EXPONENT_BIAS) - (vec)(tiny & (ivec)splat(scale_bits));
+    k = choose(x < INFINITY, k, x);
+    k = choose(x == 0, splat(-INFINITY), k);
+    *exponent = (vec)((ivec)k | (x < 0));                           /* every bit set, as in a mask, is a NaN */
     return (vec)((shifted & (((ubits)1 << MANTISSA_BITS) - 1)) + sqrt_half);
 }
+#endif
 
 /* k ln 2 + log(1 + f); an infinite or NaN k comes through. */
 INLINE vec log_series(vec k, vec f) {
     vec s = f / (2 + f), s2 = s * s;
-    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_SQRT2);
+    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_HALF);
     return k * LN2_HIGH + (f - (s * (f - series) - k * LN2_LOW));
 }
 
-/* Where log has no series, the exponent k takes its value: x itself for infinity and NaN, -infinity at the pole, and NaN
- * below the pole (every bit set, as in a mask, is a NaN). */
-INLINE vec log_edges(vec k, vec x, real pole) {
-    k = choose(x < INFINITY, k, x);
-    k = choose(x == pole, splat(-INFINITY), k);
-    return (vec)((ivec)k | (x < pole));
-}
-
-/* log x. Denormals are first scaled into the normal range. */
 INLINE vec vlog(vec x) {
-    const real scale_bits = MANTISSA_BITS + 1, scale = (real)((ubits)1 << (MANTISSA_BITS + 1));
-    ivec tiny = x < (MW_DOUBLE ? (real)DBL_MIN : (real)FLT_MIN);
-    vec k, m = split_exponent(choose(tiny, x * scale, x), &k);
-    return log_series(log_edges(k - (vec)(tiny & (ivec)splat(scale_bits)), x, 0), m - 1);
+    vec k, m = split_exponent(x, &k);
+    return log_series(k, m - 1);
 }
 
 /* log(1 + x), accurate for small x too: u = 1 + x loses the low digits c = x - (u - 1) of x, and f takes them up again.
@@ -212,7 +222,7 @@ INLINE vec vlog1p(vec x) {
     vec k, m = split_exponent(u, &k);
     vec two_to_minus_k = (vec)(ONE_BITS - ((uvec)(k + MAGIC) << MANTISSA_BITS));
     vec f = (m - 1) + zero_where(x > REAL(0x1p100), c * two_to_minus_k);
-    return with_sign_of(vabs(log_series(log_edges(k, x, -1), f)), x);
+    return with_sign_of(vabs(log_series(k, f)), x);
 }
 
 /* log(1 + eˣ) = max(x, 0) + log(1 + e) with e = exp(-|x|) <= 1, where the series needs no reduction. */
