@@ -86,7 +86,7 @@ class Captured:
         self._known: dict[Any, list[Replay]] = {}
         self._waiting: dict[Any, tuple[_Recorded, int]] = {}
         self._layout = graph.Layout.changes
-        self._shortcut: Callable[[Any], Any] | None = None  # to the replay of the last call
+        self._shortcut: Callable[[Any], Any] = _none  # to the replay of the last call
 
     @property
     def programs(self) -> list[Program]:
@@ -109,7 +109,7 @@ class Captured:
         return Captured, (self.fn, self.check)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        if self._shortcut is not None and not named:
+        if not named:
             result = self._shortcut(args)
             if result is not NotImplemented:
                 return result
@@ -136,7 +136,7 @@ class Captured:
         if self._layout != graph.Layout.changes:
             self._known.clear()
             self._waiting.clear()
-            self._shortcut = None
+            self._shortcut = _none
             self._layout = graph.Layout.changes
         state = graph.state
         return (*[_flatten(x, leaves) for x in arguments], state.recording, state.training, machine.active.name)
@@ -213,6 +213,10 @@ class Captured:
                 remedy = "The function depends on something that is not an input."
                 raise CaptureError(explain("the replay to give the bits of the eager run", f"other bits in {what}", remedy))
         return replayed
+
+
+def _none(args: Any) -> Any:
+    return NotImplemented
 
 
 class _Recorded:

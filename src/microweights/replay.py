@@ -27,7 +27,8 @@ class Replay:
         self.cleared: list[Tensor] = []
         self.constants: list[tuple[Tensor, int]] = []
         self._results = len(made.outputs) - len(self.with_gradient)
-        self._make = maker(shape)
+        self._make, self._is_tensor = maker(shape), shape[0] == "tensor"
+        self._shortcuts: dict[Any, Callable[[Any], Any]] = {}
 
     def holds(self) -> bool:
         """Whether the tensors that took part still have the same memory, and are frozen or not as they were."""
@@ -51,63 +52,77 @@ class Replay:
         It does at once what a call otherwise does step by step, as all of it is Python between one step of a training and the
         next. None on the twins, and where there are nested arguments, which are quicker to look up than to compare.
         """
-        program = self.program
-        if program.backend == "numpy":
+        if self.program.backend == "numpy":
             return None
-        forms = []
         for x in args:
             a = x.data if type(x) is Tensor else x
             if type(a) is not np.ndarray or as_array(a) is not a:
                 return None
-            forms.append((type(x), a.shape, a.dtype, x is not a and x.requires_grad))
-        state, layouts, layout, backend = graph.state, graph.Layout, graph.Layout.changes, machine.active
-        recording, training, count = state.recording, state.training, len(forms)
-        guards, holds, outputs = self._guards, self.holds if self.cleared or self.constants else None, program.outputs
-        changed, graded, first, make, tick = self._changed, self.with_gradient, self._results, self._make, graph.tick
-        compiled, still = program.compiled, program.still
+        kinds = tuple([(type(x), type(x) is Tensor and x.requires_grad) for x in args])
+        if kinds not in self._shortcuts:
+            self._shortcuts[kinds] = self._written_out(kinds)
+        return self._shortcuts[kinds]
 
-        def replayed(args: Any) -> Any:
-            if machine.active is not backend or layouts.changes != layout or len(args) != count:
-                return NotImplemented
-            if state.recording is not recording or state.training is not training:
-                return NotImplemented
-            buffers = []
-            for x, (kind, shape, dtype, flag) in zip(args, forms):
-                if type(x) is not kind:
-                    return NotImplemented
-                if kind is Tensor:
-                    if x.requires_grad is not flag or x.op is not None:
-                        return NotImplemented
-                    x = x.data
-                if x.dtype is not dtype or x.shape != shape:
-                    return NotImplemented
-                try:
-                    buffers.append(from_buffer(x))
-                except ValueError:  # it is not contiguous
-                    return NotImplemented
-            for t, memory, flag in guards:
-                if t.data is not memory or t.requires_grad is not flag:
-                    return NotImplemented
-            if holds is not None and not holds():
-                return NotImplemented
-            results = []
-            for shape, dtype in outputs:
-                a = empty(shape, dtype)
-                buffers.append(from_buffer(a))
-                results.append(Tensor(a))
-            stopped = replay(compiled, buffers, still, 1, NULL)
-            if stopped >= 0:
-                raise program.fault(stopped)
-            if changed:
-                now = tick()
-                for t in changed:
-                    t.changed = now
-            if graded:
-                for t, gradient in zip(graded, results[first:]):
-                    t.grad = gradient
-            return make(results)
+    def _written_out(self, kinds: Sequence[tuple[type, bool]]) -> Callable[[Any], Any]:
+        """The shortcut for arguments of these types and flags, without loops: for step(x) and one weight it reads like
 
-        return replayed
+        def replayed(args):
+            if machine.active is not backend or layouts.changes != layout or len(args) != 1: return NotImplemented
+            if state.recording is not True or state.training is not False: return NotImplemented
+            if weight0.data is not memory0 or weight0.requires_grad is not True: return NotImplemented
+            x0, = args
+            if type(x0) is not Tensor or x0.requires_grad is not False or x0.op is not None: return NotImplemented
+            x0 = x0.data
+            if x0.dtype is not dtype0 or x0.shape != (32, 64): return NotImplemented
+            z0 = empty((), dtype1)
+            try: stopped = replay(compiled, (from_buffer(x0), from_buffer(z0)), still, 1, NULL)
+            except ValueError: return NotImplemented  # x0 is not contiguous
+            if stopped >= 0: raise fault(stopped)
+            changed0.changed = tick()
+            return Tensor(z0)
+        """
+        program, state = self.program, graph.state
+        known = {
+            "machine": machine, "backend": machine.backends["c"], "layouts": graph.Layout, "layout": graph.Layout.changes,
+            "state": state, "holds": self.holds, "tick": graph.tick, "Tensor": Tensor, "make": self._make, "empty": empty,
+            "from_buffer": from_buffer, "replay": replay, "compiled": program.compiled, "still": program.still, "NULL": NULL,
+            "fault": program.fault,
+        }  # fmt: skip
+        unless = [f"machine.active is not backend or layouts.changes != layout or len(args) != {len(kinds)}"]
+        unless.append(f"state.recording is not {state.recording} or state.training is not {state.training}")
+        for i, (t, memory, flag) in enumerate(self._guards):
+            known |= {f"weight{i}": t, f"memory{i}": memory}
+            unless.append(f"weight{i}.data is not memory{i} or weight{i}.requires_grad is not {flag}")
+        if self.cleared or self.constants:
+            unless.append("not holds()")
+        lines = [f"if {condition}: return NotImplemented" for condition in unless]
+        lines += [f"x{i} = args[{i}]" for i in range(len(kinds))]
+        for i, ((kind, flag), (shape, dtype)) in enumerate(zip(kinds, program.inputs, strict=True)):
+            known |= {f"kind{i}": kind, f"dtype{i}": dtype}
+            is_tensor = f" or x{i}.requires_grad is not {flag} or x{i}.op is not None" if kind is Tensor else ""
+            lines += [f"if type(x{i}) is not kind{i}{is_tensor}: return NotImplemented"]
+            lines += [f"x{i} = x{i}.data"] * (kind is Tensor)
+            lines += [f"if x{i}.dtype is not dtype{i} or x{i}.shape != {shape}: return NotImplemented"]
+        for i, (shape, dtype) in enumerate(program.outputs):
+            known[f"type{i}"] = dtype
+            lines += [f"z{i} = empty({shape}, type{i})"]
+        arrays = [f"x{i}" for i in range(len(kinds))] + [f"z{i}" for i in range(len(program.outputs))]
+        buffers = "".join(f"from_buffer({a}), " for a in arrays)
+        lines += [f"try: stopped = replay(compiled, ({buffers}), still, 1, NULL)"]
+        lines += ["except ValueError: return NotImplemented"]  # an argument is not contiguous
+        lines += ["if stopped >= 0: raise fault(stopped)"]
+        for i, t in enumerate(self._changed):
+            known[f"changed{i}"] = t
+        if self._changed:
+            lines += ["now = tick()", *(f"changed{i}.changed = now" for i in range(len(self._changed)))]
+        for i, t in enumerate(self.with_gradient):
+            known[f"leaf{i}"] = t
+            lines += [f"leaf{i}.grad = Tensor(z{self._results + i})"]
+        results = [f"Tensor(z{i})" for i in range(self._results)]
+        lines += [f"return {results[0]}" if self._is_tensor else f"return make([{', '.join(results)}])"]
+        exec("def replayed(args):\n    " + "\n    ".join(lines), known)
+        written: Callable[[Any], Any] = known["replayed"]
+        return written
 
     def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
         """Run it several times at once. Inputs hold what each time takes one after another, and so do the results."""
