@@ -12,7 +12,7 @@ import numpy as np
 
 import microweights as mw
 
-from ..kernels import machine, reference
+from ..kernels import door, machine, reference
 from ..tensor import Array
 
 OURS = ("replayed", "eager")  # as a program that was recorded (capture.py), and call by call through Python
@@ -118,7 +118,7 @@ def replayed(fn: Callable[..., Any], *arrays: Array | mw.Tensor) -> Call:
         captured(*arrays)
     found = captured.replay_for(*arrays)
     assert found is not None
-    results = [np.empty(shape, dtype) for shape, dtype in found.program.outputs]
+    results = [door.aligned(np.empty(shape, dtype)) for shape, dtype in found.program.outputs]  # as in the arena, and in torch
     run = found.program.bind([np.ascontiguousarray(a) for a in arrays], results)
     result = results[0] if len(results) == 1 else tuple(results)
 
