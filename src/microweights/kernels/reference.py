@@ -331,6 +331,8 @@ def _begin(h: Any) -> Any:
 def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
     """The gradient with the penalties of the old weights, and the weights after decay."""
     w, kind = p.weights, p.weights.dtype.type
+    if not (h.l1 or h.l2 or h.weight_decay):
+        return w, gradient
     g = gradient + kind(h.l2) * w + kind(h.l1) * np.sign(w)
     w *= kind(1 - h.learning_rate * h.weight_decay)
     return w, g
