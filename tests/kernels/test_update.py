@@ -180,3 +180,20 @@ def test_no_parameters_at_all(setting: str) -> None:
     """A model with everything frozen: nothing to do, or a plain refusal."""
     with pytest.raises(ValueError, match="Expected"):
         door.Parameters([], [])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("rule", "numbers", "slot"), [
+    ("sgd", {"momentum": 0.9}, 0), ("sgd", {"momentum": 0.9, "nesterov": 1}, 0), ("adam", {}, 0),
+    ("rmsprop", {"momentum": 0.9}, 1), ("rmsprop", {"momentum": 0.9, "centered": 1}, 2),
+])  # fmt: skip
+def test_a_mean_of_gradients_that_have_ended_is_zero(rule: str, numbers: Any, slot: int, dtype: str, setting: str) -> None:
+    """Denormals would stay: 0.9 of the smallest rounds to itself."""
+    w, state = np.ones(17, dtype), [np.zeros(17, dtype) for _ in range(RULES[rule])]
+    parameters, h = door.Parameters([w], [state]), hyper(learning_rate=RATE, **numbers)
+    parameters.update(rule, [np.ones(17, dtype)], h)
+    assert (state[slot] != 0).all()
+    for _ in range(1000 if dtype == "float32" else 7200):
+        parameters.update(rule, [np.zeros(17, dtype)], h)
+    assert (state[slot] == 0).all()
+    assert np.isfinite(w).all()

@@ -338,6 +338,11 @@ def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
     return w, g
 
 
+def _fade(mean: Array) -> None:
+    """A mean of gradients that have become 0 ends as 0, not as a denormal that rounds to itself."""
+    mean[np.abs(mean) < np.finfo(mean.dtype).tiny] = 0
+
+
 def sgd(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
     h = _begin(hyper)
     for p, gradient in zip(parameters, gradients, strict=True):
@@ -348,6 +353,7 @@ def sgd(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
         v = p.slot[0]
         v *= h.momentum
         v -= h.learning_rate * g
+        _fade(v)
         w += h.momentum * v - h.learning_rate * g if h.nesterov else v
     h.step += 1
 
@@ -360,6 +366,7 @@ def adam(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
         w, g = _penalised(p, gradient, h)
         m, v = p.slot[0], p.slot[1]
         m += (1 - h.beta_1) * (g - m)
+        _fade(m)
         v += (1 - h.beta_2) * (g * g - v)
         w -= rate * m / (np.sqrt(v) + h.epsilon)
     h.step += 1
@@ -377,10 +384,13 @@ def rmsprop(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
             a = p.slot[2]
             a *= h.rho
             a += (1 - h.rho) * g
+            _fade(a)
             spread = v - a * a
         d = h.learning_rate * g / np.sqrt(spread + h.epsilon)
         if h.centered or h.momentum:
-            p.slot[1][...] = d = h.momentum * p.slot[1] + d
+            d += h.momentum * p.slot[1]
+            _fade(d)
+            p.slot[1][...] = d
         w -= d
     h.step += 1
 
