@@ -196,6 +196,26 @@ def test_an_index_that_is_overwritten_is_noticed_or_was_copied(fn: Callable[...,
     assert x.grad.tolist() == expected
 
 
+def test_a_target_that_is_overwritten_between_first_and_second_gradient_is_noticed() -> None:
+    x, target = leaf([[1.0, 2.0, 0.5]]), mw.tensor([[0.2, 0.3, 0.5]])
+    loss = mw.losses.CategoricalCrossentropy(from_logits=True)(target, x)
+    first = mw.grad(loss, x, create_graph=True)
+    target[...] = 1.0
+    with pytest.raises(RuntimeError, match="Expected the target that CrossEntropyGrad saved to be unchanged"):
+        mw.grad(first.square().sum(), x)
+    with pytest.raises(RuntimeError, match="Expected the target that CrossEntropy saved to be unchanged"):
+        loss.backward()
+
+
+def test_the_dividend_may_be_overwritten() -> None:
+    x, w = pair()
+    y = (x / w).sum()
+    expected = [g.tolist() for g in mw.grad(y, [x, w])]
+    with mw.no_grad():
+        x[...] = 0.5
+    assert [g.tolist() for g in mw.grad(y, [x, w])] == expected
+
+
 def test_overwriting_before_use_is_fine_and_after_backward_too() -> None:
     x, w = pair()
     for _ in range(3):

@@ -37,6 +37,9 @@ class Op:
     gradient of each input from `dz`, the gradient of its result, in terms of operations on tensors: so a gradient can
     itself be differentiated. Parameters that are not tensors go to `__init__`. Defining the class puts it into `OPS`.
 
+    Values may be overwritten in place, as weights are by an update. Each overwriting takes the next number of a clock
+    (graph.py), and so does each recording: an operation whose inputs were overwritten later refuses to go backward.
+
     Within `backward`, `self.inputs` are the tensors it was called with, `self.output` is its result, and `self.needs` says
     for which inputs a gradient is wanted; None may stand for any other.
     """
@@ -47,6 +50,7 @@ class Op:
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
     needs: tuple[bool, ...]
+    owner: Tensor | None = None  # of an array among the parameters: no input, but it must not be overwritten either
     recorded_at: int = 0  # on the clock of graph.py; 0 until then
 
     def __init_subclass__(cls) -> None:
@@ -111,6 +115,17 @@ class Op:
         if (z if z._base is None else z._base).changed > self.recorded_at:
             self.refuse("result")
         return z
+
+    def is_of(self, owner: Tensor | None) -> None:
+        """Say in `__init__` which tensor an array among the parameters is of, such as labels; None if it is of none."""
+        self.owner = owner
+        if owner is not None and graph.state.watch is not None:
+            graph.state.watch.inputs.append(owner)
+
+    def check_owner(self, role: str) -> None:
+        """The same in `backward`, for that array, as `inputs` does for the inputs."""
+        if self.owner is not None and self.owner.memory.changed > self.recorded_at:
+            self.refuse(role)
 
     def refuse(self, role: str) -> None:
         expected = f"the {role} that {type(self).__name__} saved to be unchanged"

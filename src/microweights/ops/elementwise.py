@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import graph
 from ..kernels import door
 from ..tensor import Array, Tensor, constant, remember_logits
 from .base import Op, case
@@ -66,7 +65,7 @@ class Divide(Op):
         return door.binary("divide", x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        y = self.inputs[1]
+        y = self.input(1)
         return dz / y if self.needs[0] else None, -dz * self.output / y if self.needs[1] else None
 
 
@@ -401,16 +400,14 @@ class Where(Op):
     ]
 
     def __init__(self, condition: Array, owner: Tensor | None = None) -> None:
-        self.condition, self.owner = condition, owner  # the tensor that the condition is of, if it is of one
-        if owner is not None and graph.state.watch is not None:
-            graph.state.watch.inputs.append(owner)
+        self.condition = condition
+        self.is_of(owner)
 
     def forward(self, x: Array, y: Array) -> Array:
         return door.where(self.condition, x, y)
 
     def backward(self, dz: Tensor) -> Any:
-        if self.owner is not None and self.owner.memory.changed > self.recorded_at:
-            self.refuse("condition")
+        self.check_owner("condition")
         zero = constant(0.0, dz.dtype)
         dx = Where(self.condition, self.owner)(dz, zero) if self.needs[0] else None
         return dx, Where(self.condition, self.owner)(zero, dz) if self.needs[1] else None

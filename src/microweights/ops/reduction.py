@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import graph
 from ..kernels import door
 from ..tensor import Array, Tensor, constant, remember_logits
 from .base import Op, case
@@ -166,17 +165,15 @@ class CrossEntropy(Op):
     ]
 
     def __init__(self, target: Array, mean: bool = False, owner: Tensor | None = None) -> None:
-        self.target, self.mean, self.owner = target, mean, owner  # the tensor that the target is of, if it is of one
-        if owner is not None and graph.state.watch is not None:
-            graph.state.watch.inputs.append(owner)
+        self.target, self.mean = target, mean
+        self.is_of(owner)
 
     def forward(self, x: Array) -> Array:
         return door.cross_entropy(x, _like(self.target, x), self.mean)
 
     def backward(self, dz: Tensor) -> Any:
-        if self.owner is not None and self.owner.memory.changed > self.recorded_at:
-            self.refuse("target")
-        return CrossEntropyGrad(self.target, self.mean)(dz, self.inputs[0])
+        self.check_owner("target")
+        return CrossEntropyGrad(self.target, self.mean, self.owner)(dz, self.inputs[0])
 
 
 class CrossEntropyGrad(Op):
@@ -188,17 +185,19 @@ class CrossEntropyGrad(Op):
         case((2,), (2, 3), target=np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])),
     ]
 
-    def __init__(self, target: Array, mean: bool = False) -> None:
+    def __init__(self, target: Array, mean: bool = False, owner: Tensor | None = None) -> None:
         self.target, self.mean = target, mean
+        self.is_of(owner)
 
     def forward(self, dz: Array, x: Array) -> Array:
         return door.cross_entropy_grad(dz, x, _like(self.target, x), self.mean)
 
     def backward(self, dg: Tensor) -> Any:
+        self.check_owner("target")
         dz, x = self.inputs
         target, rows = _like(self.target, x.data), x.shape[0]
         ones = Tensor(door.cast(np.ones(rows, np.bool_), x.dtype))
-        for_one = (dg * CrossEntropyGrad(self.target)(ones, x)).sum(1)  # what dz = 1 would give, row by row
+        for_one = (dg * CrossEntropyGrad(self.target, False, self.owner)(ones, x)).sum(1)  # what dz = 1 would give, row by row
         total = ones if target.dtype == door.INT64 else Tensor(door.reduce("sum", target, (1,)))
         if self.mean:
             dz, for_one, total = dz / rows, for_one.mean(), total.reshape(-1, 1)
