@@ -8,8 +8,8 @@
  *   6. threads, batches      whole pieces of C, each computed as if it were a product of its own
  *
  * From 1 to 4, an element of C is a sum over blocks of DEPTH terms, each block one chain of multiply-adds in the order of k.
- * In 5 other orders are faster. Which path a product takes depends on its sizes and strides alone, and no path on where in C
- * an element lies, so neither tiles nor threads show in the bits.
+ * In 5 other orders are faster. Which path a product takes depends on its sizes and strides alone, and in none does the order of a
+ * sum depend on where in C its element lies, so neither tiles nor threads show in the bits.
  */
 #include "simd.h"
 #include "kernels.h"
@@ -58,16 +58,19 @@ typedef struct {
     const real *a, *b;
     real *c;
     int64_t a_row, a_col, b_row, c_row;
-    int64_t columns;                            /* of a tile of width 0: part of a vector */
+    int64_t columns;                            /* of a tile of a partial vector: its lanes */
     const real *bias;                           /* one for each column, or NULL */
     int add, relu;                              /* C += A @ B, not C = A @ B; and relu in the end */
 } tile_job;
 
-INLINE void tile(const int height, const int full, const tile_job *job) {
-    const int width = full ? full : 1;
+/* `vectors` whole ones, or, for 0, a single partial one. No code is made for what does not fit, and never called for. */
+INLINE void tile(const int height, const int vectors, const tile_job *job) {
+    const int width = vectors ? vectors : 1;
     if (!fits(height, width)) return;
     const tile_job t = *job;
-    const real *a[(TALLEST + 2) / 3], *b = t.b;    /* a pointer for every third row of A: one for each would not fit the registers */
+    /* A pointer to every third row of A: its neighbours are 1 and 2 strides away, which an address can say (base + index * 1, 2, 4 or
+     * 8); a pointer for each row would take more registers than there are for addresses. */
+    const real *a[(TALLEST + 2) / 3], *b = t.b;
     const int64_t row = t.a_row;
 #pragma GCC unroll 16
     for (int i = 0; i < height; i += 3) a[i / 3] = t.a + i * row;
@@ -79,7 +82,7 @@ INLINE void tile(const int height, const int full, const tile_job *job) {
     for (int64_t p = 0; p < t.k; p++, b += t.b_row) {
         vec right[WIDEST];
 #pragma GCC unroll 16
-        for (int j = 0; j < width; j++) right[j] = held(full ? load(b + j * LANES) : load_first(b, t.columns));
+        for (int j = 0; j < width; j++) right[j] = held(vectors ? load(b + j * LANES) : load_first(b, t.columns));
 #pragma GCC unroll 16
         for (int i = 0; i < height; i++) {
             const vec left = splat(a[i / 3][i % 3 * row]);
@@ -89,19 +92,19 @@ INLINE void tile(const int height, const int full, const tile_job *job) {
 #pragma GCC unroll 16
         for (int i = 0; i < height; i += 3) a[i / 3] += t.a_col;
     }
-    /* Each of the options asks once, not for every vector: the multipliers wait meanwhile. */
+    /* Each option is asked for once a tile, not once a vector: the multipliers wait meanwhile. */
     if (t.add)
 #pragma GCC unroll 16
         for (int i = 0; i < height; i++)
 #pragma GCC unroll 16
             for (int j = 0; j < width; j++) {
                 const real *c = t.c + i * t.c_row + j * LANES;
-                sum[i][j] += full ? load(c) : load_first(c, t.columns);
+                sum[i][j] += vectors ? load(c) : load_first(c, t.columns);
             }
     if (t.bias)
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) {
-            const vec shift = held(full ? load(t.bias + j * LANES) : load_first(t.bias, t.columns));
+            const vec shift = held(vectors ? load(t.bias + j * LANES) : load_first(t.bias, t.columns));
 #pragma GCC unroll 16
             for (int i = 0; i < height; i++) sum[i][j] += shift;
         }
@@ -115,7 +118,7 @@ INLINE void tile(const int height, const int full, const tile_job *job) {
 #pragma GCC unroll 16
         for (int j = 0; j < width; j++) {
             real *c = t.c + i * t.c_row + j * LANES;
-            if (full) store(c, sum[i][j]);
+            if (vectors) store(c, sum[i][j]);
             else store_first(c, sum[i][j], t.columns);
         }
 }
@@ -279,9 +282,10 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
 }
 
 /* ---- 4. cache blocks --------------------------------------------------------------------------------------------
- * Sums run over DEPTH rows of B at a time. A strip of A, one tile high, then fits the L1 cache (14 × 512 floats: 28 KB) and is
- * swept over GROUP panels of B, which wait in the L2 cache (512 KB) for the next strip, ROWS_OF_A / 14 times over; then come the
- * next panels.
+ *     for DEPTH rows of B:  for ROWS_OF_A rows of A (pack them):  for GROUP panels of B (pack them):  for strips of A, a tile high
+ *
+ * A strip of DEPTH columns fits the L1 cache (14 × 512 floats: 28 KB; of doubles it is twice as much, and comes from the L2 cache).
+ * It is swept over a group of panels (8 × 32 × 512 floats: 512 KB), which wait in the L2 cache for the next strip.
  *
  * Packing costs as much as two or three multiplications with each number, so it must pay. Small operands are read where they
  * are: a core that looks ahead far enough hides the L2 cache. B is packed when it outgrows that, or its rows are not
@@ -289,26 +293,27 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
  */
 enum { DEPTH = 512, GROUP = 8, ROWS_OF_A = 1024, SMALL_BYTES = 512 << 10, REUSE = 128 };
 
-/* If the stride of A is near a multiple of 4096 bytes, all of a tile's rows fall into the same few places of the L1 cache and drive
- * each other out. If its columns are contiguous but long, each of the DEPTH columns lies on a page of its own, and the core
- * remembers the addresses of fewer; to forget some costs less than the other, so it takes more columns of B to pay. */
+/* If the stride of A is near a multiple of 4096 bytes, its rows (or its columns, if these are contiguous) fall into the same few
+ * places of the L1 cache and drive each other out. If its columns are contiguous but long, there is one or two of them to a page,
+ * and the core remembers the addresses of fewer pages than DEPTH: that costs less, so it takes more columns of B to pay. */
 static int far_apart(matrix a, int64_t columns) {
     const int64_t bytes = (a.row == 1 ? a.col : a.row) * (int64_t)sizeof(real);
     if (a.row == 1 && bytes >= 2048 && columns >= 4 * REUSE) return 1;
-    return (bytes + 64) % 4096 <= 128 && columns >= REUSE;
+    return bytes > 64 && (bytes + 64) % 4096 <= 128 && columns >= REUSE;
 }
 
-/* Where the packed numbers of a block are: A from row i0 on (NULL: A is not packed), and B from column j0 on. */
+/* What is packed of a block: A (NULL: it is not) from row i0 on, and B from column j0 on; columns before that are read from B
+ * itself. Rows p0 to p0 + k of B, in panels of `panel` columns; A in strips of `height` rows. */
 typedef struct {
-    const real *a, *b;
+    real *a, *b;
     int64_t i0, j0, p0, k, height, panel;
 } packed_block;
 
 /* Rows [i, i + rows) of C, at most a tile high, columns [j, j_end). */
 static void multiply_strip(const product *g, const packed_block *x, int64_t i, int64_t rows, int64_t j, int64_t j_end) {
-    const int last = x->p0 + x->k == g->k, inside = last && !g->swapped && !g->accumulate;
+    const int last = x->p0 + x->k == g->k, may_finish = last && !g->swapped && !g->accumulate;
     tile_job t = {.k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
-                  .add = g->accumulate || x->p0 > 0, .relu = inside && g->activation == MW_RELU};
+                  .add = g->accumulate || x->p0 > 0, .relu = may_finish && g->activation == MW_RELU};
     if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
     for (int64_t width; j < j_end; j += width * LANES) {
         const int64_t left = j_end - j, vectors = MASKS && g->c_col == 1 && left >= LANES ? left / LANES : ceil_div(left, LANES);
@@ -316,49 +321,49 @@ static void multiply_strip(const product *g, const packed_block *x, int64_t i, i
         const int64_t columns = smaller(width * LANES, left), packed = j - x->j0;
         t.c = g->c + i * g->c_row + j * g->c_col;
         t.columns = columns;
-        t.bias = inside && g->bias ? g->bias + j : NULL;
+        t.bias = may_finish && g->bias ? g->bias + j : NULL;
         if (packed < 0) t.b = element(g->b, x->p0, j), t.b_row = g->b.row;
         else t.b = x->b + packed / x->panel * x->panel * x->k + packed % x->panel, t.b_row = x->panel;
         const int is_whole = g->c_col == 1 && (MASKS || columns == width * LANES);
         if (is_whole) any_tile(rows, columns < LANES ? 0 : width, &t);
         else edge_tile(rows, width, columns, g->c_col, &t);
-        if (last && !(is_whole && inside && g->activation <= MW_RELU)) finish(g, i, rows, j, columns, !(is_whole && inside));
+        const int is_finished = is_whole && may_finish;    /* with bias, and with relu */
+        const int wants_more = g->activation != MW_LINEAR && g->activation != MW_RELU;
+        if (last && (!is_finished || wants_more)) finish(g, i, rows, j, columns, !is_finished);
     }
 }
 
 static void multiply_blocks(const product *g) {
     const int64_t strips = ceil_div(g->m, TALLEST), height = ceil_div(g->m, strips);
-    const int64_t down = smaller(strips, ROWS_OF_A / height) * height;
+    const int64_t block_rows = smaller(strips, ROWS_OF_A / height) * height;
     int64_t width = WIDEST;
     while (!fits(height, width)) width /= 2;
     const int pack_a = g->m * 2 > TALLEST && far_apart(g->a, g->n);
     const int pack_b = g->b.col != 1 || (g->m >= REUSE && g->k * g->n * (int64_t)sizeof(real) > SMALL_BYTES);
 
-    /* Of a B that is not packed, the last panel is, if it is a partial one and there are no masks to load it by, or C lies across.
-     * No scratch memory: one vector at a time. */
+    /* Of a B that is not packed, the last panel is, if it is a partial one and there are no masks to load it by, or C lies across. */
     const int pack_last = g->n % LANES && !(MASKS && g->c_col == 1);
-    packed_block x = {.height = height, .panel = width * LANES};
+    real spare[DEPTH * LANES];                  /* for one vector at a time, if there is no scratch memory */
+    packed_block x = {.b = spare, .height = height, .panel = width * LANES};
     int64_t group = GROUP * x.panel;
-    real spare[DEPTH * LANES], *packed_a = NULL, *packed_b = spare;
     if (pack_a || pack_b || pack_last) {
         const int64_t k = smaller(DEPTH, g->k), panels = pack_b ? smaller(GROUP, ceil_div(g->n, x.panel)) : 1;
-        const int64_t a_size = pack_a ? down / height * STRIP_SPACE * k : 0;
+        const int64_t a_size = pack_a ? block_rows / height * STRIP_SPACE * k : 0;
         real *scratch = mw_scratch((size_t)(a_size + panels * x.panel * k) * sizeof(real));
-        if (scratch) packed_b = scratch + a_size, packed_a = pack_a ? scratch : NULL;
+        if (scratch) x.b = scratch + a_size, x.a = pack_a ? scratch : NULL;
         else x.panel = group = LANES;
     }
-    x.a = packed_a, x.b = packed_b;
-    const int64_t last = pack_last ? g->n / x.panel * x.panel : g->n;
+    const int64_t packed_from = pack_b ? 0 : pack_last ? g->n / x.panel * x.panel : g->n;
 
     for (x.p0 = 0; x.p0 == 0 || x.p0 < g->k; x.p0 += DEPTH) {
         x.k = smaller(DEPTH, g->k - x.p0);
-        for (x.i0 = 0; x.i0 < g->m; x.i0 += down) {
-            const int64_t i_end = smaller(x.i0 + down, g->m);
-            if (x.a) pack(packed_a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
+        for (x.i0 = 0; x.i0 < g->m; x.i0 += block_rows) {
+            const int64_t i_end = smaller(x.i0 + block_rows, g->m);
+            if (x.a) pack(x.a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
             for (int64_t j = 0; j < g->n; j += group) {
                 const int64_t j_end = smaller(j + group, g->n);
-                x.j0 = pack_b ? j : larger(j, last);
-                if (x.j0 < j_end) pack(packed_b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
+                x.j0 = larger(j, packed_from);
+                if (x.j0 < j_end) pack(x.b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
                 for (int64_t i = x.i0; i < i_end; i += height) multiply_strip(g, &x, i, smaller(height, i_end - i), j, j_end);
             }
         }
@@ -557,11 +562,13 @@ static void multiply_narrow(const product *g) {
 
 static int choose_path(const product *g) {
     if (g->c_col != 1 || g->k == 0) return TILES;
+    /* A quarter of a tile's lanes would be empty, k outweighs the adding up of lanes at the end, and there are enough of these. */
     const int narrow = 4 * g->n <= 3 * LANES && g->k >= 8 * LANES;
     if (LANES >= 8 && narrow && g->m >= LANES && g->a.col == 1) return NARROW_DOTS;
     if (g->m > 1) return TILES;
+    /* Dot products of rows. If they are short, adding up the lanes of each takes longest, and is done for LANES rows at once. */
     if (g->b.row == 1 && g->a.col == 1 && (g->b.col != 1 || g->n == 1)) return g->k < 8 * LANES ? SHORT_DOTS : LONG_DOTS;
-    if (g->b.col == 1) return g->n <= WIDEST * LANES ? NARROW : WIDE;
+    if (g->b.col == 1) return g->n <= WIDEST * LANES ? NARROW : WIDE;    /* the result fits the registers, or does not */
     return TILES;
 }
 

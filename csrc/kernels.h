@@ -220,8 +220,9 @@ void mw_scatter_add_real(const real *dz, const int64_t *index, real *out, const 
 
 /* ---- updates: one pass over all parameters ----------------------------------------------------------------------- */
 
-/* gradients[i] belongs to parameters[i]. For every rule, g is the gradient + l1 sign(w) + l2 w, and w has been scaled by 1 - learning_rate * weight_decay.
- * A mean of gradients (v of sgd, m of adam, m and a of rmsprop) is 0 where it would be denormal. */
+/* gradients[i] belongs to parameters[i]. For every rule, g is the gradient + l1 sign(w) + l2 w, and w has been scaled by
+ * 1 - learning_rate * weight_decay, if one of these is not 0.
+ * A running sum of gradients (v of sgd, m of adam, m and a of rmsprop) is 0 where it would be denormal. */
 
 /* w -= lr g;  with momentum (slot 0):  v = momentum v - lr g,  w += v,  or with Nesterov's:  w += momentum v - lr g */
 void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);

@@ -1,4 +1,4 @@
-/* Running what was recorded: a list of calls, with no Python, no allocation and no lock between one and the next. */
+/* Running what was recorded: a list of calls, with no Python between one and the next, and no allocation after the first run. */
 #include <sched.h>
 #include <stdint.h>
 #include <stddef.h>
@@ -54,8 +54,7 @@ int64_t mw_replay(mw_program *program, void *const *base, const int64_t *stride,
 
 /* ---- chains ------------------------------------------------------------------------------------------------------------- */
 
-/* Blocks [first, last), all links over each. A thread knows its own memory by
- * the number of its part. */
+/* Blocks [first, last), all links over each. A thread knows its own memory by the number of its part. */
 static void run_blocks(const mw_chain *plan, int64_t thread, int64_t first, int64_t last) {
     for (int64_t begin = first * plan->block; begin < last * plan->block && begin < plan->size; begin += plan->block) {
         int64_t n = plan->size - begin < plan->block ? plan->size - begin : plan->block;

@@ -27,7 +27,7 @@ typedef struct {
     mw_word *words;
     const mw_use *use;
     int64_t uses;
-    int running;               /* 0, or the mark of the thread whose turn it is with its memory */
+    int running;               /* 0, or the mark of the process in which a thread is at work with its memory */
 } mw_program;
 
 /* Runs of an element-wise kernel over the same `size` elements as its neighbours in a chain. For each pointer among the arguments:
@@ -53,7 +53,8 @@ int64_t mw_run_chain(const mw_word *arguments);
 /* The runner of the kernel of that name (as "mw_exp_f32"), or NULL */
 mw_runner *mw_find_runner(const char *name);
 
-/* Runs the program `times` times, after any other thread that is about it. A kernel that returns something not below 0 has found a fault and stops it: the number of that
- * call, counted through all runs; else -1. seconds, unless it is NULL, has one element for each call, to which its time is added. */
+/* Runs the program `times` times, after any other thread that is about it. A kernel that returns something not below 0 has found a
+ * fault and stops it: the number of that call, counted through all runs; else -1. seconds, unless it is NULL, has one element for
+ * each call, to which its time is added. */
 int64_t mw_replay(mw_program *program, void *const *base, const int64_t *stride, int64_t times, double *seconds);
 

@@ -92,13 +92,20 @@ INLINE vec as_real(ivec i) { vec v; memcpy(&v, &i, sizeof v); return v; }
 /* mask ? x : y, lane by lane. From `+`, GCC makes the one instruction that AVX-512 has for it; from `|`, two. */
 INLINE vec choose(ivec mask, vec x, vec y) { return as_real((mask & as_bits(x)) + (~mask & as_bits(y))); }
 
+/* An instruction of AVX-512 by its name, on all lanes, rounded as ever. */
+#if MW_DOUBLE
+#define AVX512(op, ...) (vec)__builtin_ia32_##op##pd512_mask(__VA_ARGS__, -1, 4)
+#else
+#define AVX512(op, ...) (vec)__builtin_ia32_##op##ps512_mask(__VA_ARGS__, -1, 4)
+#endif
+
 /* The greater, the lesser of two lanes, and y where either is a NaN: one instruction, which GCC only finds by its name. */
 #if defined(__clang__) || !defined(__x86_64__)
 INLINE vec greater(vec x, vec y) { return choose(x > y, x, y); }
 INLINE vec lesser(vec x, vec y) { return choose(x < y, x, y); }
 #else
 #if MW_VECTOR_BYTES == 64
-#define X86(op, type) (vec)__builtin_ia32_##op##type##512_mask(x, y, x, -1, 4)      /* all lanes, rounded as ever */
+#define X86(op, type) AVX512(op, x, y, x)
 #elif MW_VECTOR_BYTES == 32
 #define X86(op, type) (vec)__builtin_ia32_##op##type##256(x, y)
 #else

@@ -43,9 +43,10 @@ static rates rates_of(const mw_hyper *h) {
 
 /* ---- the rules --------------------------------------------------------------------------------------------------------- */
 
-/* A mean of gradients, where these have become 0 for good, as behind a dead relu, shrinks by a factor at each update. It would end as
- * a denormal that rounds to itself, and some processors take a hundred times as long to multiply such. */
-INLINE vec faded(vec mean) { return zero_where((ivec)((uvec)mean & EXPONENT_MASK) == 0, mean); }
+/* A running sum of gradients, where these have become 0 for good, as behind a dead relu, shrinks by a factor at each update. It would
+ * end as a denormal that rounds to itself, and some processors take a hundred times as long to multiply such. Sums of squares are
+ * left alone, as they are divided by. */
+INLINE vec faded(vec sum) { return zero_where((ivec)((uvec)sum & EXPONENT_MASK) == 0, sum); }
 
 INLINE vec plain_sgd(vec w, vec g, vec *s, const rates *r) {
     (void)s;
@@ -93,24 +94,27 @@ INLINE vec adagrad(vec w, vec g, vec *s, const rates *r) {
 
 /* ---- one pass ------------------------------------------------------------------------------------------------------------ */
 
-/* Penalties and decay come before the rule, for every rule; where all are 0, they would still take as long as plain SGD. */
-INLINE vec step(vec w, vec g, vec *s, const rates *r, rule_function *rule, const int penalised) {
-    if (!penalised) return rule(w, g, s, r);
+typedef vec step_function(vec w, vec g, vec *s, const rates *r, rule_function *rule);
+
+INLINE vec step(vec w, vec g, vec *s, const rates *r, rule_function *rule) { return rule(w, g, s, r); }
+
+/* Penalties and decay come before the rule, for every rule. Computing them takes as long again as plain SGD. */
+INLINE vec penalised_step(vec w, vec g, vec *s, const rates *r, rule_function *rule) {
     g += r->l2 * w + r->l1 * vsign(w);
     return rule(w * r->decay, g, s, r);
 }
 
 /* n <= LANES weights from w + i on */
 INLINE void update_vector(real *w, const real *g, real *const *slot, int64_t i, int64_t n, const rates *r, rule_function *rule, int slots,
-                          const int penalised) {
+                          step_function *step) {
     vec s[3];
     if (n == LANES) {
         for (int k = 0; k < slots; k++) s[k] = load(slot[k] + i);
-        store(w + i, step(load(w + i), load(g + i), s, r, rule, penalised));
+        store(w + i, step(load(w + i), load(g + i), s, r, rule));
         for (int k = 0; k < slots; k++) store(slot[k] + i, s[k]);
     } else {
         for (int k = 0; k < slots; k++) s[k] = load_first(slot[k] + i, n);
-        store_first(w + i, step(load_first(w + i, n), load_first(g + i, n), s, r, rule, penalised), n);
+        store_first(w + i, step(load_first(w + i, n), load_first(g + i, n), s, r, rule), n);
         for (int k = 0; k < slots; k++) store_first(slot[k] + i, s[k], n);
     }
 }
@@ -118,16 +122,16 @@ INLINE void update_vector(real *w, const real *g, real *const *slot, int64_t i, 
 /* Pointers and rates are copied, as the compiler must take them to change with every store to the weights otherwise. A few
  * weights go first, so that no other vector of them lies in two cache lines. */
 INLINE void update_range(const mw_parameter *p, const real *g, int64_t begin, int64_t end, const rates *shared, rule_function *rule, int slots,
-                         const int penalised) {
+                         step_function *step) {
     real *w = p->weights, *slot[3] = {p->slot[0], p->slot[1], p->slot[2]};
     const rates r = *shared;
     int64_t i = begin, lead = -(int64_t)((uintptr_t)(w + begin) / sizeof(real)) & (LANES - 1);
     if (end - begin > ALIGN_FROM && lead > 0) {
-        update_vector(w, g, slot, i, lead, &r, rule, slots, penalised);
+        update_vector(w, g, slot, i, lead, &r, rule, slots, step);
         i += lead;
     }
-    for (; i + LANES <= end; i += LANES) update_vector(w, g, slot, i, LANES, &r, rule, slots, penalised);
-    if (i < end) update_vector(w, g, slot, i, end - i, &r, rule, slots, penalised);
+    for (; i + LANES <= end; i += LANES) update_vector(w, g, slot, i, LANES, &r, rule, slots, step);
+    if (i < end) update_vector(w, g, slot, i, end - i, &r, rule, slots, step);
 }
 
 typedef struct {
@@ -144,8 +148,9 @@ INLINE void update_part(const void *job, int64_t begin, int64_t end, rule_functi
     for (int64_t i = 0, first = 0; i < j->count; first += j->parameters[i].n, i++) {
         const mw_parameter *p = &j->parameters[i];
         int64_t from = begin > first ? begin - first : 0, to = end - first < p->n ? end - first : p->n;
-        if (from < to && j->penalised) update_range(p, j->gradients[i], from, to, j->r, rule, slots, 1);
-        else if (from < to) update_range(p, j->gradients[i], from, to, j->r, rule, slots, 0);
+        if (from >= to) continue;
+        if (j->penalised) update_range(p, j->gradients[i], from, to, j->r, rule, slots, penalised_step);
+        else update_range(p, j->gradients[i], from, to, j->r, rule, slots, step);
     }
 }
 

@@ -87,16 +87,12 @@ INLINE vec power_of_two(uvec n) { return (vec)((n << MANTISSA_BITS) - ONE_BITS);
 #define EXP_LOWEST (MW_DOUBLE ? -746 : -104)
 #define EXP_HIGHEST (MW_DOUBLE ? 710 : 89)
 
-/* 2ⁿ x for x near 1 and n of exp_parts, rounded once, where 2ⁿ itself may lie outside the range of `real`. AVX-512 has an instruction for it. Others
- * take two factors, 2^⌊n/2⌋ and 2^⌈n/2⌉: only the last product rounds (to a denormal) or overflows. */
+/* 2ⁿ x for x near 1 and n of exp_parts, rounded once, where 2ⁿ itself may lie outside the range of `real`. AVX-512 has an
+ * instruction for it. Others take two factors, 2^⌊n/2⌋ and 2^⌈n/2⌉: only the last product rounds (to a denormal) or overflows. */
 #if MW_VECTOR_BYTES == 64
 INLINE vec scaled(vec x, uvec n) {
     vec power = (vec)n - (MAGIC + 2 * EXPONENT_BIAS);
-#if MW_DOUBLE
-    return (vec)__builtin_ia32_scalefpd512_mask(x, power, x, -1, 4);    /* all lanes, rounded as ever */
-#else
-    return (vec)__builtin_ia32_scalefps512_mask(x, power, x, -1, 4);
-#endif
+    return AVX512(scalef, x, power, x);
 }
 #else
 INLINE vec scaled(vec x, uvec n) {
@@ -169,25 +165,18 @@ static const real ATANH_SERIES[] = {
     2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25, 2.0 / 27, 2.0 / 29, 2.0 / 31, 2.0 / 33,
 #endif
 };
-#define TERMS_TO_HALF (MW_DOUBLE ? 10 : 4)                         /* as many as f in [-1/4, 1/2] takes */
-#define TERMS_TO_2 (MW_DOUBLE ? 16 : 7)                             /* and f in [0, 1] */
+#define TERMS_TO_FIFTH (MW_DOUBLE ? 10 : 4)                         /* as many as |s| <= 1/5 takes: f in [√½ - 1, √2 - 1] or [-1/4, 1/2] */
+#define TERMS_TO_THIRD (MW_DOUBLE ? 16 : 7)                         /* and s in [0, 1/3]: f in [0, 1] */
 
 /* x = 2ᵏ m with m in [√½, √2), or [3/4, 3/2) where there are instructions for it: returns m, and k in *exponent. Where log has no
  * series, k takes its value: x itself for infinity and NaN, -infinity at 0, and NaN below. */
 #if MW_VECTOR_BYTES == 64
-#if MW_DOUBLE
-#define X86(op, ...) (vec)__builtin_ia32_##op##pd512_mask(x, ##__VA_ARGS__, x, -1, 4)      /* all lanes, rounded as ever */
-#else
-#define X86(op, ...) (vec)__builtin_ia32_##op##ps512_mask(x, ##__VA_ARGS__, x, -1, 4)
-#endif
-INLINE vec exponent_of(vec x) { return X86(getexp); }
 INLINE vec split_exponent(vec x, vec *exponent) {
     enum { THREE_QUARTERS_TO_THREE_HALVES = 3, NAN_BELOW_0 = 2 << 2 };
-    vec m = X86(getmant, THREE_QUARTERS_TO_THREE_HALVES | NAN_BELOW_0);
-    *exponent = exponent_of(x) - exponent_of(m);
+    vec m = AVX512(getmant, x, THREE_QUARTERS_TO_THREE_HALVES | NAN_BELOW_0, x);
+    *exponent = AVX512(getexp, x, x) - AVX512(getexp, m, m);
     return m;
 }
-#undef X86
 #else
 INLINE vec split_exponent(vec x, vec *exponent) {
     const real scale_bits = MANTISSA_BITS + 1, scale = (real)((ubits)1 << (MANTISSA_BITS + 1));
@@ -206,7 +195,7 @@ INLINE vec split_exponent(vec x, vec *exponent) {
 /* k ln 2 + log(1 + f); an infinite or NaN k comes through. */
 INLINE vec log_series(vec k, vec f) {
     vec s = f / (2 + f), s2 = s * s;
-    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_HALF);
+    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_FIFTH);
     return k * LN2_HIGH + (f - (s * (f - series) - k * LN2_LOW));
 }
 
@@ -229,7 +218,7 @@ INLINE vec vlog1p(vec x) {
 INLINE vec vsoftplus(vec x) {
     vec e = exp_of_negative(-vabs(x));
     vec s = e / (2 + e), s2 = s * s;
-    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_2);
+    vec series = s2 * polynomial(s2, ATANH_SERIES, TERMS_TO_THIRD);
     return zero_where(x < 0, x) + (e - s * (e - series));
 }
 

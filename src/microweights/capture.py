@@ -278,9 +278,8 @@ class _Recorded:
         del watch, inputs, took_part, before, earlier
         record.keep_what_is_left()  # from here on, only the caller can still refer to what was computed
         made = Program(record, forms, self.forms, twins)
-        replay = Replay(made, self.shape, list(guards.values()), list(changed.values()), self.with_gradient)
-        replay.cleared, replay.constants = self.cleared, constants
-        return replay
+        changed_ones = list(changed.values())
+        return Replay(made, self.shape, list(guards.values()), changed_ones, self.with_gradient, self.cleared, constants)
 
 
 # ---- arguments and results: flattened to a list of arrays, and back --------------------------------------------------

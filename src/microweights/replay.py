@@ -16,41 +16,66 @@ from .tensor import Array, Tensor, as_array
 
 
 class Replay:
-    """A program with what must still hold for it, and the form of its results."""
+    """A program with what must still hold for it, and the form of its results.
+
+    Parameters
+    ----------
+    program : Program
+    form : tuple
+        Of the results, for :func:`maker`.
+    guards : list of Tensors
+        That took part: they must keep their memory, and be frozen or not as they are.
+    changed : list of Tensors
+        That the program overwrites.
+    with_gradient : list of Tensors
+        To whose `.grad` it gives new tensors, its last outputs.
+    cleared : list of Tensors
+        Those of them whose `.grad` must be None before.
+    constants : list of (Tensor, int)
+        That were read while recording, and when they had been overwritten last.
+    """
 
     def __init__(
-        self, made: Program, shape: Any, guards: Sequence[Tensor], changed: Sequence[Tensor], with_gradient: Sequence[Tensor]
-    ) -> None:
-        self.program, self.with_gradient = made, list(with_gradient)
+        self, program: Program, form: Any, guards: Sequence[Tensor], changed: Sequence[Tensor], with_gradient: Sequence[Tensor],
+        cleared: Sequence[Tensor], constants: Sequence[tuple[Tensor, int]],
+    ) -> None:  # fmt: skip
+        self.program, self.with_gradient = program, list(with_gradient)
         self._guards = [(t, t.data, t.requires_grad) for t in guards]
-        self._changed = list(changed)
-        self.cleared: list[Tensor] = []
-        self.constants: list[tuple[Tensor, int]] = []
-        self._results = len(made.outputs) - len(self.with_gradient)
-        self._make, self._is_tensor = maker(shape), shape[0] == "tensor"
-        self._shortcuts: dict[Any, Callable[[Any], Any]] = {}
+        self._changed, self._cleared, self._constants = list(changed), list(cleared), list(constants)
+        self._own_results = len(program.outputs) - len(self.with_gradient)
+        self._make, self._is_tensor = maker(form), form[0] == "tensor"
+        self._shortcut: Callable[[Any], Any] | None = None
 
     def holds(self) -> bool:
-        """Whether the tensors that took part still have the same memory, and are frozen or not as they were."""
+        """Whether a call may replay: nothing has changed but what the program reads anew."""
         for t, a, flag in self._guards:
             if t.data is not a or t.requires_grad is not flag:
                 return False
-        if self.cleared and not all(t.grad is None for t in self.cleared):
-            return False
-        return not self.constants or all(t.changed == since for t, since in self.constants)
+        return all(t.grad is None for t in self._cleared) and all(t.changed == since for t, since in self._constants)
 
     def __call__(self, leaves: list[Array]) -> Any:
-        arrays = self.program.run_unchecked(leaves)
-        self.note_changes()
-        for t, a in zip(self.with_gradient, arrays[self._results :], strict=True):
+        arrays = self.run(leaves)
+        for t, a in zip(self.with_gradient, arrays[self._own_results :], strict=True):
             t.grad = Tensor(a)
         return self._make([Tensor(a) for a in arrays])
+
+    def run(self, *arguments: Any) -> Sequence[Array]:
+        """The program by itself, with the arguments of its `run_unchecked`.
+
+        Graphs that saved what it overwrote are to refuse to go backward, even if it stops at a fault.
+        """
+        try:
+            return self.program.run_unchecked(*arguments)
+        finally:
+            now = graph.tick()
+            for t in self._changed:
+                t.changed = now
 
     def shortcut(self, args: Any) -> Callable[[Any], Any] | None:
         """A function that replays for arguments like these, and for others returns NotImplemented.
 
         It does at once what a call otherwise does step by step, as all of it is Python between one step of a training and the
-        next. None on the twins, and where there are nested arguments, which are quicker to look up than to compare.
+        next. None on the twins, and where an argument is neither tensor nor array, but a flag or a nest of them.
         """
         if self.program.backend == "numpy":
             return None
@@ -58,71 +83,79 @@ class Replay:
             a = x.data if type(x) is Tensor else x
             if type(a) is not np.ndarray or as_array(a) is not a:
                 return None
-        kinds = tuple([(type(x), type(x) is Tensor and x.requires_grad) for x in args])
-        if kinds not in self._shortcuts:
-            self._shortcuts[kinds] = self._written_out(kinds)
-        return self._shortcuts[kinds]
+        if self._shortcut is None:  # a replay is only found for arguments of one form
+            self._shortcut = self._written_out(args)
+        return self._shortcut
 
-    def _written_out(self, kinds: Sequence[tuple[type, bool]]) -> Callable[[Any], Any]:
-        """The shortcut for arguments of these types and flags, without loops: for step(x) and one weight it reads like
+    def _written_out(self, args: Any) -> Callable[[Any], Any]:
+        """The shortcut, without loops. For step(x), which updates one weight and returns its loss, it is
 
         def replayed(args):
             if machine.active is not backend or layouts.changes != layout or len(args) != 1: return NotImplemented
             if state.recording is not True or state.training is not False: return NotImplemented
             if weight0.data is not memory0 or weight0.requires_grad is not True: return NotImplemented
-            x0, = args
+            x0 = args[0]
             if type(x0) is not Tensor or x0.requires_grad is not False or x0.op is not None: return NotImplemented
             x0 = x0.data
-            if x0.dtype is not dtype0 or x0.shape != (32, 64): return NotImplemented
-            z0 = empty((), dtype1)
+            if x0.dtype is not dtype0 or x0.shape != (3,): return NotImplemented
+            z0 = empty((), type0)
             try: stopped = replay(compiled, (from_buffer(x0), from_buffer(z0)), still, 1, NULL)
-            except ValueError: return NotImplemented  # x0 is not contiguous
+            except ValueError: return NotImplemented  # not contiguous
+            now = tick()
+            changed0.changed = now
             if stopped >= 0: raise fault(stopped)
-            changed0.changed = tick()
             return Tensor(z0)
         """
         program, state = self.program, graph.state
         known = {
             "machine": machine, "backend": machine.backends["c"], "layouts": graph.Layout, "layout": graph.Layout.changes,
-            "state": state, "holds": self.holds, "tick": graph.tick, "Tensor": Tensor, "make": self._make, "empty": empty,
+            "state": state, "tick": graph.tick, "Tensor": Tensor, "ndarray": np.ndarray, "make": self._make, "empty": empty,
             "from_buffer": from_buffer, "replay": replay, "compiled": program.compiled, "still": program.still, "NULL": NULL,
             "fault": program.fault,
         }  # fmt: skip
-        unless = [f"machine.active is not backend or layouts.changes != layout or len(args) != {len(kinds)}"]
-        unless.append(f"state.recording is not {state.recording} or state.training is not {state.training}")
+        unless = [f"machine.active is not backend or layouts.changes != layout or len(args) != {len(args)}"]
+        unless += [f"state.recording is not {state.recording} or state.training is not {state.training}"]
         for i, (t, memory, flag) in enumerate(self._guards):
             known |= {f"weight{i}": t, f"memory{i}": memory}
-            unless.append(f"weight{i}.data is not memory{i} or weight{i}.requires_grad is not {flag}")
-        if self.cleared or self.constants:
-            unless.append("not holds()")
+            unless += [f"weight{i}.data is not memory{i} or weight{i}.requires_grad is not {flag}"]
+        for i, t in enumerate(self._cleared):
+            known[f"cleared{i}"] = t
+            unless += [f"cleared{i}.grad is not None"]
+        for i, (t, since) in enumerate(self._constants):
+            known[f"constant{i}"] = t
+            unless += [f"constant{i}.changed != {since}"]
         lines = [f"if {condition}: return NotImplemented" for condition in unless]
-        lines += [f"x{i} = args[{i}]" for i in range(len(kinds))]
-        for i, ((kind, flag), (shape, dtype)) in enumerate(zip(kinds, program.inputs, strict=True)):
-            known |= {f"kind{i}": kind, f"dtype{i}": dtype}
-            is_tensor = f" or x{i}.requires_grad is not {flag} or x{i}.op is not None" if kind is Tensor else ""
-            lines += [f"if type(x{i}) is not kind{i}{is_tensor}: return NotImplemented"]
-            lines += [f"x{i} = x{i}.data"] * (kind is Tensor)
+        for i, (x, (shape, dtype)) in enumerate(zip(args, program.inputs, strict=True)):
+            known[f"dtype{i}"] = dtype
+            lines += [f"x{i} = args[{i}]"]
+            if type(x) is Tensor:
+                others = f"type(x{i}) is not Tensor or x{i}.requires_grad is not {x.requires_grad} or x{i}.op is not None"
+                lines += [f"if {others}: return NotImplemented", f"x{i} = x{i}.data"]
+            else:
+                lines += [f"if type(x{i}) is not ndarray: return NotImplemented"]
             lines += [f"if x{i}.dtype is not dtype{i} or x{i}.shape != {shape}: return NotImplemented"]
         for i, (shape, dtype) in enumerate(program.outputs):
             known[f"type{i}"] = dtype
             lines += [f"z{i} = empty({shape}, type{i})"]
-        arrays = [f"x{i}" for i in range(len(kinds))] + [f"z{i}" for i in range(len(program.outputs))]
-        buffers = "".join(f"from_buffer({a}), " for a in arrays)
-        lines += [f"try: stopped = replay(compiled, ({buffers}), still, 1, NULL)"]
-        lines += ["except ValueError: return NotImplemented"]  # an argument is not contiguous
-        lines += ["if stopped >= 0: raise fault(stopped)"]
+        arrays = [*[f"x{i}" for i in range(len(args))], *[f"z{i}" for i in range(len(program.outputs))]]
+        buffers = ", ".join(f"from_buffer({a})" for a in arrays)
+        lines += [f"try: stopped = replay(compiled, ({buffers}{',' * (len(arrays) == 1)}), still, 1, NULL)"]
+        lines += ["except ValueError: return NotImplemented  # not contiguous"]
+        lines += ["now = tick()"] * bool(self._changed)
         for i, t in enumerate(self._changed):
             known[f"changed{i}"] = t
-        if self._changed:
-            lines += ["now = tick()", *(f"changed{i}.changed = now" for i in range(len(self._changed)))]
+            lines += [f"changed{i}.changed = now"]
+        lines += ["if stopped >= 0: raise fault(stopped)"]
         for i, t in enumerate(self.with_gradient):
             known[f"leaf{i}"] = t
-            lines += [f"leaf{i}.grad = Tensor(z{self._results + i})"]
-        results = [f"Tensor(z{i})" for i in range(self._results)]
+            lines += [f"leaf{i}.grad = Tensor(z{self._own_results + i})"]
+        results = [f"Tensor(z{i})" for i in range(self._own_results)]
         lines += [f"return {results[0]}" if self._is_tensor else f"return make([{', '.join(results)}])"]
-        exec("def replayed(args):\n    " + "\n    ".join(lines), known)
-        written: Callable[[Any], Any] = known["replayed"]
-        return written
+        source = "\n    ".join(["def replayed(args):", *lines]) + "\n"
+        exec(source, known)
+        written: Any = known.pop("replayed")  # what a function knows shall not hold the function, nor this Replay
+        written.source = source
+        return written  # type: ignore[no-any-return]
 
     def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
         """Run it several times at once. Inputs hold what each time takes one after another, and so do the results."""
@@ -130,17 +163,10 @@ class Replay:
         outputs = [np.empty((times, *shape), dtype) for shape, dtype in forms]
         strides = [math.prod(shape) * dtype.itemsize for shape, dtype in (*self.program.inputs, *forms)]
         shaped = [a.reshape(times, *shape) for a, (shape, _) in zip(inputs, self.program.inputs, strict=True)]
-        self.program.run_unchecked(shaped, outputs, strides, times)
-        self.note_changes()
-        for t, a in zip(self.with_gradient, outputs[self._results :], strict=True):
+        self.run(shaped, outputs, strides, times)
+        for t, a in zip(self.with_gradient, outputs[self._own_results :], strict=True):
             t.grad = Tensor(a[-1].copy())
-        return outputs[: self._results]
-
-    def note_changes(self) -> None:
-        """Graphs that saved what the program overwrote are to refuse to go backward."""
-        now = graph.tick()
-        for t in self._changed:
-            t.changed = now
+        return outputs[: self._own_results]
 
 
 def maker(shape: Any) -> Callable[[list[Tensor]], Any]:

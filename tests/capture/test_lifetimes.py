@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import pickle
 import signal
 import threading
 import tracemalloc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,21 @@ def test_what_a_program_needs_lives_as_long_as_it(setting: str) -> None:
     for _ in range(4):
         captured(mw.tensor(numbers(1000)))
     assert not any(b.any() for b in ballast)
+
+
+def test_a_program_goes_with_its_function(setting: str) -> None:
+    """At once, not when Python next looks for cycles: it may hold much memory."""
+    w = mw.tensor(numbers(3), requires_grad=True)
+    gc.disable()
+    try:
+        double = mw.capture(lambda x: (x * w, x + w))
+        for _ in range(4):
+            double(numbers(3))
+        program = weakref.ref(double.programs[0])
+        del double
+        assert program() is None
+    finally:
+        gc.enable()
 
 
 def test_targets_that_are_not_arguments_are_guarded(setting: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microweights as mw
-from microweights.errors import CaptureError
+from microweights.errors import CaptureError, NonFiniteError
+from microweights.kernels import door
 from microweights.ops import OPS, Case
+from microweights.replay import Replay
 
 from .common import OPTIMIZERS, bits, gradient_left_on, make_step, numbers, same_as_eager
 
@@ -125,6 +128,44 @@ def test_a_graph_from_before_refuses_after_a_replay(setting: str) -> None:
     captured(x, y)
     with pytest.raises(RuntimeError, match="overwritten"):
         loss.backward()
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["a call", "many"])
+def test_a_graph_from_before_refuses_after_a_replay_that_stopped(at_once: bool, setting: str) -> None:
+    """The weights were updated before the fault was found."""
+    w, optimizer = mw.tensor([1.0, 2.0], requires_grad=True), mw.optimizers.SGD(0.1)
+
+    @mw.capture
+    def step(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        optimizer.apply([mw.grad(loss, w)], [w])
+        door.must_be_finite(w.data)
+        return loss
+
+    x, infinite = numbers(2), np.array([np.inf, 0.0], np.float32)
+    for _ in range(4):
+        step(x)
+    y = (w * w).sum()
+    with pytest.raises(NonFiniteError):
+        step.replay_for(x).many([infinite[None]], 1) if at_once else step(infinite)
+    with pytest.raises(RuntimeError, match="Expected the input that Multiply saved to be unchanged"):
+        y.backward()
+
+
+def test_what_a_shortcut_looks_like(c_only: str) -> None:
+    """As the docstring of the method that writes it shows it."""
+    w, optimizer = mw.tensor([1.0, 2.0, 3.0], requires_grad=True), mw.optimizers.SGD(0.1)
+
+    @mw.capture
+    def step(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        optimizer.apply([mw.grad(loss, w)], [w])
+        return loss
+
+    x = mw.tensor(numbers(3))
+    for _ in range(3):
+        step(x)
+    assert step._shortcut.source in inspect.getdoc(Replay._written_out) + "\n"
 
 
 def test_random_numbers_go_on(setting: str) -> None:

@@ -329,7 +329,7 @@ def _begin(h: Any) -> Any:
 
 
 def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
-    """The gradient with the penalties of the old weights, and the weights after decay."""
+    """The weights after decay, and the gradient with the penalties of the weights before."""
     w, kind = p.weights, p.weights.dtype.type
     if not (h.l1 or h.l2 or h.weight_decay):
         return w, gradient
@@ -338,9 +338,9 @@ def _penalised(p: Any, gradient: Array, h: Any) -> tuple[Array, Array]:
     return w, g
 
 
-def _fade(mean: Array) -> None:
-    """A mean of gradients that have become 0 ends as 0, not as a denormal that rounds to itself."""
-    mean[np.abs(mean) < np.finfo(mean.dtype).tiny] = 0
+def _fade(total: Array) -> None:
+    """A running sum of gradients that have become 0 ends as 0, not as a denormal that rounds to itself."""
+    total[np.abs(total) < np.finfo(total.dtype).tiny] = 0
 
 
 def sgd(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
