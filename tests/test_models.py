@@ -95,7 +95,7 @@ def test_a_layer_that_does_not_fit_is_not_added() -> None:
     model = mw.Sequential([mw.Input((4,))])
     with pytest.raises(ValueError, match="Expected a shape"):
         model.add(layers.Reshape((7,)))
-    assert len(model.layers) == 1
+    assert len(model.sublayers()) == 1
 
 
 def test_a_layer_in_two_models_keeps_its_name_in_the_first() -> None:
@@ -220,7 +220,7 @@ def test_a_float64_model(setting: str) -> None:
     x = X.astype(float) + 1e-12
     assert model.compute_dtype == np.float64 and model.predict(x).dtype == np.float64
     kernel, bias, *_ = model.get_weights()
-    np.testing.assert_allclose(model.layers[1](x).numpy(), np.maximum(x @ kernel + bias, 0), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(model.layers[0](x).numpy(), np.maximum(x @ kernel + bias, 0), rtol=1e-14, atol=1e-15)
     model.fit(x, Y, verbose=0)
     assert all(w.dtype == np.float64 for w in model.get_weights())
 
@@ -410,3 +410,58 @@ def test_defaults_by_heart() -> None:
         True,
     )
     assert arguments(mw.Model.fit)["shuffle"] is True and arguments(mw.Model.compile)["optimizer"] == "rmsprop"
+
+
+def test_a_tensor_that_requires_a_gradient_is_a_weight(setting: str) -> None:
+    class Scaled(mw.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = mw.tensor([[2.0], [3.0]], requires_grad=True)
+            self.alias, self.constant = self.factor, mw.tensor([1.0])
+            self.dense = layers.Dense(1)
+
+        def call(self, x: mw.Tensor) -> mw.Tensor:
+            self.last = self.dense(x @ self.factor + self.constant)
+            return self.last
+
+    model = Scaled()
+    x, y = np.eye(2, dtype=np.float32), np.ones((2, 1), np.float32)
+    model(x)
+    assert list(model.named_weights()) == ["factor", "dense.kernel", "dense.bias"]
+    model.compile("sgd", "mse")
+    before = model.factor.tolist()
+    model.fit(x, y, epochs=3, verbose=0)
+    assert model.factor.tolist() != before
+    model.trainable = False
+    assert not model.factor.requires_grad
+
+
+def test_a_build_that_fails_leaves_the_weights_of_init() -> None:
+    class Fails(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = mw.tensor([1.0], requires_grad=True)
+
+        def build(self, input_shape: Any) -> None:
+            self.add_weight((2,), name="late")
+            raise ValueError("no")
+
+    layer = Fails()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            layer(np.ones((1, 1), np.float32))
+    assert list(layer.named_weights()) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mw.Sequential(layers.Dense(3), layers.Dense(1)), "Expected a list of layers"),
+        (lambda: layers.Dense(3)(mw.Input((4,))), "there is no functional API"),
+        (lambda: mw.Model(inputs=1, outputs=2), "there is no functional API"),
+        (lambda: mw.optimizers.Adam(beta1=0.9), "options of Adam: learning_rate, beta_1, beta_2"),
+    ],
+)
+def test_what_other_libraries_have_is_refused_with_a_remedy(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()

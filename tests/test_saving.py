@@ -242,3 +242,10 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     """)
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert run.returncode == 7, run.stderr
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"Expected a path in a folder that exists\. Received: '.*nodir.a\.safetensors'"
+    ):
+        model().save_weights(tmp_path / "nodir" / "a.safetensors")

@@ -349,11 +349,11 @@ def test_two_models_do_not_disturb_each_other() -> None:
 def test_frozen_layers_stay_as_they_are() -> None:
     model = classifier()
     before = model.get_weights()
-    model.layers[1].trainable = False
+    model.layers[0].trainable = False
     model.fit(X, LABELS, epochs=2, verbose=0)
     after = model.get_weights()
     assert [a.tobytes() == b.tobytes() for a, b in zip(before, after, strict=True)] == [True, True, False, False]
-    model.layers[1].trainable = True
+    model.layers[0].trainable = True
     model.fit(X, LABELS, verbose=0)
     assert model.get_weights()[0].tobytes() != after[0].tobytes()
 
@@ -646,7 +646,7 @@ def test_predictions_follow_every_change_of_the_model(setting: str) -> None:
         assert model.predict(x).tolist() == [[2.0, 2.0]]
     model.set_weights([np.full((2, 2), 3.0), np.zeros(2)])
     assert model.predict(x).tolist() == [[6.0, 6.0]]
-    model.layers[1].kernel = mw.tensor(np.full((2, 2), 4.0, np.float32), requires_grad=True)
+    model.layers[0].kernel = mw.tensor(np.full((2, 2), 4.0, np.float32), requires_grad=True)
     assert model.predict(x).tolist() == [[8.0, 8.0]]
     model.add(layers.Dense(1, kernel_initializer="ones"))
     assert [model.predict(x).tolist() for _ in range(4)] == [[[16.0]]] * 4

@@ -152,7 +152,8 @@ class EarlyStopping(_Watch):
 class ModelCheckpoint(_Watch):
     """Saves the weights after each epoch, or with `save_best_only` after each that is the best so far.
 
-    `filepath` may contain names in braces, such as "weights-{epoch:02d}-{val_loss:.2f}.safetensors".
+    `filepath` may contain names in braces, such as "weights-{epoch:02d}-{val_loss:.2f}.safetensors". It is weights alone that are
+    saved, also without `save_weights_only`.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class ModelCheckpoint(_Watch):
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
+        save_weights_only: bool = False,
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from . import graph
 from .errors import explain
-from .layers import Layer
+from .layers import Input, Layer
 from .layers.base import Shape, checked_shape
 from .naming import snake_case
 from .saving import load_arrays, save_arrays
@@ -34,9 +35,16 @@ class Model(Trainer):
     (1, 4)
     """
 
+    def __init__(self, **options: Any) -> None:
+        if "inputs" in options or "outputs" in options:
+            remedy = "Use mw.Sequential, or subclass mw.Model and call the layers in call(x): there is no functional API."
+            raise TypeError(explain("options of a layer, such as `name`", "inputs and outputs", remedy))
+        super().__init__(**options)
+
     @property
     def layers(self) -> list[Layer]:
-        return list(self.sublayers().values())
+        """The layers directly in it, without an `Input`."""
+        return [layer for layer in self.sublayers().values() if not isinstance(layer, Input)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or its place."""
@@ -140,6 +148,8 @@ class Sequential(Model):
     def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self._row: dict[str, Layer] = {}
+        if isinstance(layers, Layer):
+            raise TypeError(explain("a list of layers", f"{layers!r}", "Write them in brackets."))
         for layer in layers or ():
             self.add(layer)
 

@@ -68,8 +68,11 @@ class Optimizer:
         self.clipvalue, self.clipnorm, self.global_clipnorm = clipvalue, clipnorm, global_clipnorm
         unknown = set(rates) - set(self.rates)
         if unknown:
-            remedy = "Check the spelling."
-            raise TypeError(explain(f"options of {type(self).__name__}", ", ".join(sorted(unknown)), remedy))
+            clipping = ("clipvalue", "clipnorm", "global_clipnorm", "use_ema", "ema_momentum")
+            options = ", ".join(("learning_rate", *self.rates, "l1", "l2", "weight_decay", *clipping))
+            raise TypeError(
+                explain(f"options of {type(self).__name__}: {options}", ", ".join(sorted(unknown)), "Check the spelling.")
+            )
         numbers = {**schedules.numbers_of(learning_rate), "l1": l1, "l2": l2, "weight_decay": weight_decay or 0.0, **rates}
         for name, number in numbers.items():
             _check_not_negative(name, number)

@@ -25,6 +25,8 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> No
     target = os.path.realpath(path)  # a link stays one, and what it points to is replaced
     if os.path.exists(target) and not os.path.isfile(target):
         raise OSError(explain("the path of a file", f"{os.fspath(path)!r}, which is none", "Give another path."))
+    if not os.path.isdir(os.path.dirname(target)):
+        raise FileNotFoundError(explain("a path in a folder that exists", repr(os.fspath(path)), "Make the folder first."))
     content = save({name: a.copy(order="C") for name, a in arrays.items()})
     temporary = os.path.join(os.path.dirname(target), f".microweights-{os.getpid()}-{os.urandom(4).hex()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

@@ -52,7 +52,7 @@ class Trainer(Layer):
         return {**self.__dict__, "_captured": {}}
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None, eager: bool = False,
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, eager: bool = False,
         gradient_accumulation_steps: int = 1,
     ) -> None:  # fmt: skip
         """Choose how to train.
@@ -61,7 +61,7 @@ class Trainer(Layer):
         ----------
         optimizer : str or Optimizer
         loss : str, Loss or function of (y_true, y_pred)
-        metrics : list of str or Metric
+        metrics : str, Metric or list of them
         eager : bool
             Run every step in Python, where a captured one would be replayed in C (:func:`microweights.capture`): for layers and
             losses that read values, and for looking for faults.
@@ -71,7 +71,8 @@ class Trainer(Layer):
         _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
-        chosen_metrics = with_names_of_their_own([get_metric(m) for m in metrics or ()])
+        given = [metrics] if isinstance(metrics, (str, Metric)) else metrics or ()
+        chosen_metrics = with_names_of_their_own([get_metric(m) for m in given])
         self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._captured.clear()

@@ -338,7 +338,7 @@ def test_reshape_refuses_what_does_not_fit(target: tuple[int, ...]) -> None:
 
 def test_input_tells_a_shape() -> None:
     model = mw.Sequential([mw.Input((6,)), layers.Dense(2)])
-    assert model.layers[1].built and model.count_params() == 14
+    assert model.layers[0].built and model.count_params() == 14
     assert mw.Input is layers.Input
     assert layers.Input(6).input_shape == (6,)
 

@@ -19,7 +19,8 @@ Shape = tuple[int, ...]
 class Layer:
     """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
 
-    Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights.
+    Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights. So does a tensor
+    that requires a gradient and is set as an attribute.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class Layer:
 
     def __call__(self, x: Any, training: bool | None = None) -> Tensor:
         """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
-        t = x if type(x) is Tensor else Tensor(as_array(x))
+        t = x if type(x) is Tensor else _as_tensor(x)
         if self._casts and t.data.dtype is not self.dtype:
             t = t.astype(self.dtype)
         if not self.built:
@@ -100,12 +101,11 @@ class Layer:
         return z
 
     def _build_once(self, input_shape: Shape) -> None:
+        before = dict(self._own_weights), set(self._fixed), list(self._penalties)
         try:
             self.build_for(input_shape)
         except BaseException:  # as if it had not been tried
-            self._own_weights.clear()
-            self._fixed.clear()
-            self._penalties.clear()
+            self._own_weights, self._fixed, self._penalties = before
             raise
         self.built = True
 
@@ -131,9 +131,13 @@ class Layer:
         if "_own_weights" not in self.__dict__ and isinstance(value, Layer):
             received = f"{type(self).__name__}.{name} set before that"
             raise RuntimeError(explain("super().__init__() to be called first", received, "Call it at the top of __init__."))
-        if isinstance(value, Tensor) and name in self.__dict__.get("_own_weights", ()):
-            old, self._own_weights[name] = self._own_weights[name], value
-            self._penalties = [(r, value if w is old else w) for r, w in self._penalties]
+        own = self.__dict__.get("_own_weights")
+        if isinstance(value, Tensor) and own is not None:
+            if name in own:
+                old, own[name] = own[name], value
+                self._penalties = [(r, value if w is old else w) for r, w in self._penalties]
+            elif value.requires_grad and value.op is None and all(w is not value for w in own.values()):
+                own[name] = value
         if graph.state.watch is None and name not in self._notes:
             graph.Layout.changes += 1
         super().__setattr__(name, value)
@@ -165,13 +169,16 @@ class Layer:
         return [id(part) for v in lists for part in (v.values() if type(v) is dict else v)]
 
     def named_weights(self) -> dict[str, Tensor]:
-        """All weights by path, such as "dense_1.kernel"; a layer used twice counts once."""
+        """All weights by path, such as "dense_1.kernel"; a layer or a tensor used twice counts once."""
         found: dict[str, Tensor] = {}
+        seen: set[int] = set()
         for path, layer in self.walk():
             for name, w in layer._own_weights.items():
                 if path + name in found:
                     raise ValueError(explain("weights under different names", f"{path + name!r} twice", "Rename a layer."))
-                found[path + name] = w
+                if id(w) not in seen:
+                    found[path + name] = w
+                seen.add(id(w))
         return found
 
     def walk(self) -> list[tuple[str, Layer]]:
@@ -244,6 +251,13 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _as_tensor(x: Any) -> Tensor:
+    if isinstance(x, Layer):
+        remedy = "Put layers in a row with mw.Sequential, or call them in a subclass of mw.Model: there is no functional API."
+        raise TypeError(explain("numbers", f"the layer {x!r}", remedy))
+    return Tensor(as_array(x))
 
 
 def checked_shape(name: str, shape: Any) -> Shape:

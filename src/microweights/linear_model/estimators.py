@@ -111,7 +111,8 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
         if not found.converged:
             warnings.warn(
                 f"{type(self).__name__} stopped after max_iter={self.max_iter} before it was within tol={self.tol}. "
-                "Raise max_iter or tol.", ConvergenceWarning, stacklevel=3)  # fmt: skip
+                "Raise max_iter or tol, or, where large columns leave the penalty without effect, scale them or strengthen it.",
+                ConvergenceWarning, stacklevel=3)  # fmt: skip
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
         return found
 
