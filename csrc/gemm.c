@@ -385,7 +385,8 @@ INLINE void narrow_row(const int width, const int chains, const product *g, int6
     for (int i = 0; i < chains; i++)
 #pragma GCC unroll 8
         for (int j = 0; j < width; j++) sum[i][j] = (vec){0};
-    int64_t p = 0, readable = k;                /* rows that may be read past their end, into the next one */
+    /* Rows that may be read past their end, into the next one; if they go backward, the first is the last in memory. */
+    int64_t p = 0, readable = b_step < 0 && b + width * LANES > end ? 0 : k;
     while (readable > 0 && b + (readable - 1) * b_step + width * LANES > end) readable--;
     for (; p + chains <= readable; p += chains, x += chains * x_step, b += chains * b_step)
 #pragma GCC unroll 8

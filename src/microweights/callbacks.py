@@ -152,8 +152,8 @@ class EarlyStopping(_Watch):
 class ModelCheckpoint(_Watch):
     """Saves the weights after each epoch, or with `save_best_only` after each that is the best so far.
 
-    `filepath` may contain names in braces, such as "weights-{epoch:02d}-{val_loss:.2f}.safetensors". It is weights alone that are
-    saved, also without `save_weights_only`.
+    `filepath` may contain names in braces, such as "weights-{epoch:02d}-{val_loss:.2f}.safetensors". It is weights alone that
+    are saved, also without `save_weights_only`.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from .errors import CaptureError, explain
 from .kernels import door, machine, recorder
 from .kernels.program import Program
 from .replay import Replay, maker
-from .tensor import Array, Tensor, as_array
+from .tensor import Array, Tensor, all_constants, as_array
 
 MOST_WAITING, MOST_PROGRAMS = 32, 64  # of one function; beyond, the oldest go
 ATTEMPTS = 3  # recordings that may differ from the one before, as when layers and optimizers make their arrays at first
@@ -265,8 +265,8 @@ class _Recorded:
         earlier = list(before.record.blocks.values())
         known = {id(b.root) for b, e in zip(record.blocks.values(), earlier, strict=True) if e.is_same(b.root)}
         changed = {id(t): t for t in watch.changed if id(t) not in self.own}
-        # arrays that cannot be written to are the library's own constants
-        took_part = [t for t in watch.inputs if id(recorder.owner(t.data)) in known and t.data.flags.writeable]
+        known -= {id(t.data) for t in all_constants()}
+        took_part = [t for t in watch.inputs if id(recorder.owner(t.data)) in known]
         took_part += changed.values()
         forms = [(a.shape, a.dtype) for a in inputs]
         twins = (inputs, self.outputs) if door.backend() == "numpy" else ([], [])

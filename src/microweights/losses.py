@@ -202,7 +202,7 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
         values = y.data if type(y) is Tensor else as_array(y)
         if values.dtype == door.INT64:
             return values
-        door.read(values)
+        door.read(values, "Pass labels as int64, which need no conversion.")
         with np.errstate(invalid="ignore"):
             labels = values.astype(np.int64)
         if values.dtype.kind == "f" and not np.array_equal(labels, values):

@@ -114,10 +114,10 @@ class Replay:
             "fault": program.fault,
         }  # fmt: skip
         unless = [f"machine.active is not backend or layouts.changes != layout or len(args) != {len(args)}"]
-        unless += [f"state.recording is not {state.recording} or state.training is not {state.training}"]
+        unless += [f"state.recording is not {bool(state.recording)} or state.training is not {bool(state.training)}"]
         for i, (t, memory, flag) in enumerate(self._guards):
             known |= {f"weight{i}": t, f"memory{i}": memory}
-            unless += [f"weight{i}.data is not memory{i} or weight{i}.requires_grad is not {flag}"]
+            unless += [f"weight{i}.data is not memory{i} or weight{i}.requires_grad is not {bool(flag)}"]
         for i, t in enumerate(self._cleared):
             known[f"cleared{i}"] = t
             unless += [f"cleared{i}.grad is not None"]
@@ -129,7 +129,7 @@ class Replay:
             known[f"dtype{i}"] = dtype
             lines += [f"x{i} = args[{i}]"]
             if type(x) is Tensor:
-                others = f"type(x{i}) is not Tensor or x{i}.requires_grad is not {x.requires_grad} or x{i}.op is not None"
+                others = f"type(x{i}) is not Tensor or x{i}.requires_grad is not {bool(x.requires_grad)} or x{i}.op is not None"
                 lines += [f"if {others}: return NotImplemented", f"x{i} = x{i}.data"]
             else:
                 lines += [f"if type(x{i}) is not ndarray: return NotImplemented"]

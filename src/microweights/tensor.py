@@ -430,12 +430,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     >>> tensor([1.0, 2.0]) * 3
     tensor([3., 6.])
     """
-    values = as_array(data.numpy() if isinstance(data, Tensor) else data, dtype)
-    if not isinstance(data, (list, tuple, int, float)):  # it may be, or share, memory of somebody else
-        values = door.aligned(values)
+    values = door.aligned(as_array(data.numpy() if isinstance(data, Tensor) else data, dtype))
     if requires_grad and values.dtype not in FLOATS:
         raise TypeError(explain("floating-point data to require a gradient", values.dtype, "Pass dtype='float32'."))
-    return Tensor(values, requires_grad)
+    return Tensor(values, bool(requires_grad))
 
 
 _KINDS = {np.dtype(t) for t in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
@@ -513,6 +511,10 @@ def constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
         found = _constants[key] = Tensor(np.array(value, dtype))
         found.data.flags.writeable = False
     return found
+
+
+def all_constants() -> list[Tensor]:
+    return list(_constants.values())
 
 
 def real(x: Operand) -> Tensor:

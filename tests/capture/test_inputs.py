@@ -263,3 +263,30 @@ def test_a_result_that_is_nan_by_name(setting: str) -> None:
     for _ in range(4):
         doubled, nothing = captured(mw.tensor([1.0]))
         assert doubled.item() == 2 and np.isnan(nothing)
+
+
+def test_a_read_only_weight_that_is_replaced_is_noticed(setting: str) -> None:
+    """JAX's arrays, and what is broadcast, may not be written to."""
+    w = mw.Tensor(np.broadcast_to(np.float32(3), (2,)))
+    scaled, x = mw.capture(lambda x: x * w), np.ones(2, np.float32)
+    for _ in range(3):
+        assert scaled(x).tolist() == [3.0, 3.0]
+    w.data = np.array([3.0, 4.0], np.float32)
+    assert [scaled(x).tolist() for _ in range(3)] == [[3.0, 4.0]] * 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("flag", [1, "yes", np.True_])
+def test_flags_that_are_true_but_not_the_word_itself(flag: Any, setting: str) -> None:
+    v, w = mw.tensor([1.0, 2.0], requires_grad=flag), mw.tensor([1.0, 2.0])
+    w.requires_grad = flag
+    product = mw.capture(lambda x: x * v * w)
+    assert [product(np.ones(2, np.float32)).tolist() for _ in range(5)] == [[1.0, 4.0]] * 5
+
+
+def test_labels_that_need_a_conversion_are_refused_in_words(setting: str) -> None:
+    loss = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
+    fn, logits = mw.capture(lambda x, y: loss(y, x)), np.ones((2, 3), np.float32)
+    with pytest.raises(CaptureError, match="Pass labels as int64"):
+        fn(logits, np.array([0, 1], np.int32))
+    assert np.isfinite(fn(logits, np.array([0, 1])).item())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from microweights.kernels import door
 from microweights.kernels.machine import struct
 
 from .cases import CASES, Case, cases
@@ -43,6 +44,17 @@ def test_kernels_stay_within_their_arrays(dtype: str, at_end: bool, c_only: str)
                 say(f"{kernel}, case {i}, shapes {[np.shape(a) for a in case.arrays]}")
                 case.run()
         say("done")
+
+    assert survivor(run_all) == (0, "done")
+
+
+@pytest.mark.parametrize("columns", [1, 3, 17, 33, 65, 130])
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+def test_products_with_rows_that_go_backward(columns: int, at_end: bool, dtype: str, c_only: str) -> None:
+    def run_all(say: Callable[[str], None]) -> None:
+        x, w = guarded(np.ones((1, 32), dtype), at_end), guarded(np.ones((32, columns), dtype), at_end)
+        products = [door.matmul(x, w[::-1]), door.matmul(w[:, ::-1].T, x.T), door.matmul(x[:, ::-1], w[::-1, ::-1])]
+        say("done" if all((z == 32).all() for z in products) else "wrong")
 
     assert survivor(run_all) == (0, "done")
 

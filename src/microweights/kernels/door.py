@@ -98,9 +98,11 @@ def backend() -> str:
     return machine.backend()
 
 
-def read(a: Array) -> None:
+def read(
+    a: Array, remedy: str = "Keep it a tensor, return it, and read it outside (in a model: compile with eager=True)."
+) -> None:
     """Values leave the graph: an error while they are being recorded, as no replay could follow."""
-    machine.active.read(a)
+    machine.active.read(a, remedy)
 
 
 def made(a: Array) -> None:

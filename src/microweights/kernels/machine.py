@@ -36,7 +36,7 @@ class Backend:
         self.pointer = _array_itself if name == "numpy" else ffi.from_buffer
         self.null = None if name == "numpy" else ffi.NULL
 
-    def read(self, a: Any) -> None:
+    def read(self, a: Any, remedy: str) -> None:
         """Values leave the graph: of interest to a recorder (recorder.py), which stands in for a backend."""
 
     def refuse(self, what: str) -> None:

@@ -164,17 +164,15 @@ class Recorder:
 
         return write_down
 
-    def read(self, a: Array) -> None:
+    def read(self, a: Array, remedy: str) -> None:
         """Values are about to leave the graph: an error if a replay would compute them anew."""
         if not self.is_here:
             return
         root = owner(a)
         block = self.blocks.get(id(root))
         if id(root) in self.inputs or (block is not None and block.written):
-            remedy = "Keep it a tensor, return it, and read it outside (in a model: compile with eager=True)."
-            raise CaptureError(
-                explain("a captured function not to read what it computes", f"a reading at {users_line()}", remedy)
-            )
+            received = f"a reading at {users_line()}"
+            raise CaptureError(explain("a captured function not to read what it computes", received, remedy))
         self._reads.append((root, users_line()))
 
     def refuse(self, what: str) -> None:

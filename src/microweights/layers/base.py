@@ -119,7 +119,7 @@ class Layer:
         if name in self._own_weights:
             raise ValueError(explain("weights of different names in a layer", f"{name!r} twice", "Pass another `name`."))
         values = initializers.get(initializer)(tuple(shape), self.dtype)
-        w = Tensor(door.aligned(np.asarray(values, self.dtype)), requires_grad=trainable and self._trainable)
+        w = Tensor(door.aligned(np.asarray(values, self.dtype)), requires_grad=bool(trainable and self._trainable))
         self._own_weights[name] = w
         if not trainable:
             self._fixed.add(name)
