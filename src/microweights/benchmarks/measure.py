@@ -53,8 +53,7 @@ def take_turns(timers: dict[str, Timer], budget: float, least: int = 5) -> dict[
         for name in order:
             if machine.num_threads() > 1:
                 sleep(SETTLE)
-            if calls[name] > 1:
-                timers[name](1)  # brings data and code back into the caches
+            timers[name](1)  # brings data and code back into the caches
             times[name].append(timers[name](calls[name]) / calls[name])
         order.append(order.pop(0))  # so that nobody always comes after the same neighbour
         done += 1
