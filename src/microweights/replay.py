@@ -11,7 +11,7 @@ import numpy as np
 
 from . import graph
 from .kernels import machine
-from .kernels.program import NULL, Program, empty, from_buffer, replay
+from .kernels.program import NULL, Program, from_buffer, replay
 from .tensor import Array, Tensor, as_array
 
 
@@ -98,7 +98,7 @@ class Replay:
             if type(x0) is not Tensor or x0.requires_grad is not False or x0.op is not None: return NotImplemented
             x0 = x0.data
             if x0.dtype is not dtype0 or x0.shape != (3,): return NotImplemented
-            z0 = empty((), type0)
+            z0 = empty0((), type0)
             try: stopped = replay(compiled, (from_buffer(x0), from_buffer(z0)), still, 1, NULL)
             except ValueError: return NotImplemented  # not contiguous
             now = tick()
@@ -109,7 +109,7 @@ class Replay:
         program, state = self.program, graph.state
         known = {
             "machine": machine, "backend": machine.backends["c"], "layouts": graph.Layout, "layout": graph.Layout.changes,
-            "state": state, "tick": graph.tick, "Tensor": Tensor, "ndarray": np.ndarray, "make": self._make, "empty": empty,
+            "state": state, "tick": graph.tick, "Tensor": Tensor, "ndarray": np.ndarray, "make": self._make,
             "from_buffer": from_buffer, "replay": replay, "compiled": program.compiled, "still": program.still, "NULL": NULL,
             "fault": program.fault,
         }  # fmt: skip
@@ -135,8 +135,8 @@ class Replay:
                 lines += [f"if type(x{i}) is not ndarray: return NotImplemented"]
             lines += [f"if x{i}.dtype is not dtype{i} or x{i}.shape != {shape}: return NotImplemented"]
         for i, (shape, dtype) in enumerate(program.outputs):
-            known[f"type{i}"] = dtype
-            lines += [f"z{i} = empty({shape}, type{i})"]
+            known |= {f"type{i}": dtype, f"empty{i}": program.makers[i]}
+            lines += [f"z{i} = empty{i}({shape}, type{i})"]
         arrays = [*[f"x{i}" for i in range(len(args))], *[f"z{i}" for i in range(len(program.outputs))]]
         buffers = ", ".join(f"from_buffer({a})" for a in arrays)
         lines += [f"try: stopped = replay(compiled, ({buffers}{',' * (len(arrays) == 1)}), still, 1, NULL)"]
@@ -153,9 +153,9 @@ class Replay:
         lines += [f"return {results[0]}" if self._is_tensor else f"return make([{', '.join(results)}])"]
         source = "\n    ".join(["def replayed(args):", *lines]) + "\n"
         exec(source, known)
-        written: Any = known.pop("replayed")  # what a function knows shall not hold the function, nor this Replay
-        written.source = source
-        return written  # type: ignore[no-any-return]
+        written: Callable[[Any], Any] = known.pop("replayed")  # what a function knows shall hold neither it nor this Replay
+        written.__doc__ = source
+        return written
 
     def many(self, inputs: Sequence[Array], times: int) -> list[Array]:
         """Run it several times at once. Inputs hold what each time takes one after another, and so do the results."""

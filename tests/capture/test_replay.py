@@ -165,7 +165,7 @@ def test_what_a_shortcut_looks_like(c_only: str) -> None:
     x = mw.tensor(numbers(3))
     for _ in range(3):
         step(x)
-    assert step._shortcut.source in inspect.getdoc(Replay._written_out) + "\n"
+    assert step._shortcut.__doc__ in inspect.getdoc(Replay._written_out) + "\n"
 
 
 def test_random_numbers_go_on(setting: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import machine
+from .plans import LINE
 from .products import ACTIVATIONS
 from .recorder import Block, Call, Place, plain_name
 
@@ -118,7 +119,7 @@ def arena_offsets(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, in
     offsets: dict[Any, int] = {}
     taken: list[tuple[int, int, int, int]] = []
     for b, (first, last, size) in sorted(blocks.items(), key=lambda item: -item[1][2]):
-        size, at = (size + 63) & ~63, 0
+        size, at = -(-size // LINE) * LINE, 0
         for begin, end, born, dead in taken:
             if born <= last and first <= dead and at < end and begin < at + size:
                 at = end

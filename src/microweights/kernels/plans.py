@@ -28,20 +28,26 @@ empty = np.empty
 ffi = machine.ffi
 
 
-def aligned(a: Array) -> Array:
-    """A contiguous copy in memory that begins where a line of the cache does, as a vector across two lines takes twice as long.
+LINE = 64  # bytes of a line of the cache
 
-    NumPy does not resize it: C may hold its address.
+
+def aligned_empty(shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """As np.empty, in memory that begins where a line of the cache does: a vector across two lines takes twice as long.
+
+    It owns its memory as far as NumPy can see (`base` is no array), but is not resized: C may hold its address.
     """
     if ffi is None:
-        return np.array(a, order="C")
-    memory = ffi.from_buffer(empty(a.nbytes + LINE, UINT8))
-    copy: Array = np.ndarray(a.shape, a.dtype, ffi.buffer(memory), -int(ffi.cast("uintptr_t", memory)) % LINE)
+        return empty(shape, dtype)
+    memory = ffi.from_buffer(empty(math.prod(shape) * dtype.itemsize + LINE, UINT8))
+    return np.ndarray(shape, dtype, ffi.buffer(memory), -int(ffi.cast("uintptr_t", memory)) % LINE)
+
+
+def aligned(a: Array) -> Array:
+    """A contiguous copy in such memory."""
+    copy = aligned_empty(a.shape, a.dtype)
     copy[...] = a
     return copy
 
-
-LINE = 64  # bytes
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 

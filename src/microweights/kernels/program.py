@@ -6,10 +6,10 @@ become a chain, which goes over memory once.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import NonFiniteError, explain
 from . import machine
 from .passes import CHAIN_BLOCK, arena_offsets, flat_size, improved, stride
-from .plans import UINT8, Array, Shape
+from .plans import UINT8, Array, Shape, aligned_empty
 from .recorder import Block, Call, Place, Recorder, address, plain_name
 from .work import work_of
 
@@ -26,6 +26,7 @@ if machine.ffi is not None:
 else:
     from_buffer = replay = NULL = None
 empty = np.empty
+LARGE_RESULT = 4096  # bytes, from where on a vector across two lines of the cache costs more than to avoid it
 Buffers = Sequence[tuple[Shape, np.dtype[Any]]]
 
 
@@ -43,6 +44,7 @@ class Program:
 
     def __init__(self, recorder: Recorder, inputs: Buffers, outputs: Buffers, twins: tuple[list[Array], list[Array]]) -> None:
         self.backend, self.inputs, self.outputs, self.twins = recorder.name, inputs, outputs, twins
+        self.makers = [aligned_empty if math.prod(s) * t.itemsize > LARGE_RESULT else empty for s, t in outputs]
         self.state = recorder.state()
         self.calls = recorder.calls
         self.written_inputs = [b.binding for b in recorder.blocks.values() if b.kind == "input" and b.written]
@@ -74,8 +76,8 @@ class Program:
         itemsizes = {p.block: p.itemsize for call in self.calls for _, p in call.places()}
         sizes = {b: self._threads * CHAIN_BLOCK * itemsizes[b] if b in self._local else b.bytes for b in computed}
         offsets, self.arena_bytes = arena_offsets({b: (first[b], last[b], sizes[b]) for b in computed})
-        self._arena = np.empty(self.arena_bytes + 64, UINT8)
-        start = (address(self._arena) + 63) & ~63
+        self._arena = aligned_empty((self.arena_bytes,), UINT8)
+        start = address(self._arena)
         self._address = {b: start + offsets[b] if b in offsets else b.address for b in first if b.binding < 0}
 
     def _write_table(self) -> None:
@@ -190,7 +192,7 @@ class Program:
 
         To `seconds`, an array of C doubles, the time of each step of the program is added.
         """
-        results = list(starmap(empty, self.outputs)) if outputs is None else outputs
+        results = [make(*form) for make, form in zip(self.makers, self.outputs)] if outputs is None else outputs
         if self.backend == "numpy":
             self._run_twins(inputs, results, times, strides is not None)
             return results
