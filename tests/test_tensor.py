@@ -505,3 +505,10 @@ try: print(({expression}).shape)
 except MemoryError: print("memory")
 """
     assert crashes_not(code) in ("memory", "()", "(1,)", "(3,)", f"({2**31},)", f"({2**32},)")
+
+
+@pytest.mark.parametrize("data", [[1.0, 2.0], 1.0, None, "text"])
+def test_a_tensor_is_made_of_an_array_alone(data: Any) -> None:
+    with pytest.raises(TypeError, match=r"Expected an array to make a Tensor of.* Make it with mw\.tensor"):
+        mw.Tensor(data)
+    assert mw.Tensor(np.float32(2.0)).shape == ()

@@ -24,6 +24,7 @@ Axis: TypeAlias = int | Sequence[int] | None
 Operand: TypeAlias = Union["Tensor", Array, float, int, bool, Sequence[Any]]
 
 FLOATS = (door.FLOAT32, door.FLOAT64)
+ndarray = np.ndarray
 
 
 class Tensor:
@@ -55,7 +56,7 @@ class Tensor:
     _base: Tensor | None  # the tensor whose memory this one shares
 
     def __init__(self, data: Array, requires_grad: bool = False, base: Tensor | None = None) -> None:
-        self.data = data
+        self.data = data if type(data) is ndarray else _only_an_array(data)
         self.requires_grad = requires_grad
         self.op = None
         self.grad = None
@@ -437,6 +438,13 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 _KINDS = {np.dtype(t) for t in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
+
+
+def _only_an_array(data: Any) -> Array:
+    if not isinstance(data, (np.ndarray, np.generic)):
+        remedy = "Make it with mw.tensor(...), which takes numbers and lists, too."
+        raise TypeError(explain("an array to make a Tensor of", f"{type(data).__name__}", remedy))
+    return np.asarray(data)
 
 
 def as_array(data: Any, dtype: Any = None) -> Array:
