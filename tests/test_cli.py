@@ -222,6 +222,7 @@ def test_ctrl_c_stops_with_what_it_has() -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs are started without it
     )
     assert process.stdout is not None
     text = ""
