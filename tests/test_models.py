@@ -421,12 +421,12 @@ def test_a_tensor_that_requires_a_gradient_is_a_weight(setting: str) -> None:
             self.dense = layers.Dense(1)
 
         def call(self, x: mw.Tensor) -> mw.Tensor:
-            self.last = self.dense(x @ self.factor + self.constant)
+            self.seen, self.last = x, self.dense(x @ self.factor + self.constant)
             return self.last
 
     model = Scaled()
     x, y = np.eye(2, dtype=np.float32), np.ones((2, 1), np.float32)
-    model(x)
+    model(mw.tensor(x, requires_grad=True))
     assert list(model.named_weights()) == ["factor", "dense.kernel", "dense.bias"]
     model.compile("sgd", "mse")
     before = model.factor.tolist()

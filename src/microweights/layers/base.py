@@ -20,7 +20,7 @@ class Layer:
     """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
 
     Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights. So does a tensor
-    that requires a gradient and is set as an attribute.
+    that requires a gradient and is set as an attribute in `__init__` or `build`.
 
     Parameters
     ----------
@@ -136,11 +136,15 @@ class Layer:
             if name in own:
                 old, own[name] = own[name], value
                 self._penalties = [(r, value if w is old else w) for r, w in self._penalties]
-            elif value.requires_grad and value.op is None and all(w is not value for w in own.values()):
+            elif self._is_weight(value):
                 own[name] = value
         if graph.state.watch is None and name not in self._notes:
             graph.Layout.changes += 1
         super().__setattr__(name, value)
+
+    def _is_weight(self, t: Tensor) -> bool:
+        """Whether a tensor that is set as an attribute is a weight made by hand, and not something that a call remembers."""
+        return not self.built and t.requires_grad and t.op is None and all(w is not t for w in self._own_weights.values())
 
     def sublayers(self) -> dict[str, Layer]:
         """The layers that belong directly to this one, by name: its attributes, also in lists, tuples and dicts."""
