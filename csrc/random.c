@@ -4,7 +4,7 @@
 #include "kernels.h"
 #include "runtime.h"
 
-enum { RANDOM_GRAIN = 16384, WORDS = 4, AT_ONCE = MW_VECTOR_BYTES / 8, GROUP = WORDS * AT_ONCE };
+enum { RANDOM_GRAIN = 16384, ROUNDS = 10, WORDS = 4, AT_ONCE = MW_VECTOR_BYTES / 8, GROUP = WORDS * AT_ONCE };
 
 /* Each 64-bit lane holds a 32-bit word of one block. */
 typedef uint64_t words __attribute__((vector_size(MW_VECTOR_BYTES)));
@@ -26,20 +26,20 @@ INLINE words times_low(words x, uint32_t k) {
 #endif
 }
 
-/* AT_ONCE blocks from counter `first` on: out[4 * b + w] is word w of block first + b. What the upper halves of lanes hold on the way
- * does not matter. */
-static void philox(uint64_t key, uint64_t first, uint32_t *out) {
+/* AT_ONCE blocks from counter `first` on, by the key of each round: out[4 * b + w] is word w of block first + b. What the upper
+ * halves of lanes hold on the way does not matter. */
+INLINE void philox(const uint64_t (*key)[2], uint64_t first, uint32_t *out) {
     words c[WORDS] = {{0}}, counter;
     for (int b = 0; b < AT_ONCE; b++) counter[b] = (uint64_t)b;
     counter += first;
     c[0] = counter;
     c[1] = counter >> 32;
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+#pragma GCC unroll 10
+    for (int round = 0; round < ROUNDS; round++) {
         const words a = times_low(c[0], 0xD2511F53u), b = times_low(c[2], 0xCD9E8D57u);
-        c[0] = (b >> 32) ^ c[1] ^ k0;
+        c[0] = (b >> 32) ^ c[1] ^ key[round][0];
         c[1] = b;
-        c[2] = (a >> 32) ^ c[3] ^ k1;
+        c[2] = (a >> 32) ^ c[3] ^ key[round][1];
         c[3] = a;
     }
     /* Two words of a block side by side fill a lane, and two such lanes are the block. */
@@ -66,11 +66,17 @@ typedef struct {
 /* Groups [begin, end), each giving so many numbers. */
 INLINE void draw_groups(const void *job, int64_t begin, int64_t end, int64_t each, draw_function *f) {
     const draw_job *j = job;
+    /* The keys of all rounds, side by side: added up on the way, each takes a move from a plain register to all lanes. */
+    uint64_t key[ROUNDS][2] = {{(uint32_t)j->key, j->key >> 32}};
+    for (int round = 1; round < ROUNDS; round++) {
+        key[round][0] = (uint32_t)(key[round - 1][0] + 0x9E3779B9u);
+        key[round][1] = (uint32_t)(key[round - 1][1] + 0xBB67AE85u);
+    }
     for (int64_t group = begin; group < end; group++) {
         const int64_t left = j->n - group * each;
         uint32_t word[GROUP];
         real number[GROUP];
-        philox(j->key, j->first + (uint64_t)(group * AT_ONCE), word);
+        philox(key, j->first + (uint64_t)(group * AT_ONCE), word);
         f(word, left >= each ? j->z + group * each : number, j->r);
         if (left < each) memcpy(j->z + group * each, number, (size_t)left * sizeof(real));
     }
