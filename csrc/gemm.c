@@ -216,7 +216,7 @@ typedef struct {
     real *c;
     int64_t c_row, c_col;
     int swapped, accumulate, activation;
-    enum { TILES, NARROW_DOTS, NARROW, WIDE, SHORT_DOTS, LONG_DOTS } path;
+    enum { TILES, NARROW_DOTS, NARROW, FLAT, WIDE, SHORT_DOTS, LONG_DOTS } path;
 } product;
 
 /* bias[j * bias_step] is added to row[j]. A last partial vector is computed in a padded copy, as a whole one. */
@@ -235,17 +235,19 @@ static void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step
 }
 
 /* Bias and activation on a part of C, right after it was summed, while it is in the cache; but a tile inside of C has added the
- * bias, and relu, as it stored its sums. */
+ * bias, and relu, as it stored its sums, and dot products the bias. */
 static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns, int with_bias) {
-    if (g->accumulate || (!g->bias && g->activation == MW_LINEAR)) return;
-    if (!g->swapped)
-        for (int64_t r = i; r < i + rows; r++)
-            finish_row(g->c + r * g->c_row + j, columns, g->bias && with_bias ? g->bias + j : NULL, 1, g->activation);
+    const real *bias = with_bias ? g->bias : NULL;
+    if (g->accumulate || (!bias && g->activation == MW_LINEAR)) return;
+    if (!g->swapped && !bias && columns == g->c_row)      /* rows that are contiguous: as good as one */
+        finish_row(g->c + i * g->c_row, rows * columns, NULL, 1, g->activation);
+    else if (!g->swapped)
+        for (int64_t r = i; r < i + rows; r++) finish_row(g->c + r * g->c_row + j, columns, bias ? bias + j : NULL, 1, g->activation);
     else if (g->c_col == 1)                     /* a column of numbers with one bias, and contiguous: as good as a row */
-        finish_row(g->c + j, columns, g->bias, 0, g->activation);
+        finish_row(g->c + j, columns, bias, 0, g->activation);
     else
         for (int64_t r = j; r < j + columns; r++)
-            finish_row(g->c + i + r * g->c_col, rows, g->bias ? g->bias + i : NULL, 1, g->activation);
+            finish_row(g->c + i + r * g->c_col, rows, bias ? bias + i : NULL, 1, g->activation);
 }
 
 enum { STRIP_SPACE = (TALLEST + (int)LANES - 1) / (int)LANES * (int)LANES };      /* TALLEST in whole vectors */
@@ -371,9 +373,9 @@ static void multiply_blocks(const product *g) {
 }
 
 /* ---- 5. thin products -------------------------------------------------------------------------------------------
- * A row vector times a matrix: narrow (its whole result in registers), wide (its result in C), or by dot products where B is
- * contiguous in the direction of k. A matrix times a column vector is the same with the roles swapped. And many rows times a
- * few columns.
+ * A row vector times a matrix: narrow (its whole result in registers), flat (whole vectors of uneven rows), wide (its result in
+ * C), or by dot products where B is contiguous in the direction of k. A matrix times a column vector is the same with the roles
+ * swapped. And many rows times a few columns.
  */
 
 /* Up to WIDEST vectors: `chains` rows of B at a time, each with sums of its own, as one sum alone would wait for itself. */
@@ -416,6 +418,53 @@ static NOINLINE void narrow_row_2(const product *g, int64_t p0) { narrow_row(2, 
 static NOINLINE void narrow_row_4(const product *g, int64_t p0) { narrow_row(4, 2, g, p0); }
 static NOINLINE void narrow_row_8(const product *g, int64_t p0) { narrow_row(8, 1, g, p0); }
 
+/* Many contiguous rows that do not fill their vectors: read as they lie in memory, LANES of them are n vectors, each lane of which
+ * belongs to one row and one column. Products gather in n vectors that way, where a column is still spread over LANES places. */
+enum { FLAT_DEPTH = 4 * DEPTH, FLAT_BLOCKS = 4 };
+
+/* LANES rows, or `count` times as many, times their numbers of A, for j of n vectors. */
+INLINE vec flat_terms(vec sum, const int count, const vec *x, ivec row, const real *b, int64_t n) {
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i++) sum += rearranged(x[i], row) * load(b + i * n * LANES);
+    return sum;
+}
+
+static void flat(const product *g) {
+    const int64_t n = g->n;
+    vec *sum = mw_scratch((size_t)(2 * n) * sizeof(vec));
+    if (!sum) {
+        multiply_blocks(g);
+        return;
+    }
+    ivec *row = (ivec *)(sum + n);              /* of the LANES, the one that each lane of vector j belongs to */
+    for (int64_t j = 0; j < n; j++)
+        row[j] = __builtin_convertvector(__builtin_convertvector(lane_numbers() + (bits)(j * LANES), vec) / splat((real)n), ivec);
+    for (int64_t p0 = 0; p0 < g->k; p0 += FLAT_DEPTH) {
+        const real *a = element(g->a, 0, p0), *b = element(g->b, p0, 0);
+        int64_t k = smaller(FLAT_DEPTH, g->k - p0);
+        for (int64_t j = 0; j < n; j++) sum[j] = (vec){0};
+        for (; k >= FLAT_BLOCKS * LANES; k -= FLAT_BLOCKS * LANES, a += FLAT_BLOCKS * LANES, b += FLAT_BLOCKS * LANES * n) {
+            vec x[FLAT_BLOCKS];
+#pragma GCC unroll 4
+            for (int i = 0; i < FLAT_BLOCKS; i++) x[i] = load(a + i * LANES);
+            for (int64_t j = 0; j < n; j++) sum[j] = flat_terms(sum[j], FLAT_BLOCKS, x, row[j], b + j * LANES, n);
+        }
+        for (; k >= LANES; k -= LANES, a += LANES, b += LANES * n) {
+            const vec x = load(a);
+            for (int64_t j = 0; j < n; j++) sum[j] = flat_terms(sum[j], 1, &x, row[j], b + j * LANES, n);
+        }
+        const vec last = load_first(a, k);
+        for (int64_t j = 0; j * LANES < k * n; j++)
+            sum[j] += rearranged(last, row[j]) * load_first(b + j * LANES, smaller(LANES, k * n - j * LANES));
+        for (int64_t j = 0; j < n; j += LANES) {
+            const int64_t count = smaller(LANES, n - j);
+            vec all = g->accumulate || p0 > 0 ? load_first(g->c + j, count) : (vec){0};
+            for (int64_t i = 0; i < LANES; i++) all += load_first((const real *)sum + i * n + j, count);
+            store_first(g->c + j, all, count);
+        }
+    }
+}
+
 /* More: C stays in the L1 cache, and `rows` rows of B stream by, from beginning to end. */
 INLINE void add_rows(const int rows, const product *g, int64_t p) {
     enum { WIDTH = 4 };
@@ -449,64 +498,84 @@ static NOINLINE void wide_row(const product *g) {
     for (; p < g->k; p++) add_rows(1, g, p);
 }
 
-/* `rows` dot products of x with columns of B, which lie in rows of memory, at[0], at[step], ..., side by side, each with so many
- * sums; they are still spread over lanes. If there is room, a whole vector may be read where k ends. */
-INLINE void add_dots(const int rows, const int sums, const int room, vec *sum, const real *x, const real *at, int64_t step,
-                     int64_t k) {
-    vec part[LANES][4];
-    int64_t p = 0;
+/* What is multiplied with x to add to the dot products: whole vectors, which come first or later, or the part in which k ends. */
+typedef enum { FIRST, MORE, LAST } stretch;
+
+/* A vector of x times those in `rows` rows of memory, from `at` on, a step apart. Of the last part, `count` elements are wanted, and
+ * `readable` may be read, if not 0. There is a pointer to every third row, as in a tile, but one after the other: GCC would keep
+ * all of them, in vector registers for want of others. */
+INLINE void add_products(const int rows, const stretch which, const int64_t readable, vec *sum, vec x, const real *at,
+                             int64_t step, int64_t count) {
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++) {
+        const real *row = at + i % 3 * step;
+        if (which == FIRST) sum[i] = x * load(row);
+        if (which == MORE) sum[i] += x * load(row);
+        if (which == LAST)
+            sum[i] = add_first(sum[i], x, readable == LANES ? load(row) : readable ? load_half(row) : load_first(row, count), count);
+        if (i % 3 == 2) at = same_pointer(at + 3 * step);
+    }
+}
+
+/* `rows` dot products of x with columns of B, which lie in rows of memory, at[0], at[step], ..., side by side, each with so many
+ * sums; they are still spread over lanes. Where k ends within a vector, of x it is `last`, and there `readable` lanes may be read. */
+INLINE void add_dots(const int rows, const int sums, const int64_t readable, vec *sum, const real *x, vec last, const real *at,
+                     int64_t step, int64_t k) {
+    vec part[4][LANES];
+    int64_t p = k < sums * LANES ? 0 : sums * LANES;
 #pragma GCC unroll 4
-        for (int s = 0; s < sums; s++) part[i][s] = (vec){0};
+    for (int s = 0; s < sums; s++)
+        if (p) add_products(rows, FIRST, 0, part[s], load(x + s * LANES), at + s * LANES, step, LANES);
+        else
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) part[s][i] = (vec){0};
     for (; p + sums * LANES <= k; p += sums * LANES)
 #pragma GCC unroll 4
         for (int s = 0; s < sums; s++)
+            add_products(rows, MORE, 0, part[s], load(x + p + s * LANES), at + p + s * LANES, step, LANES);
+    for (; sums > 1 && p + LANES <= k; p += LANES) add_products(rows, MORE, 0, part[0], load(x + p), at + p, step, LANES);
+    if (p < k) add_products(rows, LAST, readable, part[sums - 1], last, at + p, step, k - p);
 #pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) {
-                const real *row = at + i * step + p + s * LANES;
-                part[i][s] += load(x + p + s * LANES) * load(row);
-                if (rows == LANES) __builtin_prefetch(row + rows * step);    /* so many streams are not foreseen */
-            }
-    for (; sums > 1 && p + LANES <= k; p += LANES)
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) part[i][0] += load(x + p) * load(at + i * step + p);
-    if (p < k) {
-        const vec last = load_first(x + p, k - p);
-        const ivec wanted = first_lanes(k - p);     /* zero times what lies beyond need not be zero */
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            const real *row = at + i * step + p;
-            part[i][sums - 1] += last * (MASKS || !room ? load_first(row, k - p) : as_real(wanted & as_bits(load(row))));
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) sum[i] = sums == 1 ? part[i][0] : part[i][0] + part[i][1] + (part[i][2] + part[i][3]);
+    for (int i = 0; i < rows; i++) sum[i] = sums == 1 ? part[0][i] : part[0][i] + part[1][i] + (part[2][i] + part[3][i]);
 }
 
 /* LANES rows of B at a time if these are short, else a few: memory is read fastest from a few places at once. */
 enum { FEW = MW_REGISTERS == 32 ? 4 : 2 };
 
-INLINE void dots(const int together, const int sums, const product *g) {
-    const int64_t k = g->k, step = g->b.col, reach = larger(0, (LANES - 1) * step) + k + LANES;
+INLINE void dots(const int together, const int sums, const int64_t readable, const product *g) {
+    const int64_t k = g->k, step = g->b.col, reach = larger(0, (LANES - 1) * step) + k / LANES * LANES + readable;
+    const real *x = g->a.at;
+    const vec last = load_first(x + k / LANES * LANES, k % LANES);
     for (int64_t j = 0; j < g->n; j += LANES) {
         const int64_t count = smaller(LANES, g->n - j);
         const real *at = element(g->b, 0, j);
         vec sum[LANES];
-        if (count == LANES && (MASKS || at + reach <= g->b.end))
+        if (count == LANES && at + reach <= g->b.end)
 #pragma GCC unroll 16
-            for (int i = 0; i < LANES; i += together) add_dots(together, sums, 1, sum + i, g->a.at, at + i * step, step, k);
+            for (int i = 0; i < LANES; i += together) add_dots(together, sums, readable, sum + i, x, last, at + i * step, step, k);
+        else if (count == LANES && MASKS)
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i += together) add_dots(together, sums, 0, sum + i, x, last, at + i * step, step, k);
         else
             for (int i = 0; i < LANES; i++)
-                if (i < count) add_dots(1, sums, 0, sum + i, g->a.at, at + i * step, step, k);
+                if (i < count) add_dots(1, sums, 0, sum + i, x, last, at + i * step, step, k);
                 else sum[i] = (vec){0};
-        const vec each = sum_each(sum);
-        store_first(g->c + j, g->accumulate ? load_first(g->c + j, count) + each : each, count);
+        vec each = sum_each(sum);
+        if (g->accumulate) each += load_first(g->c + j, count);
+        else if (g->bias) each += g->swapped ? splat(*g->bias) : load_first(g->bias + j, count);
+        store_first(g->c + j, each, count);
     }
 }
 
-static NOINLINE void short_dots(const product *g) { dots(LANES, 1, g); }
-static NOINLINE void long_dots(const product *g) { dots(LANES < FEW ? LANES : FEW, 4, g); }
+/* Half a vector is less often spread over two lines of the cache. */
+static NOINLINE void short_dots_half(const product *g) { dots(LANES, 1, LANES / 2, g); }
+static NOINLINE void short_dots_whole(const product *g) { dots(LANES, 1, LANES, g); }
+static NOINLINE void long_dots(const product *g) { dots(LANES < FEW ? LANES : FEW, 4, LANES, g); }
+
+static void short_dots(const product *g) {
+    if (MASKS && g->k % LANES <= LANES / 2) short_dots_half(g);
+    else short_dots_whole(g);
+}
 
 /* Many rows, but so few columns that a tile would leave lanes empty, and a long k: LANES dot products at a time, of half as many
  * rows of A with two columns of B, which is packed transposed. */
@@ -569,8 +638,10 @@ static int choose_path(const product *g) {
     if (g->m > 1) return TILES;
     /* Dot products of rows. If they are short, adding up the lanes of each takes longest, and is done for LANES rows at once. */
     if (g->b.row == 1 && g->a.col == 1 && (g->b.col != 1 || g->n == 1)) return g->k < 8 * LANES ? SHORT_DOTS : LONG_DOTS;
-    if (g->b.col == 1) return g->n <= WIDEST * LANES ? NARROW : WIDE;    /* the result fits the registers, or does not */
-    return TILES;
+    if (g->b.col != 1) return TILES;
+    if (g->n > WIDEST * LANES) return WIDE;
+    const int uneven = g->n % LANES && g->b.row == g->n && g->a.col == 1;
+    return LANES >= 8 && uneven && g->k >= 32 * LANES ? FLAT : NARROW;
 }
 
 static void compute(const product *g) {
@@ -584,11 +655,12 @@ static void compute(const product *g) {
             else if (g->n <= 4 * LANES) narrow_row_4(g, p);
             else narrow_row_8(g, p);
         break;
+    case FLAT: flat(g); break;
     case WIDE: wide_row(g); break;
     case SHORT_DOTS: short_dots(g); break;
     case LONG_DOTS: long_dots(g); break;
     }
-    finish(g, 0, 1, 0, g->n, 1);
+    finish(g, 0, 1, 0, g->n, g->path != SHORT_DOTS && g->path != LONG_DOTS);
 }
 
 /* ---- 6. threads, batches ----------------------------------------------------------------------------------------
@@ -659,7 +731,7 @@ void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const
         compute(&first);
         return;
     }
-    const int64_t shares = smaller(threads, batch), pieces = first.path == NARROW ? 1 : threads / shares;
+    const int64_t shares = smaller(threads, batch), pieces = first.path == NARROW || first.path == FLAT ? 1 : threads / shares;
     int64_t across = 1;
     for (int64_t d = 2; d <= pieces; d++)
         if (pieces % d == 0 && first.n / d >= first.m / (pieces / d)) across = d;

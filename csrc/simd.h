@@ -42,6 +42,19 @@ INLINE vec load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 INLINE void store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 INLINE vec splat(real x) { return x - (vec){0}; }                   /* x - 0 keeps the sign of -0, x + 0 would not */
 
+/* The first half of a vector, and zeros, which an instruction for half a vector leaves in the rest of its register. */
+INLINE vec load_half(const real *p) {
+#if MW_VECTOR_BYTES == 64
+    typedef double half __attribute__((vector_size(32), aligned(8), may_alias));
+    typedef double whole __attribute__((vector_size(64)));
+    return (vec)__builtin_ia32_insertf64x4_mask((whole){0}, *(const half *)p, 0, (whole){0}, -1);
+#else
+    vec v = {0};
+    memcpy(&v, p, sizeof v / 2);
+    return v;
+#endif
+}
+
 /* x, in a register: for each use of a number that comes from memory GCC reads it again, and loads are few in a cycle. */
 INLINE vec held(vec x) {
 #if defined(__x86_64__)
@@ -51,6 +64,8 @@ INLINE vec held(vec x) {
 #endif
     return x;
 }
+
+INLINE const real *same_pointer(const real *p) { __asm__("" : "+r"(p)); return p; }
 
 /* The first n lanes, n <= LANES: what lies beyond them in memory is neither read nor written. AVX-512 has instructions for it, and
  * MASKS says that they cost no more than others; elsewhere n lanes are copied in pieces of fixed size, as a memcpy of variable
@@ -88,6 +103,17 @@ INLINE ivec first_lanes(int64_t n) {
 
 INLINE ivec as_bits(vec v) { ivec i; memcpy(&i, &v, sizeof i); return i; }
 INLINE vec as_real(ivec i) { vec v; memcpy(&v, &i, sizeof v); return v; }
+
+/* z + x * y in the first n lanes, where x has zeros in the others; these hold z, whatever they are in y. */
+INLINE vec add_first(vec z, vec x, vec y, int64_t n) {
+#if MASKS && MW_DOUBLE
+    return __builtin_ia32_vfmaddpd512_mask3(x, y, z, (uint8_t)((1u << n) - 1), 4);
+#elif MASKS
+    return __builtin_ia32_vfmaddps512_mask3(x, y, z, (uint16_t)((1u << n) - 1), 4);
+#else
+    return z + x * as_real(first_lanes(n) & as_bits(y));
+#endif
+}
 
 /* mask ? x : y, lane by lane. From `+`, GCC makes the one instruction that AVX-512 has for it; from `|`, two. */
 INLINE vec choose(ivec mask, vec x, vec y) { return as_real((mask & as_bits(x)) + (~mask & as_bits(y))); }
@@ -131,17 +157,22 @@ INLINE vec vsign(vec x) { return choose(x > 0, splat(1), choose(x < 0, splat(-1)
 
 INLINE vec vadd(vec x, vec y) { return x + y; }
 
-/* The lanes in another order: lane i gets what lane i ^ distance has. */
-INLINE vec exchange(vec v, int64_t distance) {
+/* Lane i gets lane from[i] of v. */
+INLINE vec rearranged(vec v, ivec from) {
 #ifdef __clang__
-    vec swapped;
-    for (int64_t i = 0; i < LANES; i++) swapped[i] = v[i ^ distance];
-    return swapped;
+    vec to;
+    for (int64_t i = 0; i < LANES; i++) to[i] = v[from[i]];
+    return to;
 #else
-    ivec from;
-    for (int64_t i = 0; i < LANES; i++) from[i] = (bits)(i ^ distance);
     return __builtin_shuffle(v, from);
 #endif
+}
+
+/* Lane i gets what lane i ^ distance has. */
+INLINE vec exchange(vec v, int64_t distance) {
+    ivec from;
+    for (int64_t i = 0; i < LANES; i++) from[i] = (bits)(i ^ distance);
+    return rearranged(v, from);
 }
 
 /* f over all lanes (f: vadd, vmax, vmin), by halves: always in the same order. The distances stand one by one because GCC, given

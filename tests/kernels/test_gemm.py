@@ -79,6 +79,7 @@ def test_any_product(sides: Any, kinds: Any, batch: Any, biased: bool, activatio
 SHAPES = [
     (1, 128, 784), (64, 10, 128), (32, 32, 64), (1, 1, 5000), (5000, 1, 1), (1, 5000, 1), (300, 3, 2), (2, 3, 300),
     (131, 530, 290), (257, 129, 258), (14, 1030, 17), (20, 140, 1024), (37, 3, 131), (70, 20, 400), (1100, 533, 600),
+    (1, 20, 2100), (13, 1, 4300), (100, 1, 20), (50, 1, 30),
 ]  # fmt: skip
 
 
@@ -123,7 +124,8 @@ def gemm(a: Any, b: Any, c: Any, bias: Any = None, accumulate: int = 0, activati
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (5, 17, 3), (14, 32, 300), (33, 65, 40), (1, 10, 784), (3, 4, 0), (130, 520, 300)]
+    "shape",
+    [(1, 1, 1), (5, 17, 3), (14, 32, 300), (33, 65, 40), (1, 10, 784), (1, 32, 784), (40, 1, 20), (3, 4, 0), (130, 520, 300)],
 )
 def test_accumulating_adds_to_what_was_there(shape: tuple[int, int, int], dtype: str, setting: str) -> None:
     m, n, k = shape
@@ -148,7 +150,10 @@ def test_only_the_rows_of_c_are_written(n: int, dtype: str, setting: str) -> Non
     assert np.all(c[inside] == 6) and np.all(c[~inside] == 7)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(17, 33, 21), (30, 70, 5), (1, 40, 9), (40, 1, 300), (131, 530, 290)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [(17, 33, 21), (30, 70, 5), (1, 40, 9), (40, 1, 300), (131, 530, 290), (1, 20, 700), (50, 1, 20), (50, 1, 30)],
+)
 @pytest.mark.parametrize("special", [math.nan, math.inf])
 def test_nan_and_infinity_reach_their_row_or_column_only(
     m: int, n: int, k: int, special: float, dtype: str, c_only: str
