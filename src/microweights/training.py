@@ -152,13 +152,13 @@ class Trainer(Layer):
 
     def predict_on_batch(self, x: Any) -> Array:
         """The predictions for one batch, as an array."""
-        state = graph.state
-        recording, state.recording = state.recording, False
-        try:
-            z: Tensor = self._replayed("predict", self.__call__)(x if type(x) is np.ndarray else Tensor(as_array(x)))
-            return z.numpy()
-        finally:
-            state.recording = recording
+        z: Tensor = self._replayed("predict", self._infer)(x if type(x) is np.ndarray else Tensor(as_array(x)))
+        return z.numpy()
+
+    def _infer(self, x: Any) -> Tensor:
+        with graph.no_grad():
+            z: Tensor = self(x)
+        return z
 
     # ---- many batches ------------------------------------------------------------------------------------------
 

@@ -167,7 +167,7 @@ class Layer:
                 todo.extend((f"{name}.{key}", v) for key, v in reversed(value.items()))
         return found
 
-    def arrangement(self) -> list[int]:
+    def arrangement(self) -> list[Any]:
         """What stands in lists and dicts of this layer: others than attributes, these change without notice."""
         lists = [v for name, v in vars(self).items() if type(v) in (list, dict) and name[0] != "_"]
         return [id(part) for v in lists for part in (v.values() if type(v) is dict else v)]
