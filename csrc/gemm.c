@@ -179,20 +179,19 @@ static void pack_columns(real *to, matrix from, int64_t k, int64_t columns, int6
     for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
         for (int64_t j = j0; j < smaller(j0 + panel, columns); j += LANES)
             for (int64_t p = 0; p < k; p += LANES) {
+                const real *at = element(from, p, j);
+                const int inside = j + LANES <= columns && at + larger(0, (LANES - 1) * from.col) + LANES <= from.end;
                 vec block[LANES];
 #pragma GCC unroll 16
-                for (int i = 0; i < LANES; i++) {
-                    const real *at = element(from, p, j + i);
-                    __builtin_prefetch(at + panel * from.col);
-                    block[i] = j + i < columns ? load_loosely(at, k - p, from.end) : (vec){0};
+                for (int i = 0; i < LANES; i++, at += from.col) {
+                    if (j0 + panel < columns) __builtin_prefetch(at + panel * from.col);
+                    block[i] = inside ? load(at) : j + i < columns ? load_loosely(at, k - p, from.end) : (vec){0};
                 }
                 transpose(block);
                 real *out = to + p * spacing + j - j0;
-                if (p + LANES <= k) {
 #pragma GCC unroll 16
-                    for (int i = 0; i < LANES; i++) store(out + i * spacing, block[i]);
-                } else
-                    for (int i = 0; i < k - p; i++) store(out + i * spacing, block[i]);
+                for (int i = 0; i < LANES; i++)
+                    if (p + i < k) store(out + i * spacing, block[i]);
             }
 }
 
@@ -268,11 +267,11 @@ static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++) block[i] = load(whole + smaller(i0 + i, height - 1) * t.c_row + j0);
             transpose(block);
-            for (int64_t j = 0; j < smaller(LANES, columns - j0); j++) {
-                real *to = job->c + i0 + (j0 + j) * c_col;
-                const int64_t count = smaller(LANES, height - i0);
-                store_first(to, job->add ? load_first(to, count) + block[j] : block[j], count);
-            }
+            const int64_t count = smaller(LANES, height - i0);
+            real *to = job->c + i0 + j0 * c_col;
+#pragma GCC unroll 16
+            for (int j = 0; j < LANES; j++, to += c_col)
+                if (j0 + j < columns) store_first(to, job->add ? load_first(to, count) + block[j] : block[j], count);
         }
     for (int64_t i = 0; c_col == 1 && i < height; i++)
         for (int64_t j0 = 0; j0 < columns; j0 += LANES) {
@@ -577,56 +576,83 @@ static void short_dots(const product *g) {
     else short_dots_whole(g);
 }
 
-/* Many rows, but so few columns that a tile would leave lanes empty, and a long k: LANES dot products at a time, of half as many
- * rows of A with two columns of B, which is packed transposed. */
-enum { ROWS = LANES / 2 > 1 ? LANES / 2 : 1 };
+/* Many rows, but so few columns that a tile would leave lanes empty, and a long k: dot products of a few rows of A with a few columns
+ * of B, which is packed transposed. The lanes are added up when there are LANES rows of sums, which lie as their elements of C. */
+enum { ROWS = 4, COLUMNS = MW_REGISTERS == 32 ? 5 : 3, MOST_COLUMNS = 3 * (int)LANES / 4 };
 
 /* The terms from p on, a vector of them or, where k ends, `count`. */
-INLINE void add_terms(const int whole, vec *sum, const real *const *a, const real *b0, const real *b1, int64_t p, int64_t count) {
-    const vec first = whole ? load(b0 + p) : load_first(b0 + p, count), second = whole ? load(b1 + p) : load_first(b1 + p, count);
+INLINE void add_terms(const int columns, const int whole, vec sum[ROWS][COLUMNS], const real *const *a, const real *b, int64_t length,
+                      int64_t count) {
+    vec right[COLUMNS];
+#pragma GCC unroll 8
+    for (int c = 0; c < columns; c++) right[c] = held(whole ? load(b + c * length) : load_first(b + c * length, count));
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++) {
-        const vec left = held(whole ? load(a[r] + p) : load_first(a[r] + p, count));
-        sum[2 * r] += left * first;
-        sum[2 * r + 1] += left * second;
+        const vec left = held(whole ? load(a[r]) : load_first(a[r], count));
+#pragma GCC unroll 8
+        for (int c = 0; c < columns; c++) sum[r][c] += left * right[c];
     }
 }
 
-INLINE vec narrow_dots(const product *g, int64_t i, const real *b0, const real *b1) {
+/* ROWS × columns sums from row i on, still spread over lanes; sums of one row lie beside each other. */
+INLINE void narrow_dots(const int columns, const product *g, int64_t i, const real *b, int64_t length, vec *sums) {
     const real *a[ROWS];
-    vec sum[2 * ROWS];
+    vec sum[ROWS][COLUMNS];
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++) {
         a[r] = element(g->a, smaller(i + r, g->m - 1), 0);
-        sum[2 * r] = sum[2 * r + 1] = (vec){0};
+#pragma GCC unroll 8
+        for (int c = 0; c < columns; c++) sum[r][c] = (vec){0};
     }
-    int64_t p = 0;
-    for (; p + LANES <= g->k; p += LANES) add_terms(1, sum, a, b0, b1, p, LANES);
-    if (p < g->k) add_terms(0, sum, a, b0, b1, p, g->k - p);
-    return sum_each(sum);
+    int64_t left = g->k;
+    for (; left >= LANES; left -= LANES, b += LANES) {
+        add_terms(columns, 1, sum, a, b, length, LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) a[r] += LANES;
+    }
+    if (left) add_terms(columns, 0, sum, a, b, length, left);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 8
+        for (int c = 0; c < columns; c++) sums[r * g->n + c] = sum[r][c];
+}
+
+static void any_narrow_dots(int64_t columns, const product *g, int64_t i, const real *b, int64_t length, vec *sums) {
+    switch (columns) {
+    case 1: narrow_dots(1, g, i, b, length, sums); break;
+    case 2: narrow_dots(2, g, i, b, length, sums); break;
+    case 3: narrow_dots(3, g, i, b, length, sums); break;
+#if MW_REGISTERS == 32
+    case 4: narrow_dots(4, g, i, b, length, sums); break;
+    case 5: narrow_dots(5, g, i, b, length, sums); break;
+#endif
+    }
 }
 
 static void multiply_narrow(const product *g) {
-    const int64_t length = round_up(g->k, LANES);
-    real *b = mw_scratch((size_t)(g->n * length) * sizeof(real));
+    const int64_t n = g->n, length = round_up(g->k, LANES), groups = ceil_div(n, COLUMNS);
+    real *b = mw_scratch((size_t)(n * length) * sizeof(real));
     if (!b) {
         multiply_blocks(g);
         return;
     }
-    pack(b, transposed(g->b), g->n, g->k, length, length);
-    for (int64_t i = 0; i < g->m; i += ROWS) {
-        const int64_t rows = smaller(ROWS, g->m - i);
-        for (int64_t j = 0; j < g->n; j += 2) {
-            const int64_t columns = smaller(2, g->n - j);
-            real each[LANES];
-            store(each, narrow_dots(g, i, b + j * length, b + (j + columns - 1) * length));
-            for (int64_t r = 0; r < rows; r++)
-                for (int64_t c = 0; c < columns; c++) {
-                    real *to = g->c + (i + r) * g->c_row + j + c;
-                    *to = g->accumulate ? *to + each[2 * r + c] : each[2 * r + c];
-                }
+    pack(b, transposed(g->b), n, g->k, length, length);
+    for (int64_t i = 0; i < g->m; i += LANES) {
+        const int64_t rows = smaller(LANES, g->m - i), elements = rows * n;
+        vec sum[LANES * MOST_COLUMNS];
+        for (int64_t e = round_up(rows, ROWS) * n; e < round_up(elements, LANES); e++) sum[e] = (vec){0};
+        for (int64_t r = 0; r < rows; r += ROWS)
+            for (int64_t j = 0; j < groups; j++) {
+                const int64_t j0 = n * j / groups, j1 = n * (j + 1) / groups;
+                any_narrow_dots(j1 - j0, g, i + r, b + j0 * length, length, sum + r * n + j0);
+            }
+        for (int64_t e = 0; e < elements; e += LANES) {
+            real *to = g->c + i * n + e;
+            const int64_t count = smaller(LANES, elements - e);
+            const vec each = sum_each(sum + e);
+            store_first(to, g->accumulate ? load_first(to, count) + each : each, count);
         }
-        finish(g, i, rows, 0, g->n, 1);
+        finish(g, i, rows, 0, n, 1);
     }
 }
 
@@ -634,7 +660,7 @@ static int choose_path(const product *g) {
     if (g->c_col != 1 || g->k == 0) return TILES;
     /* A quarter of a tile's lanes would be empty, k outweighs the adding up of lanes at the end, and there are enough of these. */
     const int narrow = 4 * g->n <= 3 * LANES && g->k >= 8 * LANES;
-    if (LANES >= 8 && narrow && g->m >= LANES && g->a.col == 1) return NARROW_DOTS;
+    if (LANES >= 8 && narrow && g->m >= LANES && g->a.col == 1 && g->c_row == g->n) return NARROW_DOTS;
     if (g->m > 1) return TILES;
     /* Dot products of rows. If they are short, adding up the lanes of each takes longest, and is done for LANES rows at once. */
     if (g->b.row == 1 && g->a.col == 1 && (g->b.col != 1 || g->n == 1)) return g->k < 8 * LANES ? SHORT_DOTS : LONG_DOTS;
