@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import microweights as mw
 
-OPTIMIZERS: dict[str, Callable[[], mw.optimizers.Optimizer]] = {
-    "sgd": lambda: mw.optimizers.SGD(0.1),
-    "momentum": lambda: mw.optimizers.SGD(0.1, momentum=0.9, nesterov=True, l2=0.01, l1=0.001),
-    "adam": lambda: mw.optimizers.Adam(0.01),
-    "adamw": lambda: mw.optimizers.AdamW(0.01),
-    "rmsprop": lambda: mw.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
-    "adagrad": lambda: mw.optimizers.Adagrad(0.1),
+OPTIMIZERS: dict[str, Callable[..., mw.optimizers.Optimizer]] = {
+    "sgd": partial(mw.optimizers.SGD, 0.1),
+    "momentum": partial(mw.optimizers.SGD, 0.1, momentum=0.9, nesterov=True, l2=0.01, l1=0.001),
+    "adam": partial(mw.optimizers.Adam, 0.01),
+    "adamw": partial(mw.optimizers.AdamW, 0.01),
+    "rmsprop": partial(mw.optimizers.RMSprop, 0.01, momentum=0.5, centered=True),
+    "adagrad": partial(mw.optimizers.Adagrad, 0.1),
 }
 
 
