@@ -45,29 +45,28 @@ class Value:
         self.grad = 0.0
         self._inputs = inputs
         self._op = op
-        self._backward: Callable[[float], tuple[float, ...]] | None = None  # d result / d self -> its share for each input
+        self._backward: Callable[..., tuple[float, ...]] | None = None  # of d result / d z, z, inputs: the share of each input
 
     # ---- operations: the formula, and next to it how a change of the result goes back to each input -------------------
 
     def __add__(self, other: Number) -> Value:
         x, y = self, value(other)
         z = Value(x.data + y.data, (x, y), "+")
-        z._backward = lambda dz: (dz, dz)
+        z._backward = lambda dz, z, x, y: (dz, dz)
         return z
 
     def __mul__(self, other: Number) -> Value:
         x, y = self, value(other)
         z = Value(x.data * y.data, (x, y), "*")
-        z._backward = lambda dz: (dz * y.data, dz * x.data)
+        z._backward = lambda dz, z, x, y: (dz * y.data, dz * x.data)
         return z
 
     def __truediv__(self, other: Number) -> Value:
         x, y = self, value(other)
         if y.data == 0:
             raise ZeroDivisionError(explain("a divisor other than 0", f"{x.data} / {y.data}", "Check the data."))
-        result = x.data / y.data
-        z = Value(result, (x, y), "/")
-        z._backward = lambda dz: (dz / y.data, -dz * result / y.data)
+        z = Value(x.data / y.data, (x, y), "/")
+        z._backward = lambda dz, z, x, y: (dz / y.data, -dz * z.data / y.data)
         return z
 
     def __pow__(self, power: float) -> Value:
@@ -77,7 +76,7 @@ class Value:
         if x.data == 0 and p < 0:
             raise ZeroDivisionError(explain("a power of 0 that is not negative", f"{x.data}**{p}", "Check the data."))
         z = Value(_power(x.data, p), (x,), f"**{p}")
-        z._backward = lambda dz: (dz * p * _power(x.data, p - 1) if p else 0.0,)
+        z._backward = lambda dz, z, x: (dz * p * _power(x.data, p - 1) if p else 0.0,)
         return z
 
     def exp(self) -> Value:
@@ -86,34 +85,30 @@ class Value:
         except OverflowError:
             result = math.inf
         z = Value(result, (self,), "exp")
-        z._backward = lambda dz: (dz * result,)
+        z._backward = lambda dz, z, x: (dz * z.data,)
         return z
 
     def log(self) -> Value:
-        x = self
-        if x.data <= 0:
-            raise ValueError(explain("a positive number for log", x.data, "Add a small constant, or check the data."))
-        z = Value(math.log(x.data), (x,), "log")
-        z._backward = lambda dz: (dz / x.data,)
+        if self.data <= 0:
+            raise ValueError(explain("a positive number for log", self.data, "Add a small constant, or check the data."))
+        z = Value(math.log(self.data), (self,), "log")
+        z._backward = lambda dz, z, x: (dz / x.data,)
         return z
 
     def tanh(self) -> Value:
-        result = math.tanh(self.data)
-        z = Value(result, (self,), "tanh")
-        z._backward = lambda dz: (dz * (1 - result * result),)
+        z = Value(math.tanh(self.data), (self,), "tanh")
+        z._backward = lambda dz, z, x: (dz * (1 - z.data * z.data),)
         return z
 
     def sigmoid(self) -> Value:
         e = math.exp(-abs(self.data))  # never more than 1
-        result = (1.0 if self.data >= 0 else e) / (1 + e)
-        z = Value(result, (self,), "sigmoid")
-        z._backward = lambda dz: (dz * result * (1 - result),)
+        z = Value((1.0 if self.data >= 0 else e) / (1 + e), (self,), "sigmoid")
+        z._backward = lambda dz, z, x: (dz * z.data * (1 - z.data),)
         return z
 
     def relu(self) -> Value:
-        x = self
-        z = Value(0.0 if x.data < 0 else x.data, (x,), "relu")
-        z._backward = lambda dz: (0.0 if x.data <= 0 else dz,)
+        z = Value(0.0 if self.data < 0 else self.data, (self,), "relu")
+        z._backward = lambda dz, z, x: (0.0 if x.data <= 0 else dz,)
         return z
 
     # ---- backward ----------------------------------------------------------------------------------------------------
@@ -130,7 +125,7 @@ class Value:
             dz = gradient[id(v)]
             v.grad += dz
             if v._backward is not None:
-                for x, dx in zip(v._inputs, v._backward(dz), strict=True):
+                for x, dx in zip(v._inputs, v._backward(dz, v, *v._inputs), strict=True):
                     gradient[id(x)] = gradient.get(id(x), 0.0) + dx
 
     def _topological_order(self) -> list[Value]:
@@ -219,5 +214,10 @@ def weighted_sum(weights: Sequence[Number], inputs: Sequence[Number], bias: Numb
     ws, xs, b = [value(w) for w in weights], [value(x) for x in inputs], value(bias)
     w_data, x_data = [w.data for w in ws], [x.data for x in xs]
     z = Value(door.weighted_sum(w_data, x_data, b.data), (*ws, *xs, b), "weighted_sum")
-    z._backward = lambda dz: (*[dz * x.data for x in xs], *[dz * w.data for w in ws], dz)
+    z._backward = _share_of_sum
     return z
+
+
+def _share_of_sum(dz: float, z: Value, *inputs: Value) -> tuple[float, ...]:
+    n = len(inputs) // 2  # weights, as many inputs, and the bias
+    return (*[dz * x.data for x in inputs[n:-1]], *[dz * w.data for w in inputs[:n]], dz)
