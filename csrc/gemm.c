@@ -234,12 +234,12 @@ static void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step
 }
 
 /* Bias and activation on a part of C, right after it was summed, while it is in the cache; but a tile inside of C has added the
- * bias, and relu, as it stored its sums, and dot products the bias. */
+ * bias, and relu, as it stored its sums, and `dots` the bias. */
 static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns, int with_bias) {
     const real *bias = with_bias ? g->bias : NULL;
     if (g->accumulate || (!bias && g->activation == MW_LINEAR)) return;
     if (!g->swapped && !bias && columns == g->c_row)      /* rows that are contiguous: as good as one */
-        finish_row(g->c + i * g->c_row, rows * columns, NULL, 1, g->activation);
+        finish_row(g->c + i * g->c_row + j, rows * columns, NULL, 1, g->activation);
     else if (!g->swapped)
         for (int64_t r = i; r < i + rows; r++) finish_row(g->c + r * g->c_row + j, columns, bias ? bias + j : NULL, 1, g->activation);
     else if (g->c_col == 1)                     /* a column of numbers with one bias, and contiguous: as good as a row */
@@ -417,11 +417,19 @@ static NOINLINE void narrow_row_2(const product *g, int64_t p0) { narrow_row(2, 
 static NOINLINE void narrow_row_4(const product *g, int64_t p0) { narrow_row(4, 2, g, p0); }
 static NOINLINE void narrow_row_8(const product *g, int64_t p0) { narrow_row(8, 1, g, p0); }
 
+static void any_narrow_row(const product *g) {
+    for (int64_t p = 0; p < g->k; p += DEPTH)
+        if (g->n <= LANES) narrow_row_1(g, p);
+        else if (g->n <= 2 * LANES) narrow_row_2(g, p);
+        else if (g->n <= 4 * LANES) narrow_row_4(g, p);
+        else narrow_row_8(g, p);
+}
+
 /* Many contiguous rows that do not fill their vectors: read as they lie in memory, LANES of them are n vectors, each lane of which
  * belongs to one row and one column. Products gather in n vectors that way, where a column is still spread over LANES places. */
 enum { FLAT_DEPTH = 4 * DEPTH, FLAT_BLOCKS = 4 };
 
-/* LANES rows, or `count` times as many, times their numbers of A, for j of n vectors. */
+/* Added to one of the n vectors: its terms from LANES rows, `count` times over. The numbers of A come LANES at a time, too. */
 INLINE vec flat_terms(vec sum, const int count, const vec *x, ivec row, const real *b, int64_t n) {
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++) sum += rearranged(x[i], row) * load(b + i * n * LANES);
@@ -432,12 +440,12 @@ static void flat(const product *g) {
     const int64_t n = g->n;
     vec *sum = mw_scratch((size_t)(2 * n) * sizeof(vec));
     if (!sum) {
-        multiply_blocks(g);
+        any_narrow_row(g);
         return;
     }
-    ivec *row = (ivec *)(sum + n);              /* of the LANES, the one that each lane of vector j belongs to */
+    ivec *row_of_lane = (ivec *)(sum + n);      /* of the LANES, the one that each lane of vector j belongs to */
     for (int64_t j = 0; j < n; j++)
-        row[j] = __builtin_convertvector(__builtin_convertvector(lane_numbers() + (bits)(j * LANES), vec) / splat((real)n), ivec);
+        row_of_lane[j] = __builtin_convertvector(__builtin_convertvector(lane_numbers() + (bits)(j * LANES), vec) / splat((real)n), ivec);
     for (int64_t p0 = 0; p0 < g->k; p0 += FLAT_DEPTH) {
         const real *a = element(g->a, 0, p0), *b = element(g->b, p0, 0);
         int64_t k = smaller(FLAT_DEPTH, g->k - p0);
@@ -446,15 +454,15 @@ static void flat(const product *g) {
             vec x[FLAT_BLOCKS];
 #pragma GCC unroll 4
             for (int i = 0; i < FLAT_BLOCKS; i++) x[i] = load(a + i * LANES);
-            for (int64_t j = 0; j < n; j++) sum[j] = flat_terms(sum[j], FLAT_BLOCKS, x, row[j], b + j * LANES, n);
+            for (int64_t j = 0; j < n; j++) sum[j] = flat_terms(sum[j], FLAT_BLOCKS, x, row_of_lane[j], b + j * LANES, n);
         }
         for (; k >= LANES; k -= LANES, a += LANES, b += LANES * n) {
             const vec x = load(a);
-            for (int64_t j = 0; j < n; j++) sum[j] = flat_terms(sum[j], 1, &x, row[j], b + j * LANES, n);
+            for (int64_t j = 0; j < n; j++) sum[j] = flat_terms(sum[j], 1, &x, row_of_lane[j], b + j * LANES, n);
         }
         const vec last = load_first(a, k);
         for (int64_t j = 0; j * LANES < k * n; j++)
-            sum[j] += rearranged(last, row[j]) * load_first(b + j * LANES, smaller(LANES, k * n - j * LANES));
+            sum[j] += rearranged(last, row_of_lane[j]) * load_first(b + j * LANES, smaller(LANES, k * n - j * LANES));
         for (int64_t j = 0; j < n; j += LANES) {
             const int64_t count = smaller(LANES, n - j);
             vec all = g->accumulate || p0 > 0 ? load_first(g->c + j, count) : (vec){0};
@@ -504,7 +512,7 @@ typedef enum { FIRST, MORE, LAST } stretch;
  * `readable` may be read, if not 0. There is a pointer to every third row, as in a tile, but one after the other: GCC would keep
  * all of them, in vector registers for want of others. */
 INLINE void add_products(const int rows, const stretch which, const int64_t readable, vec *sum, vec x, const real *at,
-                             int64_t step, int64_t count) {
+                         int64_t step, int64_t count) {
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         const real *row = at + i % 3 * step;
@@ -542,9 +550,10 @@ INLINE void add_dots(const int rows, const int sums, const int64_t readable, vec
 enum { FEW = MW_REGISTERS == 32 ? 4 : 2 };
 
 INLINE void dots(const int together, const int sums, const int64_t readable, const product *g) {
-    const int64_t k = g->k, step = g->b.col, reach = larger(0, (LANES - 1) * step) + k / LANES * LANES + readable;
+    const int64_t k = g->k, step = g->b.col, tail = k % LANES;
+    const int64_t reach = larger(0, (LANES - 1) * step) + k - tail + (tail ? readable : 0);
     const real *x = g->a.at;
-    const vec last = load_first(x + k / LANES * LANES, k % LANES);
+    const vec last = load_first(x + k - tail, tail);
     for (int64_t j = 0; j < g->n; j += LANES) {
         const int64_t count = smaller(LANES, g->n - j);
         const real *at = element(g->b, 0, j);
@@ -580,7 +589,7 @@ static void short_dots(const product *g) {
  * of B, which is packed transposed. The lanes are added up when there are LANES rows of sums, which lie as their elements of C. */
 enum { ROWS = 4, COLUMNS = MW_REGISTERS == 32 ? 5 : 3, MOST_COLUMNS = 3 * (int)LANES / 4 };
 
-/* The terms from p on, a vector of them or, where k ends, `count`. */
+/* The next terms: a vector of them or, where k ends, `count`. */
 INLINE void add_terms(const int columns, const int whole, vec sum[ROWS][COLUMNS], const real *const *a, const real *b, int64_t length,
                       int64_t count) {
     vec right[COLUMNS];
@@ -604,13 +613,13 @@ INLINE void narrow_dots(const int columns, const product *g, int64_t i, const re
 #pragma GCC unroll 8
         for (int c = 0; c < columns; c++) sum[r][c] = (vec){0};
     }
-    int64_t left = g->k;
-    for (; left >= LANES; left -= LANES, b += LANES) {
+    int64_t rest = g->k;
+    for (; rest >= LANES; rest -= LANES, b += LANES) {
         add_terms(columns, 1, sum, a, b, length, LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < ROWS; r++) a[r] += LANES;
     }
-    if (left) add_terms(columns, 0, sum, a, b, length, left);
+    if (rest) add_terms(columns, 0, sum, a, b, length, rest);
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 8
@@ -619,7 +628,6 @@ INLINE void narrow_dots(const int columns, const product *g, int64_t i, const re
 
 static void any_narrow_dots(int64_t columns, const product *g, int64_t i, const real *b, int64_t length, vec *sums) {
     switch (columns) {
-    case 1: narrow_dots(1, g, i, b, length, sums); break;
     case 2: narrow_dots(2, g, i, b, length, sums); break;
     case 3: narrow_dots(3, g, i, b, length, sums); break;
 #if MW_REGISTERS == 32
@@ -659,8 +667,8 @@ static void multiply_narrow(const product *g) {
 static int choose_path(const product *g) {
     if (g->c_col != 1 || g->k == 0) return TILES;
     /* A quarter of a tile's lanes would be empty, k outweighs the adding up of lanes at the end, and there are enough of these. */
-    const int narrow = 4 * g->n <= 3 * LANES && g->k >= 8 * LANES;
-    if (LANES >= 8 && narrow && g->m >= LANES && g->a.col == 1 && g->c_row == g->n) return NARROW_DOTS;
+    const int few = 4 * g->n <= 3 * LANES && g->k >= 8 * LANES;
+    if (LANES >= 8 && few && g->m >= LANES && g->a.col == 1 && g->c_row == g->n) return NARROW_DOTS;
     if (g->m > 1) return TILES;
     /* Dot products of rows. If they are short, adding up the lanes of each takes longest, and is done for LANES rows at once. */
     if (g->b.row == 1 && g->a.col == 1 && (g->b.col != 1 || g->n == 1)) return g->k < 8 * LANES ? SHORT_DOTS : LONG_DOTS;
@@ -674,13 +682,7 @@ static void compute(const product *g) {
     switch (g->path) {
     case TILES: multiply_blocks(g); return;
     case NARROW_DOTS: multiply_narrow(g); return;
-    case NARROW:
-        for (int64_t p = 0; p < g->k; p += DEPTH)
-            if (g->n <= LANES) narrow_row_1(g, p);
-            else if (g->n <= 2 * LANES) narrow_row_2(g, p);
-            else if (g->n <= 4 * LANES) narrow_row_4(g, p);
-            else narrow_row_8(g, p);
-        break;
+    case NARROW: any_narrow_row(g); break;
     case FLAT: flat(g); break;
     case WIDE: wide_row(g); break;
     case SHORT_DOTS: short_dots(g); break;

@@ -44,8 +44,8 @@ INLINE vec splat(real x) { return x - (vec){0}; }                   /* x - 0 kee
 
 /* The first half of a vector, and zeros, which an instruction for half a vector leaves in the rest of its register. */
 INLINE vec load_half(const real *p) {
-#if MW_VECTOR_BYTES == 64
-    typedef double half __attribute__((vector_size(32), aligned(8), may_alias));
+#if MW_VECTOR_BYTES == 64 && !defined(__clang__)
+    typedef double half __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
     typedef double whole __attribute__((vector_size(64)));
     return (vec)__builtin_ia32_insertf64x4_mask((whole){0}, *(const half *)p, 0, (whole){0}, -1);
 #else

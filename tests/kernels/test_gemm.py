@@ -79,7 +79,7 @@ def test_any_product(sides: Any, kinds: Any, batch: Any, biased: bool, activatio
 SHAPES = [
     (1, 128, 784), (64, 10, 128), (32, 32, 64), (1, 1, 5000), (5000, 1, 1), (1, 5000, 1), (300, 3, 2), (2, 3, 300),
     (131, 530, 290), (257, 129, 258), (14, 1030, 17), (20, 140, 1024), (37, 3, 131), (70, 20, 400), (1100, 533, 600),
-    (1, 20, 2100), (13, 1, 4300), (100, 1, 20), (50, 1, 30),
+    (1, 20, 2100), (13, 1, 4300), (100, 1, 20), (50, 1, 30), (37, 7, 131),
 ]  # fmt: skip
 
 
@@ -152,7 +152,17 @@ def test_only_the_rows_of_c_are_written(n: int, dtype: str, setting: str) -> Non
 
 @pytest.mark.parametrize(
     ("m", "n", "k"),
-    [(17, 33, 21), (30, 70, 5), (1, 40, 9), (40, 1, 300), (131, 530, 290), (1, 20, 700), (50, 1, 20), (50, 1, 30)],
+    [
+        (17, 33, 21),
+        (30, 70, 5),
+        (1, 40, 9),
+        (40, 1, 300),
+        (131, 530, 290),
+        (1, 20, 700),
+        (50, 1, 20),
+        (50, 1, 30),
+        (37, 3, 131),
+    ],
 )
 @pytest.mark.parametrize("special", [math.nan, math.inf])
 def test_nan_and_infinity_reach_their_row_or_column_only(
@@ -178,7 +188,7 @@ def test_zero_times_infinity_is_nan(dtype: str, setting: str) -> None:
     assert np.isnan(door.matmul(a, b, None, "relu")).all()
 
 
-@pytest.mark.parametrize("shape", [(40, 50, 30), (131, 530, 290)])
+@pytest.mark.parametrize("shape", [(40, 50, 30), (131, 530, 290), (70, 45, 131)])
 def test_an_element_does_not_depend_on_the_rest_of_the_matrix(shape: tuple[int, int, int], dtype: str, c_only: str) -> None:
     m, n, k = shape
     rng = np.random.default_rng(0)
@@ -199,3 +209,16 @@ def test_a_bias_of_any_stride(dtype: str, setting: str) -> None:
     a, b, bias = np.ones((2, 3), dtype), np.ones((3, 4), dtype), np.arange(8).astype(dtype)
     for view in (bias[::2], bias[3::-1], np.broadcast_to(bias[5], 4)):
         assert np.array_equal(door.matmul(a, b, view), 3 + np.stack([view, view]))
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 600, 40), (37, 3, 131), (20, 8, 9)])
+@pytest.mark.parametrize("activation", [0, 2])
+def test_rows_of_c_any_distance_apart(m: int, n: int, k: int, activation: int, dtype: str, c_only: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(1, m, k)).astype(dtype), rng.normal(size=(1, k, 2 * n)).astype(dtype)[:, :, ::2]
+    tight, loose = np.empty((1, m, n), dtype), np.zeros((1, m, n + 5), dtype)
+    gemm(a, b, tight, activation=activation)
+    gemm(a, b, loose[:, :, :n], activation=activation)
+    for c in (tight[0], loose[0, :, :n]):
+        assert_product(c, a[0], b[0], None, "sigmoid" if activation else "linear")
+    assert not loose[:, :, n:].any()
