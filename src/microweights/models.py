@@ -197,9 +197,6 @@ class Sequential(Model):
     def sublayers(self) -> dict[str, Layer]:
         return self._row
 
-    def arrangement(self) -> list[Any]:
-        return [*self.metrics]  # of layers, add and pop say so
-
     def _build_if_possible(self) -> None:
         """Run one sample of zeros through the layers, if its shape is known: each makes its weights."""
         first = next(iter(self._row.values()))

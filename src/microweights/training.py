@@ -19,6 +19,7 @@ from .diagnosis import first_nonfinite
 from .errors import NonFiniteError, explain
 from .kernels import door
 from .layers import Layer
+from .layers.base import holds_still
 from .metrics import Metric, with_names_of_their_own
 from .metrics import get as get_metric
 from .ops import concatenate
@@ -41,15 +42,15 @@ class Trainer(Layer):
     order_state: Array | None = None  # a random stream of its own for the order of samples; None: the common one
     gradient_accumulation_steps = 1
     eager = False  # whether steps run in Python instead of being captured
-    _notes = Layer._notes | {"history", "stop_training", "validates", "_captured", "_arrangement"}
+    _notes = Layer._notes | {"history", "stop_training", "validates", "_captured", "_known"}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._captured: dict[str, Callable[..., Any]] = {}
-        self._arrangement: Any = None
+        self._known: tuple[int, list[tuple[Any, list[Any]]]] = (-1, [])  # lists with their contents, as of which layout
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_captured": {}}
+        return {**self.__dict__, "_captured": {}, "_known": (-1, [])}
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, eager: bool = False,
@@ -135,9 +136,12 @@ class Trainer(Layer):
 
     def _replayed(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         """`fn` captured, by its name; itself if the model is compiled to run eagerly."""
-        if self._arrangement != (arrangement := self.arrangement()):
+        layout, contents = self._known
+        if layout != graph.Layout.changes:  # captured functions see that by themselves
+            self._known = graph.Layout.changes, self.contents()
+        elif contents and not all(map(holds_still, contents)):
             self._captured.clear()
-            self._arrangement = arrangement
+            self._known = layout, self.contents()
         found = self._captured.get(name)
         if found is None:
             found = self._captured[name] = fn if self.eager else Captured(fn)

@@ -243,3 +243,47 @@ def test_results_are_outside_the_graph_while_another_thread_is_recorded(setting:
     mw.capture(other)(mw.tensor([1.0]))
     assert not results[0].requires_grad
     assert after(results[0]).item() == 7.0
+
+
+class Block(mw.layers.Layer):
+    """Layers, functions and numbers where no attribute says that they change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [mw.layers.Dense(4), mw.layers.Dense(4)]
+        self._steps: list[Any] = [lambda x: x * 2]
+        self.options = {"rates": [2.0], "pair": (0.5, 1)}
+
+    def call(self, x: mw.Tensor) -> mw.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        for step in self._steps:
+            x = step(x)
+        return x * self.options["rates"][0] + self.options["pair"][0]
+
+
+def test_lists_of_a_layer_in_a_model_changed_between_calls(setting: str) -> None:
+    x, block = numbers(2, 4), Block()
+    model = mw.Sequential([block])
+    model.compile("sgd", "mse")
+
+    def is_right() -> bool:
+        return all(np.array_equal(model.predict(x), model(mw.tensor(x)).numpy()) for _ in range(3))
+
+    assert is_right()
+    replayed = len(model._captured["predict"].programs)  # type: ignore[attr-defined]
+    assert replayed == 1
+    for i in range(4):
+        block._steps.pop()
+        block._steps.append(lambda x, i=i: x * (i + 3))
+        assert is_right()
+    block.layers.reverse()
+    assert is_right()
+    block.layers.pop()
+    assert is_right()
+    block.options["rates"][0] = 3.0
+    assert is_right()
+    for i in range(4):
+        block.options.pop("pair")
+        block.options["pair"] = (i + 0.5, 1)
+        assert is_right()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,9 @@ class Layer:
 
     _takes_training: ClassVar[bool] = False
     _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape"))  # attributes that no computation depends on
+    _own_lists: ClassVar[frozenset[str]] = frozenset(
+        ("_own_weights", "_penalties", "_row")
+    )  # whose changes are noted where made
     _casts: ClassVar[bool] = True  # inputs to its own type; a model leaves that to its layers
 
     def __init__(
@@ -167,10 +171,17 @@ class Layer:
                 todo.extend((f"{name}.{key}", v) for key, v in reversed(value.items()))
         return found
 
-    def arrangement(self) -> list[Any]:
-        """What stands in lists and dicts of this layer: others than attributes, these change without notice."""
-        lists = [v for name, v in vars(self).items() if type(v) in (list, dict) and name[0] != "_"]
-        return [id(part) for v in lists for part in (v.values() if type(v) is dict else v)]
+    def contents(self) -> list[tuple[Any, list[Any]]]:
+        """Each list and dict in this layer and its parts, with what it holds: unlike attributes, that changes unseen."""
+        layers = [layer for _, layer in self.walk()]
+        todo = [v for x in layers for name, v in vars(x).items() if name not in x._notes and name not in x._own_lists]
+        found: dict[int, tuple[Any, list[Any]]] = {}
+        while todo:
+            holder = todo.pop()
+            if isinstance(holder, (list, tuple, dict)) and id(holder) not in found:
+                found[id(holder)] = holder, held_by(holder)
+                todo.extend(held_by(holder))
+        return [(holder, parts) for holder, parts in found.values() if not isinstance(holder, tuple)]
 
     def named_weights(self) -> dict[str, Tensor]:
         """All weights by path, such as "dense_1.kernel"; a layer or a tensor used twice counts once."""
@@ -282,3 +293,14 @@ def checked_shape(name: str, shape: Any) -> Shape:
         remedy = "Give the shape of one sample, without the axis of samples."
         raise ValueError(explain(f"`{name}` to be a tuple of positive integers", repr(shape), remedy))
     return result
+
+
+def held_by(holder: Any) -> list[Any]:
+    return [*holder, *holder.values()] if isinstance(holder, dict) else [*holder]
+
+
+def holds_still(noted: tuple[Any, list[Any]]) -> bool:
+    """Whether a list or dict holds the very objects that it was noted with."""
+    holder, parts = noted
+    now = held_by(holder)
+    return len(now) == len(parts) and all(map(is_, now, parts))
