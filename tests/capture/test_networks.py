@@ -64,7 +64,14 @@ def test_any_training_is_the_eager_one(
         rule = OPTIMIZERS[optimizer](**option or {})
         model.compile(rule, loss, eager=eager, gradient_accumulation_steps=accumulates)
         losses = [model.train_on_batch(x, y) for _ in range(5)]
-        seen.append((losses, [w.tobytes() for w in model.get_weights()], [model.predict(x).tobytes() for _ in range(3)]))
+        seen.append(
+            (
+                np.array(losses).tobytes(),
+                [w.tobytes() for w in model.get_weights()],
+                [model.predict(x).tobytes() for _ in range(3)],
+            )
+        )
+        assert eager or model._captured["train"].programs  # type: ignore[attr-defined]
     assert seen[0] == seen[1]
 
 

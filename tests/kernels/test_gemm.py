@@ -222,3 +222,20 @@ def test_rows_of_c_any_distance_apart(m: int, n: int, k: int, activation: int, d
     for c in (tight[0], loose[0, :, :n]):
         assert_product(c, a[0], b[0], None, "sigmoid" if activation else "linear")
     assert not loose[:, :, n:].any()
+
+
+@pytest.mark.parametrize("c_row", [1, 8, 16, 32, 64, 128])
+def test_the_stride_of_a_single_row_means_nothing(c_row: int, dtype: str, c_only: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(1, 1, 30)).astype(dtype), rng.normal(size=(1, 30, 400)).astype(dtype)[:, :, ::2]
+    c = np.empty((1, 1, 200), dtype)
+    gemm(a, b, np.lib.stride_tricks.as_strided(c, c.shape, (0, c_row * c.itemsize, c.itemsize)), activation=2)
+    assert_product(c[0], a[0], b[0], None, "sigmoid")
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(35, 1, 20), (35, 1, 300), (37, 5, 300), (1, 13, 603)])
+def test_equal_rows_and_columns_give_equal_bits(m: int, n: int, k: int, dtype: str, c_only: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = np.tile(rng.normal(size=(1, k)).astype(dtype), (m, 1)), np.tile(rng.normal(size=(k, 1)).astype(dtype), (1, n))
+    c = door.matmul(a, b)
+    assert np.all(c == c[0, 0])
