@@ -593,3 +593,14 @@ def test_parts_have_no_balance_of_classes() -> None:
     for model in (MODELS.SGDClassifier(class_weight="balanced"), mw.neural_network.MLPClassifier(class_weight="balanced")):
         with pytest.raises(ValueError, match="balanced"):
             model.partial_fit(x, y, classes=[0, 1, 2])
+
+
+def test_columns_so_far_from_zero_that_a_penalty_is_lost_are_told_of() -> None:
+    x = np.random.default_rng(0).standard_normal((60, 5))
+    y = x @ [1.0, -2.0, 3.0, 0.5, -1.0] + 3
+    with pytest.warns(ConvergenceWarning, match="scale them"):
+        MODELS.Ridge(0.1, fit_intercept=False).fit(x + 1e8, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MODELS.Ridge(0.1).fit(x + 1e8, y)
+        MODELS.Ridge(1e-6, fit_intercept=False).fit(np.c_[x, x[:, 0]], y)

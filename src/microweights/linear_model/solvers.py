@@ -21,6 +21,7 @@ MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are
 WORKING_SET_COLUMNS = 64  # at first
 MIN_STEPS_TO_CAPTURE = 20  # fewer are done before they are recorded
 MAX_STEPS_PER_CALL = 256
+NEGLIGIBLE = 0.01  # part of the loss
 CURVATURE_ROWS = 4096  # that tell the curvature well enough for a first learning rate
 
 
@@ -56,10 +57,14 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
     options = {"maxiter": max_iter, "gtol": gtol, "ftol": eps, "maxls": 50, "maxcor": 10}
     found = minimize(value, start.reshape(-1), jac=True, method="L-BFGS-B", options=options,
                      callback=lambda intermediate_result: losses.append(float(intermediate_result.fun)))  # fmt: skip
-    u = found.x.reshape(-1, problem.outputs)
-    if to is not None:
+    u, converged = found.x.reshape(-1, problem.outputs), found.status != 1
+    if to is not None and back is not None:
         u = to @ u + (v - to @ start)
-    return Found(u.astype(v.dtype), max(found.nit, 1), losses or [float(found.fun)], bool(found.status != 1))
+        if to.shape[1] < to.shape[0] and problem.l2.all():  # the penalty determines what the data leaves open
+            gradient = run(u.astype(v.dtype))[1].astype(np.float64)
+            outside = gradient - back.T @ (to.T @ gradient)  # of directions that whitening took for rounding errors
+            converged &= float((outside**2).sum()) / (2 * float(problem.l2.min())) <= NEGLIGIBLE * abs(float(found.fun))
+    return Found(u.astype(v.dtype), max(found.nit, 1), losses or [float(found.fun)], bool(converged))
 
 
 def whitening(problem: Problem) -> tuple[Array, Array]:
