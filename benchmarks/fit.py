@@ -13,7 +13,6 @@ from typing import Any
 os.environ.setdefault("MICROWEIGHTS_NUM_THREADS", "1")
 
 import numpy as np
-from estimators import fashion
 
 import microweights as mw
 from microweights.replay import Replay
@@ -44,6 +43,8 @@ def share_in_replay(model: mw.Sequential, x: Any, y: Any, batch_size: int) -> tu
 
 
 def main() -> None:
+    from estimators import fashion  # beside this file, where Python looks when it runs as a script
+
     x, y = fashion()
     x = x.astype(np.float32)
     print("| layers | batch | seconds | in replay |\n|---|---|---|---|")
