@@ -180,6 +180,19 @@ def test_solvers_reach_the_same_line(solver: str) -> None:
     assert len(model.loss_curve_) == model.n_iter_
 
 
+@pytest.mark.parametrize("name", ["diabetes", "wine", "iris"])
+def test_batches_that_did_not_reach_the_minimum_are_told_of(name: str) -> None:
+    """Diabetes has columns that nearly determine others: along them the loss is flat, and hidden by the noise of batches."""
+    x, y = ({**REGRESSION, **CLASSES}[name])()
+    line = MODELS.LinearRegression(solver="sgd", random_state=0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        score = line.fit(x, y).score(x, y)
+    best = MODELS.LinearRegression().fit(x, y).score(x, y)
+    assert bool(told) == (name == "diabetes")
+    assert best - score < (1e-3 if told else 1e-4)
+
+
 def test_momentum_leads_to_the_same_minimum_sooner() -> None:
     x, y = load_diabetes(return_X_y=True)
     problem = Problem("squared_error", x, y[:, None] - y.mean(), None, 0.01, 0.0, True, 1)
@@ -586,6 +599,22 @@ def test_too_few_steps_are_said() -> None:
     for model in (MODELS.LogisticRegression(max_iter=2), MODELS.Lasso(0.01, max_iter=2), MODELS.SGDRegressor(max_iter=2)):
         with pytest.warns(ConvergenceWarning, match="max_iter=2"):
             model.fit(x, y)
+
+
+def test_classes_without_best_weights_are_told_of() -> None:
+    x, y = load_iris(return_X_y=True)
+    model, two = MODELS.LogisticRegression(None), y < 2
+    with pytest.warns(ConvergenceWarning, match="separate the classes"):
+        model.fit(x[two], y[two])
+    last = x[y > 0], y[y > 0]
+    right = model.fit(*last).predict(last[0]) == last[1]
+    assert not right.all()  # but of those that count all are
+    with pytest.warns(ConvergenceWarning, match="separate the classes"):
+        MODELS.LogisticRegression(C=np.inf).fit(*last, sample_weight=right)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(x, y)  # which overlap
+        MODELS.LogisticRegression(C=100.0).fit(x[two], y[two])
 
 
 def test_parts_have_no_balance_of_classes() -> None:

@@ -17,7 +17,7 @@ from ..errors import explain
 from ..kernels import door
 from ..tensor import Array
 from .problem import MAX_COLUMNS_GRAM, Problem
-from .solvers import WORKING_SET_COLUMNS, Descent, Found, by_working_set, lbfgs, proximal, stochastic
+from .solvers import WORKING_SET_COLUMNS, Descent, Found, by_working_set, judge, lbfgs, proximal, stochastic
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
@@ -98,7 +98,8 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
         rate = self.learning_rate
         if solver == "sgd":
             how = Descent(tol=self.tol, learning_rate=rate)
-            found = stochastic(problem, start, self.max_iter, how, check_random_state(self.random_state))
+            random = check_random_state(self.random_state)
+            found = stochastic(problem, start, self.max_iter, how, random, judge(problem, self.tol))
         elif solver == "lbfgs":
             if rate is not None:
                 remedy = "Choose one of these solvers, or leave it out."
@@ -198,7 +199,8 @@ class LinearRegression(LinearRegressor):
     max_iter : int
         Steps, or for "sgd" epochs.
     tol : float
-        It is done when no derivative is above this part of the largest at w = 0; for "sgd", when the loss falls by less.
+        It is done when no derivative is above this part of the largest at w = 0; for "sgd", when the loss of all samples did
+        not fall by this part in 5 epochs at any rate, which it divides by 5 each time.
     random_state : int or RandomState, optional
         For the order of samples in "sgd".
 
@@ -301,7 +303,7 @@ class Lasso(ElasticNet):
 
 def check_classes(classes: Array) -> None:
     if len(classes) < 2:
-        received = f"only one class {classes[0]!r}"
+        received = f"only one class {classes.tolist()[0]!r}"
         raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
 
 
@@ -385,7 +387,8 @@ class LogisticRegression(LinearClassifier):
     Parameters
     ----------
     penalty : "l2", "l1", "elasticnet" or None
-        Names for an `l1_ratio` of 0, 1 and 0.5.
+        Names for an `l1_ratio` of 0, 1 and 0.5. Without one, classes that the columns separate have no best weights (Albert &
+        Anderson 1984); a ConvergenceWarning says so.
     C : float
         The smaller, the stronger the penalty.
     l1_ratio : float, optional
@@ -444,6 +447,11 @@ class LogisticRegression(LinearClassifier):
         solver = ("fista" if ratio > 0 else "lbfgs") if self.solver == "auto" else self.solver
         coef, intercept = problem.weights_of(self._solve(problem, solver, self._start(problem)).v)
         self.coef_, self.intercept_ = coef.astype(x.dtype), intercept.astype(x.dtype)
+        if strength == 0 and (self.predict(x) == y)[slice(None) if weights is None else weights > 0].all():
+            warnings.warn(
+                "The columns separate the classes without an error. Then, without a penalty, larger weights are always better: "
+                "these are as large as the solver made them until it stopped. Use penalty='l2' for weights with a meaning.",
+                ConvergenceWarning, stacklevel=2)  # fmt: skip
         return self
 
     def predict_log_proba(self, X: Any) -> Array:

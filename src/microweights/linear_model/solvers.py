@@ -184,7 +184,8 @@ def stochastic(
     Without a learning rate, one is taken that is not too large for all samples, nor for a batch with the longest of them. What
     is found are the weights on average over the second half of the last epoch, where no batch has the last word (Polyak &
     Juditsky 1992); under an L1 penalty, the last ones, as averages of zeros and others are no zeros.
-    `is_worse` looks at the weights after each epoch and says whether they are no better than before; without it, the loss does.
+    `is_worse` looks at the weights after each epoch and says whether they are no better than before; without it, the mean of
+    the losses of the batches does, which costs nothing.
 
     Raises
     ------
@@ -251,6 +252,23 @@ def stochastic(
         if stale >= how.patience and how.schedule == "adaptive" and rate > 1e-6:
             rate, stale = rate / 5, 0
     return Found(reached, epoch, losses, stale >= how.patience)
+
+
+def judge(problem: Problem, tol: float) -> Callable[[Array], bool]:
+    """Whether weights are no better, by a part of `tol`, than all before, going by the loss of all samples and the penalties.
+
+    It sees what a mean over an epoch hides in the noise of its batches: that directions of little curvature still go down.
+    """
+    value, best = Captured(problem.of_all()), np.inf
+
+    def is_worse(v: Array) -> bool:
+        nonlocal best
+        with no_grad():
+            loss = float(value(Tensor(v)).data) + float((problem.l1 * np.abs(v)).sum())
+        before, best = best, min(best, loss)
+        return not loss < before * (1 - tol)
+
+    return is_worse
 
 
 def batch_for(n: int) -> int:
