@@ -23,6 +23,7 @@ from .linear_model.estimators import (
     check_choice,
     check_classes,
     check_counts,
+    check_flags,
     check_labels,
     check_numbers,
     first_classes,
@@ -132,6 +133,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     # ---- parameters --------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
+        check_flags(self)
         check_counts(self, "max_iter", "n_iter_no_change")
         most = LARGEST
         check_numbers(self, alpha=(0, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1), beta_1=(0, 1),
@@ -209,9 +211,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         if go_on and hasattr(self, "_network"):
             self._rescale(together(self._seen, own) if is_part else own, len(x), y, weights, is_part)
         else:
+            self._set_units(y, weights, False)
             self._seen, self._row_count = own, len(x)
             self.mean_, (self.scale_, self._inverse) = own[1], column_scale(*own[1:], len(x))
-            self._set_units(y, weights, False)
             more_will_come = is_part and self.batch_size is not None
             share = self._size(sys.maxsize if more_will_come else len(x)) * total / len(x)  # of a batch
             targets = self._targets(y[:1], x.dtype)
@@ -268,6 +270,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         first, last = others[0], others[-1]
         assert isinstance(scaling, Standardised)
         old_mean, old = self.mean_, self._inverse
+        times, plus = self._set_units(y, weights, is_part)
         self._seen, self.mean_ = seen, seen[1]
         self._row_count = rows + self._row_count * is_part
         self.scale_, self._inverse = column_scale(seen[1], seen[2], self._row_count)
@@ -277,7 +280,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         wider = np.minimum(wider, MOST_WIDENED)
         self._assign(first, w * wider[:, None], b + ((self.mean_ - old_mean) * (wider * self._inverse)) @ w)
         w, b = (t.data for t in last.weights)
-        times, plus = self._set_units(y, weights, is_part)
         self._assign(last, w * times, b * times + plus)
 
     @staticmethod

@@ -511,6 +511,20 @@ def test_more_columns_than_rows() -> None:
     near(MODELS.Ridge().fit(x, y).coef_, sk.Ridge().fit(x, y).coef_)
 
 
+@pytest.mark.parametrize("factor", [1e160, 1e-160])
+@pytest.mark.parametrize("name", [*NAMES, *mw.neural_network.__all__])
+def test_columns_that_have_no_squares_are_refused(name: str, factor: float) -> None:
+    """Their variance is infinite or 0, and they would count as columns that do not change."""
+    x, y = load_iris(return_X_y=True)
+    make = getattr(MODELS if name in NAMES else mw.neural_network, name)
+    with pytest.raises(ValueError, match="squares"):
+        make().fit(x * [1, factor, 1, 1], y)
+    alike = np.c_[x, np.full(len(x), 1e-160)]  # does not change
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert np.isfinite(make(max_iter=1).fit(alike, y).predict(alike)).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_refused_data(name: str) -> None:
     sparse = pytest.importorskip("scipy.sparse")
@@ -555,6 +569,8 @@ def test_refused_data(name: str) -> None:
         ("LinearRegression", {"max_iter": 10.0}),
         ("LinearRegression", {"solver": "gd", "learning_rate": 0.0}),
         ("LogisticRegression", {"fit_intercept": "no"}),
+        ("Lasso", {"warm_start": "no"}),
+        ("SGDRegressor", {"early_stopping": 0.5}),
         ("SGDRegressor", {"eta0": 0.0}),
         ("SGDRegressor", {"learning_rate": "fast"}),
     ],
@@ -633,3 +649,8 @@ def test_columns_so_far_from_zero_that_a_penalty_is_lost_are_told_of() -> None:
         warnings.simplefilter("error")
         MODELS.Ridge(0.1).fit(x + 1e8, y)
         MODELS.Ridge(1e-6, fit_intercept=False).fit(np.c_[x, x[:, 0]], y)
+    x[0] = 1e12  # beside which the other rows do not show
+    with pytest.warns(ConvergenceWarning, match="scale them"):
+        MODELS.Ridge().fit(x, y)
+    with pytest.warns(ConvergenceWarning, match="scale them"):
+        MODELS.LogisticRegression().fit(x, y > 0)

@@ -21,6 +21,7 @@ from .solvers import WORKING_SET_COLUMNS, Descent, Found, by_working_set, judge,
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
+FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
 
 def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
@@ -38,6 +39,12 @@ def check_counts(estimator: Any, *names: str) -> None:
         value = getattr(estimator, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(explain(f"`{name}` to be a positive integer", repr(value), "Pass 1 or more."))
+
+
+def check_flags(estimator: Any) -> None:
+    """Raise ValueError for a flag that is neither True nor False."""
+    for name in FLAGS.intersection(estimator.get_params(deep=False)):
+        check_choice(estimator, name, (True, False))
 
 
 def ratio_of(estimator: Any) -> float:
@@ -73,7 +80,7 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
     def _check_course(self) -> None:
         check_counts(self, "max_iter")
         check_numbers(self, tol=(0, LARGEST))
-        check_choice(self, "fit_intercept", (True, False))
+        check_flags(self)
         if self.learning_rate is not None:
             check_numbers(self, learning_rate=(1e-300, LARGEST))
 
@@ -172,7 +179,7 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
                           by_products=solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MAX_COLUMNS_GRAM)  # fmt: skip
         found = self._solve(problem, solver, self._start(problem, y_offset, y_scale))
         coef, intercept = (a * y_scale for a in problem.weights_of(found.v))
-        self.loss_curve_ = [loss * y_scale**2 for loss in found.losses]
+        self.loss_curve_ = [loss * y_scale * y_scale for loss in found.losses]
         intercept = intercept + y_offset if self.fit_intercept else np.zeros_like(intercept)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring the columns to a smaller scale."))

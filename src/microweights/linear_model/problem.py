@@ -11,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .. import graph, ops
 from ..capture import Captured
+from ..errors import explain
 from ..graph import grad
 from ..kernels import door
 from ..tensor import Array, Tensor
@@ -28,6 +29,7 @@ MAX_CURVATURE = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hi
 CACHE_NUMBERS = 2**16  # what is computed from so many stays in the cache
 MAX_COLUMNS_EIGH = 32  # up to which all eigenvalues of their products are found as quickly as one
 GRAM_TILE_COLUMNS = 128  # of the gram matrix, squares of so many below the diagonal are copied from those above
+SMALLEST_SPREAD = 1e-145  # of a column, whose square still has all its digits
 MAX_COLUMNS_GRAM = 2000  # up to which the matrix of their products is made
 
 
@@ -70,6 +72,7 @@ class Problem:
             mean = means(x, weights) if about is None else about[0]
             products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
             variance = np.diag(products[0])
+            check_spread(x, mean, variance)
             self.about = mean, variance
         else:
             self.about = mean, variance = moments(x, weights) if about is None else about
@@ -220,10 +223,22 @@ def blocks(x: Array, fewest: int = 1) -> list[slice]:
 
 def means(x: Array, weights: Array | None) -> Array:
     """The mean of each column, in float64."""
-    if weights is None:
-        return np.asarray(x.mean(0, np.float64))
-    c = (weights / weights.sum()).astype(np.float64)
-    return np.asarray(sum(c[b] @ x[b].astype(np.float64, copy=False) for b in blocks(x)))
+    with np.errstate(over="ignore"):
+        if weights is None:
+            return np.asarray(x.mean(0, np.float64))
+        c = (weights / weights.sum()).astype(np.float64)
+        return np.asarray(sum(c[b] @ x[b].astype(np.float64, copy=False) for b in blocks(x)))
+
+
+def check_spread(x: Array, mean: Array, variance: Array) -> None:
+    """Raise ValueError for columns that vary, but by numbers whose squares are infinity or 0."""
+    tiny = np.flatnonzero((variance < SMALLEST_SPREAD**2) & (mean != 0) & (np.abs(mean) < SMALLEST_SPREAD))
+    lost = [*np.flatnonzero(~np.isfinite(variance)), *tiny[np.ptp(x[:, tiny], axis=0) > 0]]
+    if lost:
+        received = f"numbers as large as {np.abs(x[:, lost[0]]).max():.1g} in column {lost[0]}"
+        raise ValueError(
+            explain("columns and targets whose squares are neither 0 nor infinity", received, "Choose other units.")
+        )
 
 
 def column_scale(mean: Array, variance: Array, n: int, l2: float = 0.0) -> tuple[Array, Array]:
@@ -250,7 +265,9 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
 
     with np.errstate(over="ignore"):
         found = variance(x.dtype)
-    return mean, found if np.isfinite(found).all() and found.all() else variance(np.float64)
+        found = found if np.isfinite(found).all() and found.all() else variance(np.float64)
+    check_spread(x, mean, found)
+    return mean, found
 
 
 def together(seen: tuple[float, Array, Array], more: tuple[float, Array, Array]) -> tuple[float, Array, Array]:

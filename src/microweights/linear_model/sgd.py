@@ -23,6 +23,7 @@ from .estimators import (
     LinearClassifier,
     check_choice,
     check_counts,
+    check_flags,
     check_labels,
     check_numbers,
     first_classes,
@@ -58,8 +59,7 @@ class BaseSGD(BaseLinear):
         check_choice(self, "loss", self.losses)
         check_choice(self, "penalty", ("l2", "l1", "elasticnet", None))
         check_choice(self, "learning_rate", ("constant", "invscaling", "adaptive"))
-        check_choice(self, "fit_intercept", (True, False))
-        check_choice(self, "shuffle", (True, False))
+        check_flags(self)
         check_counts(self, "max_iter", "n_iter_no_change")
         check_numbers(self, alpha=(0, LARGEST), l1_ratio=(0, 1), tol=(0, LARGEST), power_t=(0, 10))
         check_numbers(self, validation_fraction=(0, 1))
@@ -116,9 +116,9 @@ class BaseSGD(BaseLinear):
 
     def _partial_fit(self, x: Array, y: Array, weights: Array | None, is_first: bool) -> Any:
         """One pass over more data, after :meth:`fit` or others. The scale of columns is that of all the data so far."""
+        own = (float(len(x) if weights is None else weights.sum()), *moments(x, weights))
         if is_first:
             self.n_iter_, self.t_, self.loss_curve_ = 0, 0, []
-        own = (float(len(x) if weights is None else weights.sum()), *moments(x, weights))
         self._seen = own if is_first else together(self._seen, own)
         problem = self._problem(x, y, weights, self._seen[1:])
         start = problem.start() if is_first else problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))

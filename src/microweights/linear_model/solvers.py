@@ -60,10 +60,11 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
     u, converged = found.x.reshape(-1, problem.outputs), found.status != 1
     if to is not None and back is not None:
         u = to @ u + (v - to @ start)
-        if to.shape[1] < to.shape[0] and problem.l2.all():  # the penalty determines what the data leaves open
+        columns = problem.l2[: len(problem.scale)]
+        if to.shape[1] < to.shape[0] and columns.all():  # the penalty determines what the data leaves open
             gradient = run(u.astype(v.dtype))[1].astype(np.float64)
             outside = gradient - back.T @ (to.T @ gradient)  # of directions that whitening took for rounding errors
-            converged &= float((outside**2).sum()) / (2 * float(problem.l2.min())) <= NEGLIGIBLE * abs(float(found.fun))
+            converged &= float((outside**2).sum()) / (2 * float(columns.min())) <= NEGLIGIBLE * abs(float(found.fun))
     return Found(u.astype(v.dtype), max(found.nit, 1), losses or [float(found.fun)], bool(converged))
 
 
