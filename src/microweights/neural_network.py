@@ -26,6 +26,7 @@ from .linear_model.estimators import (
     check_flags,
     check_labels,
     check_numbers,
+    check_weights,
     first_classes,
     refuse_balanced,
     with_class_weights,
@@ -42,7 +43,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning  # isor
 from sklearn.model_selection import train_test_split  # isort: skip
 from sklearn.utils import check_random_state  # isort: skip
 from sklearn.utils.multiclass import check_classification_targets, type_of_target  # isort: skip
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data  # isort: skip
+from sklearn.utils.validation import check_is_fitted, validate_data  # isort: skip
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -189,12 +190,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool, **checks: Any) -> tuple[Array, Array, Array | None]:
         x, y = validate_data(self, X, y, dtype=FLOATS, reset=reset, **checks)
-        if sample_weight is None:
-            return x, y, None
-        weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-        if not weights.sum() > 0:
-            raise ValueError(explain("weights of samples that are not all zero", "zeros", "Weigh some sample."))
-        return x, y, weights
+        return x, y, check_weights(sample_weight, x)
 
     def _train(
         self, x: Array, y: Array, weights: Array | None, validation: Any, stratify: Array | None, is_part: bool, go_on: bool
@@ -312,7 +308,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             raise ValueError(explain("`validation_data` as (X, y) or (X, y, weights)", type(given).__name__, "Pass a tuple."))
         x, y = validate_data(self, given[0], given[1], dtype=FLOATS, reset=False, **checks)
-        return x, y, None if len(given) == 2 else _check_sample_weight(given[2], x, ensure_non_negative=True)
+        return x, y, check_weights(given[2] if len(given) == 3 else None, x)
 
     def _outputs(self, X: Any) -> Array:
         """What the last layer says: (samples, outputs)."""

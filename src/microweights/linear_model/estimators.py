@@ -47,6 +47,29 @@ def check_flags(estimator: Any) -> None:
         check_choice(estimator, name, (True, False))
 
 
+def check_weights(sample_weight: Any, x: Array) -> Array | None:
+    """Weights of samples as numbers, or None.
+
+    Raises
+    ------
+    ValueError
+        If one is negative, or they do not sum to a number that can be divided by.
+    """
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+    check_total(weights, "weights of samples")
+    return np.asarray(weights)
+
+
+def check_total(weights: Array, what: str) -> None:
+    with np.errstate(over="ignore"):
+        total = float(weights.sum())
+    if not float(np.finfo(np.float64).tiny) <= total <= LARGEST:
+        remedy = "Weigh some sample, in other units."
+        raise ValueError(explain(f"{what} with a positive, finite sum", f"a sum of {total:g}", remedy))
+
+
 def ratio_of(estimator: Any) -> float:
     """Which part of the penalty is L1, by `penalty` and, if it is not None, `l1_ratio`."""
     name, given = estimator.penalty, estimator.l1_ratio
@@ -93,12 +116,7 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
 
     def _data(self, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any) -> tuple[Array, Array, Array | None]:
         x, y = validate_data(self, x, y, dtype=FLOATS, reset=reset, **checks)
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-            if not weights.sum() > 0:
-                raise ValueError(explain("weights of samples that are not all zero", "zeros", "Weigh some sample."))
-        return x, y, weights
+        return x, y, check_weights(sample_weight, x)
 
     def _solve(self, problem: Problem, solver: str, start: Array) -> Found:
         """The minimum; notes the steps and the course of the loss."""
@@ -181,9 +199,10 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         coef, intercept = (a * y_scale for a in problem.weights_of(found.v))
         self.loss_curve_ = [loss * y_scale * y_scale for loss in found.losses]
         intercept = intercept + y_offset if self.fit_intercept else np.zeros_like(intercept)
+        with np.errstate(over="ignore"):
+            coef, intercept = coef.astype(dtype), intercept.astype(dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring the columns to a smaller scale."))
-        coef, intercept = coef.astype(dtype), intercept.astype(dtype)
+            raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring columns and targets to other units."))
         self.coef_, self.intercept_ = (coef, intercept) if y.ndim > 1 else (coef[0], intercept[0])
         return self
 
@@ -354,8 +373,9 @@ def with_class_weights(class_weight: Any, classes: Array, y: Array, weights: Arr
     labels, of_samples = (classes, None) if isinstance(class_weight, dict) else (y, weights)
     of_class = compute_class_weight(class_weight, classes=classes, y=labels, sample_weight=of_samples)
     found = of_class[np.searchsorted(classes, y)] * (1 if weights is None else weights)
-    if not (found >= 0).all() or not found.sum() > 0:
+    if not (found >= 0).all():
         raise ValueError(explain("class weights that are positive", repr(class_weight), "0 leaves a class out, but not all."))
+    check_total(found, "class weights, times those of the samples,")
     return np.asarray(found)
 
 
