@@ -359,3 +359,14 @@ def test_refused_data() -> None:
         NETWORKS.MLPRegressor(solver="sgd", learning_rate_init=1e5).fit(x, y)
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         NETWORKS.MLPRegressor(max_iter=2).fit(x, y)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_that_grow_part_by_part(seed: int) -> None:
+    """What was drawn at random for a column that hardly varied must not grow with it."""
+    rng, model = np.random.default_rng(0), NETWORKS.MLPRegressor(random_state=seed, learning_rate_init=0.01)
+    for i in range(30):
+        x = rng.normal(size=(40, 3)) * [min(1, 1e-3 * 1.5**i), 1, 1]
+        model.partial_fit(x, x @ [3, 1, -1])
+    x = rng.normal(size=(500, 3))
+    assert model.score(x, x @ [3, 1, -1]) > 0.9

@@ -20,6 +20,7 @@ from .kernels import door
 from .linear_model.estimators import (
     FLOATS,
     LARGEST,
+    all_or_nothing,
     check_choice,
     check_classes,
     check_counts,
@@ -28,6 +29,7 @@ from .linear_model.estimators import (
     check_numbers,
     check_weights,
     first_classes,
+    hold_out,
     refuse_balanced,
     with_class_weights,
 )
@@ -40,7 +42,6 @@ from .tensor import Array, Tensor
 # after the linear models, which say it if scikit-learn is not there
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin  # isort: skip
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning  # isort: skip
-from sklearn.model_selection import train_test_split  # isort: skip
 from sklearn.utils import check_random_state  # isort: skip
 from sklearn.utils.multiclass import check_classification_targets, type_of_target  # isort: skip
 from sklearn.utils.validation import check_is_fitted, validate_data  # isort: skip
@@ -53,7 +54,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
     "rmsprop": lambda p: optimizers.RMSprop(p.learning_rate_init),
     "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
 }
-MOST_WIDENED = 4.0  # beyond, weights say nothing: they were learned where their column hardly changed
+MOST_WIDENED = 4.0  # since the start; beyond, weights say nothing: they were learned where their column hardly changed
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
 
 
@@ -120,6 +121,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     _targets_seen: tuple[float, Array, Array]
     _row_count: int  # so far
     _made_with: tuple[Any, ...]
+    _widened: Array  # how much wider columns have become than they were when weights were drawn
     _factor = 0.5  # of the penalty alpha Σ w²: a square that is not halved takes twice as much
 
     # ---- what a kind of target needs ---------------------------------------------------------------------------
@@ -138,7 +140,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         check_counts(self, "max_iter", "n_iter_no_change")
         most = LARGEST
         check_numbers(self, alpha=(0, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1), beta_1=(0, 1),
-                      beta_2=(0, 1), epsilon=(0, most), validation_fraction=(0, 1))  # fmt: skip
+                      beta_2=(0, 1), epsilon=(0, most), validation_fraction=(1e-9, 1 - 1e-9))  # fmt: skip
         check_choice(self, "solver", tuple(OPTIMIZERS))
         if self.batch_size not in ("auto", None):
             check_counts(self, "batch_size")
@@ -146,7 +148,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _hidden(self) -> list[tuple[int, Any, Any]]:
         """Units, activation and dropout of each hidden layer."""
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if np.iterable(sizes) else [sizes]
+        sizes = list(sizes) if np.iterable(sizes) and not isinstance(sizes, (str, bytes)) else [sizes]
         if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes):
             remedy = "Give the units of each hidden layer."
             raise ValueError(explain("`hidden_layer_sizes` of positive integers", repr(self.hidden_layer_sizes), remedy))
@@ -193,15 +195,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return x, y, check_weights(sample_weight, x)
 
     def _train(
-        self, x: Array, y: Array, weights: Array | None, validation: Any, stratify: Array | None, is_part: bool, go_on: bool
-    ) -> Any:
-        """Fit the network to rows and targets, with `go_on` the one that is there; or to a part of all rows, for one epoch."""
+        self, x: Array, y: Array, weights: Array | None, of_samples: Array | None, validation: Any, stratify: Array | None,
+        is_part: bool, go_on: bool,
+    ) -> Any:  # fmt: skip
+        """Fit the network to rows and targets, with `go_on` the one that is there; or to a part of all rows, for one epoch.
+
+        `weights` are those `of_samples` times those of their classes.
+        """
         generator = check_random_state(self.random_state)
         if self.early_stopping and validation is None and not is_part:
-            rows = np.arange(len(x))
-            train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=stratify, random_state=generator)
-            validation = x[held], y[held], None if weights is None else weights[held]
-            x, y, weights = x[train], y[train], None if weights is None else weights[train]
+            (x, y, weights), validation = hold_out(self, x, y, weights, of_samples, stratify, generator)
         total = float(len(x)) if weights is None else float(weights.sum())
         own = (total, *moments(x, weights))
         if go_on and hasattr(self, "_network"):
@@ -214,7 +217,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             share = self._size(sys.maxsize if more_will_come else len(x)) * total / len(x)  # of a batch
             targets = self._targets(y[:1], x.dtype)
             outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
-            self._layers = self._hidden()
+            self._layers, self._widened = self._hidden(), np.ones(x.shape[1])
             self._network = self._make_network(x.shape[1], outputs, x.dtype, self._factor * self.alpha / share, generator)
             self._made_with = self._settings()
             self._network.order_state = random.new_state(int(generator.randint(2**31)))
@@ -239,7 +242,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         if validation is not None:
             vx, vy, vw = validation
             given = (vx.astype(x.dtype, copy=False), self._targets(vy, x.dtype))
-            given = given if vw is None or not vw.sum() > 0 else (*given, vw * (len(vw) / vw.sum()))
+            given = given if vw is None else (*given, vw * (len(vw) / vw.sum()))
         judges = bool(self.early_stopping and given)
         stop = Plateau("val_loss" if judges else "loss", self.tol, self.n_iter_no_change, restore_best_weights=judges)
         history: History = self._network.fit(
@@ -247,7 +250,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             callbacks=[stop], validation_data=given, shuffle=bool(self.shuffle), sample_weight=weights)  # fmt: skip
         if not stop.stopped_epoch and len(history.epoch) == self.max_iter:
             text = f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs while the loss still fell."
-            warnings.warn(f"{text} Raise max_iter.", ConvergenceWarning, stacklevel=4)
+            warnings.warn(f"{text} Raise max_iter.", ConvergenceWarning, stacklevel=5)
         return history.history["loss"], history.history.get("val_loss", [])
 
     def _pass(self, x: Array, y: Array, weights: Array | None) -> float:
@@ -273,7 +276,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         scaling.move(self.mean_, self._inverse)
         w, b = (t.data for t in first.weights)
         wider = np.where((old == 0) | (self._inverse == 0), 1.0, old * self.scale_)  # columns that did not change were not seen
-        wider = np.minimum(wider, MOST_WIDENED)
+        wider = np.minimum(wider, MOST_WIDENED / self._widened)
+        self._widened = self._widened * wider
         self._assign(first, w * wider[:, None], b + ((self.mean_ - old_mean) * (wider * self._inverse)) @ w)
         w, b = (t.data for t in last.weights)
         self._assign(last, w * times, b * times + plus)
@@ -393,6 +397,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         self.n_iter_no_change = n_iter_no_change
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
         """Train.
 
@@ -412,8 +417,9 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
             raise ValueError(explain(f"{width} targets a sample in `validation_data`", received, "Give as many as in y."))
         go_on = self._goes_on(x, width)
         self._is_flat = y.ndim == 1
-        return self._train(x, y, weights, validation, None, False, go_on)
+        return self._train(x, y, weights, weights, validation, None, False, go_on)
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples."""
         self._check()
@@ -423,7 +429,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
             raise ValueError(explain(f"{self.n_outputs_} targets a sample", f"shape {y.shape}", "Give as many as before."))
         self._check_settings()
         self._is_flat = y.ndim == 1
-        return self._train(x, y, weights, None, None, True, True)
+        return self._train(x, y, weights, weights, None, None, True, True)
 
     def predict(self, X: Any) -> Array:
         """(samples,) or (samples, outputs)"""
@@ -483,6 +489,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.n_iter_no_change = n_iter_no_change
         self.beta_1, self.beta_2, self.epsilon, self.class_weight = beta_1, beta_2, epsilon, class_weight
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
         """Train.
 
@@ -494,14 +501,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         validation_data : (X, y), optional
         """
         self._check()
-        x, y, weights = self._rows(X, y, sample_weight, True, multi_output=True)
+        x, y, of_samples = self._rows(X, y, sample_weight, True, multi_output=True)
         y, several = self._plain(y)
         classes = np.arange(y.shape[1]) if several else np.unique(y)
         if not several:
             check_classes(classes)
         go_on = self._goes_on(x) and several == self._several and bool(np.isin(classes, self.classes_).all())
         classes = self.classes_ if go_on else classes
-        weights = self._of_classes(y, classes, weights)
+        weights = self._of_classes(y, classes, of_samples)
         validation = self._validation(validation_data, multi_output=True)
         if validation is not None:
             validation = validation[0], self._plain(validation[1])[0], validation[2]
@@ -509,8 +516,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 remedy = "Let each class be part of X and y."
                 raise ValueError(explain(f"labels out of {classes}", "others in validation_data", remedy))
         self.classes_, self._several = classes, several
-        return self._train(x, y, weights, validation, None if several else y, False, go_on)
+        return self._train(x, y, weights, of_samples, validation, None if several else y, False, go_on)
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
@@ -527,7 +535,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             received = f"{len(known)} in columns" if several else "one for each sample"
             raise ValueError(explain("labels as at the first call", received, "Make a new classifier."))
         self.classes_, self._several = known, several
-        return self._train(x, y, weights, None, None, True, True)
+        return self._train(x, y, weights, weights, None, None, True, True)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (samples, classes), or of each label (samples, labels)."""
@@ -564,7 +572,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(explain("labels or indicators of labels", kind, remedy))
         if y.ndim == 2:
             text = "A column-vector y was passed when a 1d array was expected. Pass y.ravel()."
-            warnings.warn(text, DataConversionWarning, stacklevel=3)
+            warnings.warn(text, DataConversionWarning, stacklevel=4)
         return y.reshape(-1), False
 
     def _of_classes(self, y: Array, classes: Array, weights: Array | None) -> Array | None:

@@ -572,6 +572,9 @@ def test_refused_data(name: str) -> None:
         ("LogisticRegression", {"fit_intercept": "no"}),
         ("Lasso", {"warm_start": "no"}),
         ("SGDRegressor", {"early_stopping": 0.5}),
+        ("SGDRegressor", {"validation_fraction": 1}),
+        ("Ridge", {"alpha": 10**400}),
+        ("Ridge", {"solver": np.array(["gd", "sgd"])}),
         ("SGDRegressor", {"eta0": 0.0}),
         ("SGDRegressor", {"learning_rate": "fast"}),
     ],
@@ -641,17 +644,109 @@ def test_parts_have_no_balance_of_classes() -> None:
             model.partial_fit(x, y, classes=[0, 1, 2])
 
 
-def test_columns_so_far_from_zero_that_a_penalty_is_lost_are_told_of() -> None:
+def test_what_is_small_beside_the_largest_is_seen() -> None:
+    """In products of columns it would be lost in rounding errors."""
+    x = np.random.default_rng(0).standard_normal((60, 5))
+    y = x @ [1.0, -2.0, 3.0, 0.5, -1.0] + 3
+    outlier = x.copy()
+    outlier[0] = 1e12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for far in (1e4, 1e6, 1e8):
+            theirs = sk.Ridge(0.1, fit_intercept=False, solver="svd").fit(x + far, y)
+            near(MODELS.Ridge(0.1, fit_intercept=False).fit(x + far, y).coef_, theirs.coef_)
+        near(MODELS.Ridge().fit(outlier, y).coef_, sk.Ridge().fit(outlier, y).coef_)
+        near(MODELS.LinearRegression().fit(outlier, y).coef_, MODELS.LinearRegression().fit(x[1:], y[1:]).coef_, 0.2)
+        assert MODELS.LogisticRegression().fit(outlier, y > 0).score(outlier, y > 0) > 0.9
+        MODELS.Ridge(1e-6, fit_intercept=False).fit(np.c_[x, x[:, 0]], y)
+
+
+def test_penalties_that_are_lost_beside_the_largest_are_told_of() -> None:
     x = np.random.default_rng(0).standard_normal((60, 5))
     y = x @ [1.0, -2.0, 3.0, 0.5, -1.0] + 3
     with pytest.warns(ConvergenceWarning, match="scale them"):
-        MODELS.Ridge(0.1, fit_intercept=False).fit(x + 1e8, y)
+        MODELS.Ridge(0.1, fit_intercept=False).fit(x + 1e15, y)
+
+
+def test_float32_sees_columns_that_are_nearly_alike() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, 1)) + [0.0, 0.05] * rng.normal(size=(20_000, 2))
+    y = rng.random(len(x)) < 1 / (1 + np.exp(20 * (x[:, 1] - x[:, 0])))
+    model = MODELS.LogisticRegression(None).fit(x.astype(np.float32), y)
+    near(model.coef_, MODELS.LogisticRegression(None).fit(x, y).coef_)
+    assert model.coef_.dtype == np.float32 and np.abs(model.coef_).min() > 15
+
+
+@pytest.mark.parametrize("name", ["LogisticRegression", "SGDClassifier", "MLPClassifier"])
+def test_a_fit_that_fails_leaves_a_model_as_it_was(name: str) -> None:
+    x, y = load_iris(return_X_y=True)
+    network = name == "MLPClassifier"
+    make = getattr(mw.neural_network if network else MODELS, name)
+    diverges = {"LogisticRegression": "learning_rate", "SGDClassifier": "eta0"}.get(name, "learning_rate_init")
+    model = make(max_iter=50, **({"solver": "gd"} if name == "LogisticRegression" else {"random_state": 0}))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        MODELS.Ridge(0.1).fit(x + 1e8, y)
-        MODELS.Ridge(1e-6, fit_intercept=False).fit(np.c_[x, x[:, 0]], y)
-    x[0] = 1e12  # beside which the other rows do not show
-    with pytest.warns(ConvergenceWarning, match="scale them"):
-        MODELS.Ridge().fit(x, y)
-    with pytest.warns(ConvergenceWarning, match="scale them"):
-        MODELS.LogisticRegression().fit(x, y > 0)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        before = model.fit(x, y).predict(x)
+    model.set_params(**{diverges: 1e300})
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError):
+        model.fit(x[:, :3], np.array(["a", "b", "c"])[y])
+    assert (model.predict(x) == before).all() and list(model.classes_) == [0, 1, 2] and model.n_features_in_ == 4
+
+
+@pytest.mark.parametrize("name", ["LogisticRegression", "SGDClassifier", "Lasso"])
+def test_warm_starts_from_nonsense_begin_anew(name: str) -> None:
+    """Weights of other units would be far from any use."""
+    x, y = load_iris(return_X_y=True)
+    warm, cold = (getattr(MODELS, name)(warm_start=w, **({"random_state": 0} if name[0] == "S" else {})) for w in (True, False))
+    warm.fit(x, y).fit(x * 1e20, y)
+    np.testing.assert_allclose(warm.coef_, cold.fit(x * 1e20, y).coef_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "MLPClassifier", "MLPRegressor"])
+def test_early_stopping_with_few_weights(name: str) -> None:
+    """Of what is held out none may have a weight, or of what is learned from."""
+    x, y = load_iris(return_X_y=True)
+    make = getattr(MODELS if name[0] == "S" else mw.neural_network, name)
+    for weights in (np.arange(150) == 7, np.arange(150) != 7):
+        for seed in range(3):
+            model = make(early_stopping=True, random_state=seed, max_iter=3, validation_fraction=0.04)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                try:
+                    model.fit(x, y, sample_weight=weights)
+                    assert np.isfinite(model.predict(x)).all()
+                except ValueError as error:
+                    assert "weights of the samples" in str(error)
+
+
+def test_what_is_held_out_is_judged_without_the_weights_of_classes() -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    weight = {0: 1.0, 1: 1000.0}
+    for make in (MODELS.SGDClassifier, mw.neural_network.MLPClassifier):
+        model = make(early_stopping=True, class_weight=weight, random_state=0, max_iter=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(x, y)
+        if make is MODELS.SGDClassifier:
+            held = train_test_split(np.arange(len(x)), test_size=0.1, stratify=y, random_state=np.random.RandomState(0))[1]
+            assert max(model.validation_scores_) == pytest.approx(model.score(x[held], y[held]))
+        else:  # nearly all are taken for class 1
+            assert model.validation_loss_curve_[-1] > 0.3 * model.loss_curve_[-1] / 1000
+
+
+def test_log_probabilities_do_not_underflow() -> None:
+    x, y = load_wine(return_X_y=True)
+    for labels in (y, y == 0):
+        model = MODELS.SGDClassifier("log_loss", random_state=0).fit(x, labels)
+        np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), model.predict_proba(x), rtol=1e-6)
+        far = model.predict_log_proba(x * 1e5)
+        assert np.isfinite(far).all() and far.min() < -1000
+
+
+def test_weights_of_any_size_join() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    for weight in (1e-200, 1.0, 1e155):
+        stream = MODELS.SGDRegressor(random_state=0)
+        for _ in range(20):
+            stream.partial_fit(x, y, sample_weight=np.full(len(x), weight))
+        assert stream.score(x, y) > 0.4

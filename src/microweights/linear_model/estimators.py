@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -17,18 +20,44 @@ from ..errors import explain
 from ..kernels import door
 from ..tensor import Array
 from .problem import MAX_COLUMNS_GRAM, Problem
-from .solvers import WORKING_SET_COLUMNS, Descent, Found, by_working_set, judge, lbfgs, proximal, stochastic
+from .solvers import (
+    MAX_COLUMNS_WHITENED,
+    WORKING_SET_COLUMNS,
+    Descent,
+    Found,
+    by_working_set,
+    judge,
+    lbfgs,
+    proximal,
+    stochastic,
+)
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
 FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
 
+def all_or_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that leaves its object as it was if it raises: attributes are replaced by it, not changed."""
+
+    @functools.wraps(method)
+    def undone(self: Any, *args: Any, **named: Any) -> Any:
+        before = dict(self.__dict__)
+        try:
+            return method(self, *args, **named)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    return undone
+
+
 def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
     """Raise ValueError for a parameter that is not a number within its limits."""
     for name, (low, high) in limits.items():
         value = getattr(estimator, name)
-        if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= float(value) <= high:
+        if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= value <= high:  # type: ignore[operator]
             kind = f"from {low:g} to {high:g}" if high < LARGEST else "above 0" if low > 0 else "not below 0"
             raise ValueError(explain(f"`{name}` to be a number {kind}", repr(value), "Pass it as a plain number."))
 
@@ -70,6 +99,23 @@ def check_total(weights: Array, what: str) -> None:
         raise ValueError(explain(f"{what} with a positive, finite sum", f"a sum of {total:g}", remedy))
 
 
+def hold_out(
+    estimator: Any, x: Array, y: Array, weights: Array | None, of_samples: Array | None, labels: Array | None, random: Any
+) -> list[tuple[Array, Array, Array | None]]:
+    """X, y and weights of what to learn from, and of `validation_fraction` of the rows to judge by.
+
+    `weights` are those `of_samples` times those of their classes, which are for learning alone.
+    """
+    rows, parts = np.arange(len(x)), []
+    split = train_test_split(rows, test_size=estimator.validation_fraction, stratify=labels, random_state=random)
+    for part, of_rows, what in zip(split, (weights, of_samples), ("to learn from", "held out"), strict=True):
+        if of_rows is not None:
+            of_rows = of_rows[part]
+            check_total(of_rows, f"weights of the samples {what}")
+        parts.append((x[part], y[part], of_rows))
+    return parts
+
+
 def ratio_of(estimator: Any) -> float:
     """Which part of the penalty is L1, by `penalty` and, if it is not None, `l1_ratio`."""
     name, given = estimator.penalty, estimator.l1_ratio
@@ -84,7 +130,7 @@ def ratio_of(estimator: Any) -> float:
 
 def check_choice(estimator: Any, name: str, choices: tuple[Any, ...]) -> None:
     value = getattr(estimator, name)
-    if not any(value is c or value == c for c in choices):
+    if np.ndim(value) or not any(value is c or value == c for c in choices):
         raise ValueError(explain(f"`{name}` out of {choices}", repr(value), "Others, as scikit-learn may have, are not here."))
 
 
@@ -108,11 +154,14 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
             check_numbers(self, learning_rate=(1e-300, LARGEST))
 
     def _start(self, problem: Problem, y_offset: Any = 0.0, y_scale: float = 1.0) -> Array:
-        """Where to start: from the last weights for a `warm_start`, if they fit."""
+        """Where to start: from the last weights for a `warm_start`, if they fit and say more about this data than zeros."""
         fits = hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (problem.outputs, len(problem.scale))
         if not (getattr(self, "warm_start", False) and fits):
             return problem.start()
-        return problem.start(np.atleast_2d(self.coef_) / y_scale, (np.atleast_1d(self.intercept_) - y_offset) / y_scale)
+        last = problem.start(np.atleast_2d(self.coef_) / y_scale, (np.atleast_1d(self.intercept_) - y_offset) / y_scale)
+        zeros, is_worse = problem.start(), judge(problem, 0.0)
+        is_worse(zeros)
+        return zeros if is_worse(last) else last
 
     def _data(self, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any) -> tuple[Array, Array, Array | None]:
         x, y = validate_data(self, x, y, dtype=FLOATS, reset=reset, **checks)
@@ -138,7 +187,7 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
             warnings.warn(
                 f"{type(self).__name__} stopped after max_iter={self.max_iter} before it was within tol={self.tol}. "
                 "Raise max_iter or tol, or, where large columns leave the penalty without effect, scale them or strengthen it.",
-                ConvergenceWarning, stacklevel=3)  # fmt: skip
+                ConvergenceWarning, stacklevel=4)  # fmt: skip
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
         return found
 
@@ -173,6 +222,7 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         self._check_course()
         check_choice(self, "solver", self._solvers())
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn `coef_` and `intercept_`.
 
@@ -447,6 +497,7 @@ class LogisticRegression(LinearClassifier):
         self.class_weight, self.solver, self.learning_rate, self.max_iter = class_weight, solver, learning_rate, max_iter
         self.tol, self.warm_start, self.random_state = tol, warm_start, random_state
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn `coef_` and `intercept_`.
 
@@ -466,19 +517,21 @@ class LogisticRegression(LinearClassifier):
             raise ValueError(explain("a solver for L1 penalties", "'lbfgs'", "Use solver='fista' or 'auto'."))
         x, y, weights = self._data(X, y, sample_weight)
         numbers, weights = self._labels(y, weights)
-        total = float(len(x) if weights is None else weights.sum())
+        dtype, total = x.dtype, float(len(x) if weights is None else weights.sum())
         strength = 0.0 if self.penalty is None else 1 / (self.C * total)
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
         loss, targets = ("log_loss", numbers[:, None].astype(x.dtype)) if k == 1 else ("multinomial", numbers)
-        problem = Problem(loss, x, targets, weights, strength * ratio, strength * (1 - ratio), bool(self.fit_intercept), k)
         solver = ("fista" if ratio > 0 else "lbfgs") if self.solver == "auto" else self.solver
+        if solver == "lbfgs" and x.shape[1] < MAX_COLUMNS_WHITENED:  # whitening shows directions that are small beside others
+            x, targets = x.astype(np.float64, copy=False), targets.astype(np.int64 if k > 1 else np.float64, copy=False)
+        problem = Problem(loss, x, targets, weights, strength * ratio, strength * (1 - ratio), bool(self.fit_intercept), k)
         coef, intercept = problem.weights_of(self._solve(problem, solver, self._start(problem)).v)
-        self.coef_, self.intercept_ = coef.astype(x.dtype), intercept.astype(x.dtype)
+        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
         if strength == 0 and (self.predict(x) == y)[slice(None) if weights is None else weights > 0].all():
             warnings.warn(
                 "The columns separate the classes without an error. Then, without a penalty, larger weights are always better: "
                 "these are as large as the solver made them until it stopped. Use penalty='l2' for weights with a meaning.",
-                ConvergenceWarning, stacklevel=2)  # fmt: skip
+                ConvergenceWarning, stacklevel=3)  # fmt: skip
         return self
 
     def predict_log_proba(self, X: Any) -> Array:

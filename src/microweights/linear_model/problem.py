@@ -100,6 +100,10 @@ class Problem:
         """The columns, brought to one scale, and a column of ones for the intercept."""
         return self.rows(slice(None))
 
+    def by_rows(self) -> None:
+        """Compute with the rows again, where the products of columns have lost what is small beside others."""
+        self._products = None
+
     def rows(self, which: Any) -> Array:
         """Some rows of :attr:`x`."""
         raw, d = self.raw[which], len(self.scale)
@@ -157,6 +161,11 @@ class Problem:
             return self._products[0]
         x, c = self._some_rows(every)
         return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
+
+    def gram_along(self, directions: Array) -> Array:
+        """The same of the rows' products with some directions (columns, directions)."""
+        along = np.concatenate([door.matmul(self.rows(b), directions) for b in blocks(self.raw)])
+        return centred_products(along, along[:, :1], self.weights, np.zeros(along.shape[1]))[0]
 
     def _some_rows(self, every: int) -> tuple[Array, Array | None]:
         """Each so many-th row that has a weight, and their weights."""
@@ -233,12 +242,12 @@ def means(x: Array, weights: Array | None) -> Array:
 def check_spread(x: Array, mean: Array, variance: Array) -> None:
     """Raise ValueError for columns that vary, but by numbers whose squares are infinity or 0."""
     tiny = np.flatnonzero((variance < SMALLEST_SPREAD**2) & (mean != 0) & (np.abs(mean) < SMALLEST_SPREAD))
-    lost = [*np.flatnonzero(~np.isfinite(variance)), *tiny[np.ptp(x[:, tiny], axis=0) > 0]]
-    if lost:
-        received = f"numbers as large as {np.abs(x[:, lost[0]]).max():.1g} in column {lost[0]}"
-        raise ValueError(
-            explain("columns and targets whose squares are neither 0 nor infinity", received, "Choose other units.")
-        )
+    smallest = float(np.finfo(x.dtype).tiny) ** 2  # of a number that can be divided by
+    extreme = np.flatnonzero(~np.isfinite(variance) | ((variance > 0) & (variance < smallest)))
+    for column in (*extreme, *tiny[np.ptp(x[:, tiny], axis=0) > 0]):
+        received = f"numbers as large as {np.abs(x[:, column]).max():.1g} in column {column}"
+        remedy = "Choose other units."
+        raise ValueError(explain("columns and targets whose squares are neither 0 nor infinity", received, remedy))
 
 
 def column_scale(mean: Array, variance: Array, n: int, l2: float = 0.0) -> tuple[Array, Array]:
@@ -265,7 +274,8 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
 
     with np.errstate(over="ignore"):
         found = variance(x.dtype)
-        found = found if np.isfinite(found).all() and found.all() else variance(np.float64)
+        if x.dtype != np.float64 and not (np.isfinite(found).all() and found.all()):
+            found = variance(np.float64)
     check_spread(x, mean, found)
     return mean, found
 
@@ -274,8 +284,8 @@ def together(seen: tuple[float, Array, Array], more: tuple[float, Array, Array])
     """Total weight, mean and variance of two parts of the data as one (Chan, Golub & LeVeque 1979)."""
     (before, old_mean, old_variance), (c, mean, variance) = seen, more
     total, shift = before + c, mean - old_mean
-    spread = before * old_variance + c * variance + shift**2 * (before * c / total)
-    return total, old_mean + shift * (c / total), spread / total
+    old, new = before / total, c / total
+    return total, old_mean + shift * new, old * old_variance + new * variance + shift**2 * (old * new)
 
 
 def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -21,12 +20,14 @@ from .estimators import (
     LARGEST,
     BaseLinear,
     LinearClassifier,
+    all_or_nothing,
     check_choice,
     check_counts,
     check_flags,
     check_labels,
     check_numbers,
     first_classes,
+    hold_out,
     refuse_balanced,
     with_class_weights,
 )
@@ -62,7 +63,7 @@ class BaseSGD(BaseLinear):
         check_flags(self)
         check_counts(self, "max_iter", "n_iter_no_change")
         check_numbers(self, alpha=(0, LARGEST), l1_ratio=(0, 1), tol=(0, LARGEST), power_t=(0, 10))
-        check_numbers(self, validation_fraction=(0, 1))
+        check_numbers(self, validation_fraction=(1e-9, 1 - 1e-9))
         if self.eta0 is not None:
             check_numbers(self, eta0=(1e-300, LARGEST))
         if self.batch_size not in (None, "auto"):
@@ -80,35 +81,32 @@ class BaseSGD(BaseLinear):
     def _learned(self, problem: Problem, v: Array) -> None:
         self.coef_, self.intercept_ = (a.astype(problem.dtype) for a in problem.weights_of(v))
 
-    def _fit(self, x: Array, y: Array, weights: Array | None, labels: Array | None = None) -> Any:
+    def _fit(self, x: Array, y: Array, weights: Array | None, of_samples: Array | None, labels: Array | None = None) -> Any:
         random = check_random_state(self.random_state)
         is_worse: Callable[[Array], bool] | None = None
         best_score, best = -np.inf, None
         if self.early_stopping:
-            rows = np.arange(len(x))
-            train, held = train_test_split(rows, test_size=self.validation_fraction, stratify=labels, random_state=random)
-            own = None if weights is None else weights[train]
-            problem, total_weight = self._problem(x[train], y[train], own), float(len(train) if own is None else own.sum())
-            self.validation_scores_: list[float] = []
+            (x, y, weights), held_out = hold_out(self, x, y, weights, of_samples, labels, random)
+            scores: list[float] = []
 
-            def judge(v: Array) -> bool:
+            def is_no_better_than_before(v: Array) -> bool:
                 nonlocal best_score, best
-                self._learned(problem, v)
-                score = self._validation_score(x[held], y[held], None if weights is None else weights[held])
-                self.validation_scores_.append(score)
+                score = self._validation_score(problem.weights_of(v), held_out)
+                scores.append(score)
                 is_no_better = score < best_score + self.tol
                 if score > best_score:
                     best_score, best = score, v.copy()
                 return is_no_better
 
-            is_worse = judge
-        else:
-            problem, total_weight = self._problem(x, y, weights), float(len(x) if weights is None else weights.sum())
+            is_worse = is_no_better_than_before
+        problem, total_weight = self._problem(x, y, weights), float(len(x) if weights is None else weights.sum())
         found = stochastic(problem, self._start(problem), int(self.max_iter), self._how(), random, is_worse)
         if not found.converged:
             problem_found = f"{type(self).__name__} stopped after max_iter={self.max_iter} while the loss still fell."
-            warnings.warn(f"{problem_found} Raise max_iter or tol.", ConvergenceWarning, stacklevel=3)
+            warnings.warn(f"{problem_found} Raise max_iter or tol.", ConvergenceWarning, stacklevel=4)
         self._learned(problem, found.v if best is None else best)
+        if self.early_stopping:
+            self.validation_scores_ = scores
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
         self.t_ = found.steps * problem.samples
         self._seen = (total_weight, *problem.about)
@@ -128,7 +126,7 @@ class BaseSGD(BaseLinear):
         self.loss_curve_ = [*self.loss_curve_, *found.losses]
         return self
 
-    def _validation_score(self, x: Array, y: Array, weights: Array | None) -> float:
+    def _validation_score(self, weights: tuple[Array, Array], held_out: tuple[Array, Array, Array | None]) -> float:
         raise NotImplementedError
 
 
@@ -191,14 +189,16 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
         self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn from all samples: X (samples, features), y (samples,), sample_weight (samples,)."""
         self._check()
         x, y, weights = self._data(X, y, sample_weight, y_numeric=True)
-        self._fit(x, y.astype(x.dtype)[:, None], weights)
+        self._fit(x, y.astype(x.dtype)[:, None], weights, weights)
         self.coef_ = self.coef_[0]
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One pass over more samples."""
         self._check()
@@ -212,10 +212,11 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         """The line's value for each row (samples,)."""
         return self._scores(X)
 
-    def _validation_score(self, x: Array, y: Array, weights: Array | None) -> float:
-        rest = y[:, 0] - (x @ self.coef_[0] + self.intercept_[0])
-        spread = y[:, 0] - np.average(y[:, 0], weights=weights)
-        return 1 - float(np.average(rest**2, weights=weights) / max(np.average(spread**2, weights=weights), 1e-300))
+    def _validation_score(self, weights: tuple[Array, Array], held_out: tuple[Array, Array, Array | None]) -> float:
+        (coef, intercept), (x, y, c) = weights, held_out
+        rest = y[:, 0] - (x @ coef[0] + intercept[0])
+        spread = y[:, 0] - np.average(y[:, 0], weights=c)
+        return 1 - float(np.average(rest**2, weights=c) / max(np.average(spread**2, weights=c), 1e-300))
 
 
 class SGDClassifier(LinearClassifier, BaseSGD):
@@ -247,13 +248,15 @@ class SGDClassifier(LinearClassifier, BaseSGD):
         self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
         self.class_weight = class_weight
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn from all samples: X (samples, features), y (samples,) of labels of any kind, sample_weight (samples,)."""
         self._check()
-        x, y, weights = self._data(X, y, sample_weight)
-        numbers, weights = self._labels(y, weights)
-        return self._fit(x, self._targets(numbers, x.dtype), weights, numbers)
+        x, y, of_samples = self._data(X, y, sample_weight)
+        numbers, weights = self._labels(y, of_samples)
+        return self._fit(x, self._targets(numbers, x.dtype), weights, of_samples, numbers)
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One pass over more samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
@@ -270,10 +273,11 @@ class SGDClassifier(LinearClassifier, BaseSGD):
     def _targets(self, numbers: Array, dtype: Any) -> Array:
         return np.ascontiguousarray(np.eye(len(self.classes_), dtype=dtype)[numbers][:, len(self.classes_) == 2 :])
 
-    def _validation_score(self, x: Array, y: Array, weights: Array | None) -> float:
-        z = x @ self.coef_.T + self.intercept_
+    def _validation_score(self, weights: tuple[Array, Array], held_out: tuple[Array, Array, Array | None]) -> float:
+        (coef, intercept), (x, y, c) = weights, held_out
+        z = x @ coef.T + intercept
         right = (z[:, 0] > 0) == (y[:, 0] > 0) if z.shape[1] == 1 else z.argmax(1) == y.argmax(1)
-        return float(np.average(right, weights=weights))
+        return float(np.average(right, weights=c))
 
     def _has_probabilities(self) -> bool:
         if self.loss != "log_loss":
@@ -293,6 +297,10 @@ class SGDClassifier(LinearClassifier, BaseSGD):
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of :meth:`predict_proba`."""
-        with np.errstate(divide="ignore"):
-            p: Array = np.log(self.predict_proba(X))
-        return p
+        check_is_fitted(self)
+        z = self._scores(X)
+        log_p = -door.unary("softplus", -z)
+        if z.shape[1] == 1:
+            return np.concatenate([-door.unary("softplus", z), log_p], axis=1)
+        most = log_p.max(1, keepdims=True)
+        return np.asarray(log_p - most - np.log(np.exp(log_p - most).sum(1, keepdims=True)))

@@ -39,10 +39,9 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
 
     With few columns it is solved for v = P u: see :func:`whitening`. What the data does not determine stays where it was.
     """
-    run = problem.with_gradient()
     few = MAX_COLUMNS_GRAM if problem.loss == "squared_error" else MAX_COLUMNS_WHITENED
     to, back = whitening(problem) if problem.shape[0] <= few else (None, None)
-    losses: list[float] = []
+    run, losses = problem.with_gradient(), list[float]()
 
     def value(u: Array) -> tuple[float, Array]:
         f, g = run((to @ u.reshape(-1, problem.outputs)).astype(v.dtype) if to is not None else u.astype(v.dtype))
@@ -70,15 +69,31 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
 
 def whitening(problem: Problem) -> tuple[Array, Array]:
     """P, and its pseudo-inverse, such that in the coordinates u of v = P u no second derivative is above 1, and those of a
-    squared error all are 1."""
-    curvature = MAX_CURVATURE[problem.loss] * problem.gram().astype(np.float64)
-    curvature[np.diag_indices_from(curvature)] += problem.l2[:, 0]
-    values, vectors = eigh(curvature)
-    kept = (
-        values > values[-1] * max(problem.samples, len(values)) * np.finfo(problem.dtype).eps
-    )  # the rest are rounding errors of zeros
-    root = np.sqrt(values[kept])
-    return vectors[:, kept] / root, (vectors[:, kept] * root).T
+    squared error all are 1.
+
+    They are the eigenvectors of the products of columns. What is small in these beside the largest is lost in its rounding
+    errors, and so is looked for again with the rows as they lie along the directions that are left.
+    """
+    vectors, gram = np.eye(problem.shape[0]), problem.gram().astype(np.float64)
+    eps = float(np.finfo(problem.dtype).eps)
+    zero = max(problem.samples, len(gram)) * eps  # beside the largest, what rounding makes of zeros
+    largest, found = 0.0, [(np.empty(0), vectors[:, :0])]
+    while True:
+        values, turned = eigh(MAX_CURVATURE[problem.loss] * gram + (vectors.T * problem.l2[:, 0]) @ vectors)
+        is_clear = values > values[-1] * np.sqrt(eps)
+        largest = max(largest, float(values[-1]))
+        kept = is_clear & (values > zero**2 * largest)
+        if not kept.any():
+            break
+        found.append((values[kept], vectors @ turned[:, kept]))
+        if is_clear.all():
+            break
+        vectors = vectors @ turned[:, ~is_clear]
+        gram = problem.gram_along(vectors)
+    if len(found) > 2:
+        problem.by_rows()
+    roots, vectors = np.sqrt(np.concatenate([v for v, _ in found])), np.concatenate([u for _, u in found], axis=1)
+    return vectors / roots, (vectors * roots).T
 
 
 def proximal(
