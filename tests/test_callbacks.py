@@ -137,10 +137,10 @@ def test_history() -> None:
         ({"min_delta": 0.5}, [3, 2.4, 1], 3),
         ({"min_delta": -0.5}, [3, 2.4, 2, 1], 3),
         ({"mode": "max"}, [1, 2, 3, 2, 5], 4),
-        ({"baseline": 2.5, "patience": 2}, [5, 4, 3, 2], 2),
+        ({"baseline": 2.5, "patience": 2}, [5, 4, 3, 2], 4),
         ({"baseline": 2.5, "patience": 3}, [5, 4, 2, 3, 3, 3, 1], 6),
         ({"start_from_epoch": 3}, [1, 2, 3, 4, 3, 5, 1], 6),
-        ({"patience": 1}, [float("nan"), 2, 1, float("nan"), 0], 1),
+        ({"patience": 1}, [float("nan"), 2, 1, float("nan"), 0], 4),
     ],
     ids=str,
 )
@@ -271,3 +271,29 @@ def test_schedules_are_checked(rate: Any) -> None:
 def test_as_list() -> None:
     one = Callback()
     assert callbacks.as_list(None) == [] and callbacks.as_list(one) == callbacks.as_list((one,)) == [one]
+
+
+def test_the_metric_knows_which_way_is_better() -> None:
+    m = model()
+    m.compile("sgd", "mse", metrics=[mw.metrics.AUC("area"), mw.metrics.MeanAbsoluteError("accident")])
+    for monitor, sign in (("val_area", 1), ("area", 1), ("accident", -1), ("loss", -1)):
+        stopping = EarlyStopping(monitor)
+        stopping.set_model(m)
+        assert stopping.sign == sign
+
+
+def test_a_name_with_a_number_that_is_not_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "w-{epoch}-{val_loss:.2f}.safetensors")
+    m = model()
+    m.fit(X, Y, epochs=4, verbose=0, validation_split=0.2, validation_freq=2, callbacks=[ModelCheckpoint(path)])
+    assert sorted(name[:3] for name in os.listdir(tmp_path)) == ["w-2", "w-4"]
+    with pytest.raises(ValueError, match="names out of"):
+        m.fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(path)])
+
+
+def test_a_stop_before_the_first_epoch_ends_after_it() -> None:
+    class Stop(Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.model.stop_training = True
+
+    assert len(model().fit(X, Y, epochs=5, verbose=0, callbacks=[Stop()]).epoch) == 1

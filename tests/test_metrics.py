@@ -303,3 +303,58 @@ def test_settings_that_change_between_calls(setting: str) -> None:
         metric.thresholds = thresholds
         found = model.evaluate(x, y, verbose=0)[1]
         assert found == pytest.approx(metrics.Precision(thresholds)(y, model.predict(x)))
+
+
+# ---- what is not a number ----------------------------------------------------------------------------------------------
+
+
+def test_a_nan_is_never_right(setting: str) -> None:
+    nan = np.nan
+    for metric, target, prediction, expected in (
+        ("binary_accuracy", [0.0, 0, 1], [nan, 0.1, nan], 1 / 3),
+        ("categorical_accuracy", np.eye(2), [[nan, 0.0], [0.0, 1.0]], 0.5),
+        ("sparse_categorical_accuracy", [0, 1], [[nan, 0.0], [0.0, 1.0]], 0.5),
+        ("accuracy", [0, 1, 2], np.full((3, 3), nan), 0.0),
+        ("top_k_categorical_accuracy", [0, 1], np.full((2, 8), nan), 0.0),
+    ):
+        assert metrics.get(metric)(np.array(target), np.array(prediction)) == pytest.approx(expected), metric
+    for metric in ("precision", "recall", "f1", "confusion_matrix"):
+        for prediction in ([nan, 0.2, 0.9], [[nan, 0.0], [0.0, 1.0], [1.0, 0.0]]):
+            with pytest.raises(ValueError, match="NaN"):
+                metrics.get(metric)(np.array([0, 0, 1]), np.array(prediction))
+    with pytest.raises(ValueError, match="NaN"):
+        metrics.report([0, 1], [nan, 0.7])
+
+
+def test_sums_with_a_nan_are_nan() -> None:
+    for r2 in (([1.0, 2, np.nan], [5.0, 7, 9]), ([1.0, 2, np.inf], [5.0, 7, 9])):
+        assert np.isnan(metrics.R2Score()(*map(np.array, r2)))
+    assert metrics.R2Score().result() == metrics.R2Score()(np.array([1.0, 2]), np.array([5.0, 7]), np.zeros(2)) == 0
+    for scores, weights in (([0.1, np.nan, 0.2, 0.9], None), ([0.1, 0.3, 0.2, 0.9], [1.0, np.nan, 1, 1])):
+        assert np.isnan(metrics.AUC()(np.array([0, 1, 0, 1]), np.array(scores), weights))
+
+
+def test_large_whole_targets_are_told_apart() -> None:
+    target = np.arange(2**24, 2**24 + 4)
+    assert metrics.R2Score()(target, target.astype(float)) == 1
+
+
+def test_places_of_sequences() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.uniform(size=(2, 3, 9)), rng.integers(0, 9, (2, 3))
+    for k in (1, 3):
+        hits = [label in np.argsort(-s)[:k] for s, label in zip(scores.reshape(-1, 9), labels.reshape(-1), strict=True)]
+        assert metrics.TopKCategoricalAccuracy(k)(labels, scores) == pytest.approx(np.mean(hits))
+    with pytest.raises(ValueError, match="samples, classes"):
+        metrics.ConfusionMatrix()(labels, scores)
+
+
+def test_a_report_of_classes_that_are_called_minus_one() -> None:
+    assert metrics.report([-1, 1, -1], [0.2, 0.9, 0.3]) == metrics.report([-1, 1, -1], [-1, 1, -1])
+
+
+def test_no_metric_takes_the_place_of_the_loss() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    model = mw.Sequential([mw.layers.Dense(1, input_shape=(3,))])
+    model.compile("sgd", "mse", metrics=[metrics.MeanAbsoluteError("loss")])
+    assert set(model.fit(x, x[:, :1], verbose=0).history) == {"loss", "loss_1"}

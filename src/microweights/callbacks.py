@@ -84,9 +84,17 @@ class _Watch(Callback):
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(explain("`mode` 'auto', 'min' or 'max'", repr(mode), "'auto' goes by the name of the monitor."))
-        rises = any(word in monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1", "confusion"))
-        self.monitor, self.min_delta = monitor, abs(min_delta)
-        self.sign = 1.0 if mode == "max" or (mode == "auto" and rises) else -1.0
+        self.monitor, self.min_delta, self.mode = monitor, abs(min_delta), mode
+
+    @property
+    def sign(self) -> float:
+        """1 if more is better, else -1; the metric of that name says it, or else the name itself."""
+        if self.mode != "auto":
+            return 1.0 if self.mode == "max" else -1.0
+        rises = next((m.rises for m in self.model.metrics if m.name == self.monitor.removeprefix("val_")), None)
+        if rises is None:
+            rises = any(word in self.monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1"))
+        return 1.0 if rises else -1.0
 
     def value(self, logs: Logs | None) -> float | None:
         """The number, or None after an epoch without validation."""
@@ -138,8 +146,7 @@ class EarlyStopping(_Watch):
                 self.best_weights = self.model.get_weights()
             if self.baseline is None or self.is_better(value, self.baseline):
                 self.waited = 0
-                return
-        if self.waited >= max(1, self.patience):
+        elif self.waited >= self.patience and epoch > 0:
             self.stopped_epoch, self.model.stop_training = epoch, True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -175,7 +182,15 @@ class ModelCheckpoint(_Watch):
             if value is None or not self.is_better(value, self.best):
                 return
             self.best = value
-        path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        try:
+            path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        except KeyError as missing:
+            if str(missing).startswith("'val_") and self.model.validates:
+                return  # an epoch without validation
+            received = f"{missing} in {self.filepath!r}"
+            raise ValueError(
+                explain(f"names out of {['epoch', *sorted(logs or {})]}", received, "Check the spelling.")
+            ) from None
         self.model.save_weights(path)
         if self.verbose:
             print(f"epoch {epoch + 1}: saved {path}")

@@ -23,6 +23,7 @@ class Metric:
     up in `add`. One that cannot may override `update_state` instead; it then gets the predictions of each batch.
     """
 
+    rises: bool | None = None  # whether more is better, if that is known
     has_part = True  # whether `part` is there
     settings: tuple[str, ...] = ()  # attributes on which it depends what is captured
 
@@ -92,12 +93,16 @@ class MeanMetric(Metric):
 class MeanSquaredError(MeanMetric):
     """The mean of (y_true - y_pred)²."""
 
+    rises = False
+
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return (real(y_pred) - aligned(real(y_true), y_pred)).square()
 
 
 class MeanAbsoluteError(MeanMetric):
     """The mean of |y_true - y_pred|."""
+
+    rises = False
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return (real(y_pred) - aligned(real(y_true), y_pred)).abs()
@@ -108,9 +113,20 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
     return a.astype(door.FLOAT64) == b.astype(door.FLOAT64)
 
 
+def _is_number(t: Tensor) -> Tensor:
+    """1 where a prediction is a number and 0 where it is NaN, which is never right; as float64."""
+    return _agree(t, t).astype(door.FLOAT64)
+
+
+def _hits(y_pred: Tensor, labels: Tensor) -> Tensor:
+    """1 where the largest prediction stands at the label, else 0."""
+    return _agree(y_pred.argmax(-1), labels).astype(door.FLOAT64) * _is_number(y_pred.max(-1))
+
+
 class BinaryAccuracy(MeanMetric):
     """How often a target is 1 where the prediction is above `threshold`, and 0 or -1 where it is not."""
 
+    rises = True
     settings = ("threshold",)
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
@@ -118,18 +134,23 @@ class BinaryAccuracy(MeanMetric):
         super().__init__(name)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return _agree(y_pred > self.threshold, ops.maximum(aligned(real(y_true), y_pred), 0))
+        said = (y_pred > self.threshold).astype(door.FLOAT64) - (1 - _is_number(y_pred))
+        return _agree(said, ops.maximum(aligned(real(y_true), y_pred), 0))
 
 
 class CategoricalAccuracy(MeanMetric):
     """How often the largest prediction stands where the largest target does."""
 
+    rises = True
+
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return _agree(y_pred.argmax(-1), aligned(real(y_true), y_pred).argmax(-1))
+        return _hits(y_pred, aligned(real(y_true), y_pred).argmax(-1))
 
 
 class SparseCategoricalAccuracy(MeanMetric):
     """How often the largest prediction stands at the label."""
+
+    rises = True
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels = y_true
@@ -138,11 +159,13 @@ class SparseCategoricalAccuracy(MeanMetric):
         if labels.shape != y_pred.shape[:-1]:
             remedy = "Use 'categorical_accuracy' for one-hot targets."
             raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", labels.shape, remedy))
-        return _agree(y_pred.argmax(-1), labels)
+        return _hits(y_pred, labels)
 
 
 class Accuracy(MeanMetric):
     """How often the prediction is right: binary, one-hot or by label, whichever the shapes say."""
+
+    rises = True
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return _accuracy_for(y_true.shape, y_pred.shape).values(y_true, y_pred)
@@ -160,6 +183,7 @@ class TopKCategoricalAccuracy(MeanMetric):
     Raises ValueError for a label that is none of a class.
     """
 
+    rises = True
     settings = ("k",)
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
@@ -181,6 +205,8 @@ class TopKCategoricalAccuracy(MeanMetric):
 class LogLoss(MeanMetric):
     """-ln of the probability of the right class, which is at least 1e-15; targets are one-hot, labels, or 0 and 1."""
 
+    rises = False
+
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         p = real(y_pred).astype(door.FLOAT64)
         if p.ndim > 1 and p.shape[-1] > 1:
@@ -198,24 +224,30 @@ def one_hot(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Labels or one-hot targets as 0 and 1, one for each of the classes that are predicted; all NaN for other labels."""
     if y_true.shape == y_pred.shape:
         return y_true.astype(real(y_pred).dtype)
-    labels = y_true.reshape(-1, 1)
-    if len(labels) != len(y_pred):
+    if y_true.size * y_pred.shape[-1] != y_pred.size:
         raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", y_true.shape, "Give one for each sample."))
+    labels = y_true.reshape(*y_pred.shape[:-1], 1)
     found = _agree(labels, Tensor(np.arange(y_pred.shape[-1]))).astype(real(y_pred).dtype)
-    return found / found.sum(-1, keepdims=True)
+    return found + _or_nan(found.sum(-1, keepdims=True))
 
 
 def zero_or_one(labels: Tensor) -> Tensor:
     """Labels of two classes, 0 (or -1) and 1, as 0 and 1; NaN for others."""
     is_known = _agree(labels * labels, labels.abs()).astype(door.FLOAT64)
-    return (labels > 0).astype(door.FLOAT64) * (is_known / is_known)
+    return (labels > 0).astype(door.FLOAT64) + _or_nan(is_known)
+
+
+def _or_nan(valid: Tensor) -> Tensor:
+    """0 where it is 1, and NaN where it is 0: added to a part, a mark that goes through C until `_of_classes` finds it."""
+    return valid / valid - 1
 
 
 def _of_classes(parts: Array) -> Array:
-    """The parts, if they are numbers: labels that are none of a class make NaN of them."""
+    """The parts, if they are numbers: labels that are none of a class, and predictions that are NaN, make NaN of them."""
     if np.isnan(parts).any():
         remedy = "Labels count the classes from 0, one for each sample; of two they are 0 and 1, or -1 and 1."
-        raise ValueError(explain("labels of the classes that are predicted", "others, several, or NaN", remedy))
+        received = "other labels, several, or NaN in labels, predictions or weights"
+        raise ValueError(explain("labels of the classes that are predicted", received, remedy))
     return parts
 
 
@@ -225,14 +257,15 @@ class ConfusionMatrix(Metric):
     Parameters
     ----------
     thresholds : float
-        Of one output, the probability from which on a sample is predicted as class 1.
+        Of one output, the probability above which a sample is predicted as class 1.
 
     Raises
     ------
     ValueError
-        If a label is none of a class: from 0 to their number; of one output 0 and 1, or -1 and 1.
+        If a label is none of a class: from 0 to their number; of one output 0 and 1, or -1 and 1. If a prediction is NaN.
     """
 
+    rises = True
     settings = ("thresholds",)
     thresholds: float
 
@@ -248,13 +281,17 @@ class ConfusionMatrix(Metric):
     def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
         p = real(y_pred).astype(door.FLOAT64)
         if p.ndim < 2 or p.shape[-1] == 1:
-            one = (p.reshape(-1, 1) > self.thresholds).astype(door.FLOAT64)
+            p = p.reshape(-1, 1)
+            one = (p > self.thresholds).astype(door.FLOAT64) + _or_nan(_is_number(p))
             target = zero_or_one(real(y_true).astype(door.FLOAT64)).reshape(-1, 1)
             predicted, true = ops.concatenate([1 - one, one], 1), ops.concatenate([1 - target, target], 1)
         else:
-            predicted, true = one_hot(p.argmax(-1), p), one_hot(y_true, p)
+            if p.ndim > 2:
+                received = f"shape {p.shape}"
+                raise ValueError(explain("predictions (samples, classes)", received, "Put all samples in one axis."))
+            predicted, true = one_hot(p.argmax(-1), p) + _or_nan(_is_number(p.max(-1, keepdims=True))), one_hot(y_true, p)
             is_single = _agree(true.max(-1, keepdims=True), true.sum(-1, keepdims=True)).astype(door.FLOAT64)
-            true = true * (is_single / is_single)
+            true = true + _or_nan(is_single)
         if weights is not None:
             predicted = predicted * weights.astype(door.FLOAT64).reshape(-1, 1)
         return true.T @ predicted
@@ -307,8 +344,10 @@ class F1Score(_PerClass):
 class AUC(Metric):
     """The area under the curve of true over false positives: how often a sample of class 1 scores higher than one of class 0.
 
-    It is exact, and so keeps all scores; equal ones count half. Class 0 may be called -1.
+    It is exact, and so keeps all scores; equal ones count half. Class 0 may be called -1. With a NaN among them it is NaN.
     """
+
+    rises = True
 
     def reset_state(self) -> None:
         self.seen: list[Array] = []
@@ -328,6 +367,8 @@ class AUC(Metric):
         if not self.seen:
             return 0.0
         scores, labels, weights = np.concatenate(self.seen, 1)
+        if np.isnan(scores).any() or np.isnan(weights).any():
+            return float("nan")
         _, place = np.unique(scores, return_inverse=True)
         ones, zeros = (np.bincount(place, weights * ((labels > 0) == c)) for c in (True, False))
         below = np.cumsum(zeros) - zeros
@@ -351,22 +392,30 @@ def report(y_true: Any, y_pred: Any, names: Any = None, threshold: float = 0.5) 
     ------
     ImportError
         If scikit-learn is not installed.
+    ValueError
+        If a prediction is NaN.
     """
     from sklearn.metrics import classification_report
 
-    predicted = np.asarray(y_pred)
+    predicted, labels = np.asarray(y_pred), np.asarray(y_true).reshape(-1)
+    if predicted.dtype.kind == "f" and np.isnan(predicted).any():
+        raise ValueError(explain("predictions that are numbers", "NaN", "Check the model and its data."))
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         predicted = predicted.argmax(1)
     elif predicted.dtype.kind == "f" and not (predicted == np.round(predicted)).all():
-        predicted = (predicted.reshape(-1) > threshold).astype(np.int64)
-    return str(classification_report(np.asarray(y_true).reshape(-1), predicted, target_names=names, zero_division=0))
+        zero = -1 if labels.dtype.kind in "if" and (labels == -1).any() else 0
+        predicted = np.where(predicted.reshape(-1) > threshold, 1, zero)
+    return str(classification_report(labels, predicted, target_names=names, zero_division=0))
 
 
 class R2Score(Metric):
     """1 - Σ (y - p)² / Σ (y - mean y)²: the part of the targets' variance that is explained; the mean over several outputs.
 
-    With targets that are all equal it is 1 for a perfect prediction, else 0.
+    With targets that are all equal it is 1 for a perfect prediction, else 0; without any it is 0, and with a NaN among them
+    NaN.
     """
+
+    rises = True
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name or "r2_score")
@@ -380,7 +429,7 @@ class R2Score(Metric):
     def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
         """For each output, in float64: the weight of the batch, the mean of its targets, their spread, the residual."""
         prediction = real(y_pred).astype(door.FLOAT64)
-        target = aligned(real(y_true), prediction).reshape(len(prediction), -1)
+        target = aligned(y_true.astype(door.FLOAT64), prediction).reshape(len(prediction), -1)
         prediction = prediction.reshape(target.shape)
         one = constant(1.0, door.FLOAT64)
         w = (one if weights is None else weights.astype(door.FLOAT64).reshape(-1, 1)).broadcast_to(target.shape)
@@ -400,7 +449,7 @@ class R2Score(Metric):
     def result(self) -> float:
         spread, residual = np.atleast_1d(self.spread), np.atleast_1d(self.residual)
         score = np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), np.where(residual > 0, 0.0, 1.0))
-        return float(score.mean())
+        return float((score + 0 * (spread + residual)).mean()) if np.any(self.weight) else 0.0
 
 
 _NAMED: list[type[Metric]] = [Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy]
@@ -420,8 +469,8 @@ def get(identifier: Any) -> Metric:
 
 
 def with_names_of_their_own(metrics: list[Metric]) -> list[Metric]:
-    """The metrics, those of a name that was there before being called name_1, name_2, ..."""
-    names: set[str] = set()
+    """The metrics, those of a name that was there before, or is that of the loss, being called name_1, name_2, ..."""
+    names = {"loss"}
     for metric in metrics:
         name, number = metric.name, 0
         while metric.name in names:
