@@ -83,7 +83,7 @@ INLINE vec momentum_rmsprop(vec w, vec g, vec *s, const rates *r) {
 INLINE vec centered_rmsprop(vec w, vec g, vec *s, const rates *r) {
     s[0] = r->rho * s[0] + r->one_minus_rho * (g * g);
     s[2] = faded(r->rho * s[2] + r->one_minus_rho * g);
-    s[1] = faded(r->momentum * s[1] + r->learning_rate * g / vsqrt(s[0] - s[2] * s[2] + r->epsilon));
+    s[1] = faded(r->momentum * s[1] + r->learning_rate * g / vsqrt(vmax(s[0] - s[2] * s[2], splat(0)) + r->epsilon));
     return w - s[1];
 }
 

@@ -299,3 +299,47 @@ def test_lbfgs_refuses() -> None:
         mw.optimizers.lbfgs(lambda: w.sum(), [mw.tensor([1.0])])
     with pytest.raises(FloatingPointError, match="finite"):
         mw.optimizers.lbfgs(lambda: (w * np.inf).sum(), [w])
+
+
+def test_a_variance_is_never_negative(setting: str) -> None:
+    """In float32 the mean of squares may come out smaller than the square of the mean."""
+    rng, w = np.random.default_rng(0), mw.tensor(np.zeros(1000, np.float32), requires_grad=True)
+    optimizer = mw.optimizers.RMSprop(1e-3, centered=True, epsilon=1e-12)
+    for _ in range(400):
+        optimizer.apply([mw.tensor((1000 * (1 + 1e-4 * rng.normal(size=1000))).astype("float32"))], [w])
+    assert np.isfinite(w.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "start", "dtype"),
+    [
+        (lambda w: (w * 100 - w.log()).sum(), [10.0], "float64"),
+        (lambda w: 1e-3 * (w[0] - 1).square() + (w[1] - 3).square() + 1e4, [0.0, 0.0], "float32"),
+        (lambda w: -w.exp().sum(), [4.0], "float64"),
+    ],
+)
+def test_a_minimum_that_was_not_reached_is_told_of(loss: Any, start: list[float], dtype: str) -> None:
+    pytest.importorskip("scipy")
+    w = mw.tensor(start, dtype=dtype, requires_grad=True)
+    with np.errstate(all="ignore"):
+        found = mw.optimizers.lbfgs(lambda: loss(w), [w], tol=1e-8)
+    assert not found.converged
+
+
+def test_what_no_minimum_can_be_looked_for_with() -> None:
+    pytest.importorskip("scipy")
+    w = mw.tensor([0.0, 2.0], dtype="float64", requires_grad=True)
+    square = lambda: (w - 1).square().sum()  # noqa: E731
+    for options in ({"max_iter": 0}, {"max_iter": 1.5}, {"tol": -1.0}, {"tol": float("nan")}):
+        with pytest.raises(ValueError, match="Expected"):
+            mw.optimizers.lbfgs(square, [w], **options)
+    with pytest.raises(FloatingPointError, match="gradient"):
+        mw.optimizers.lbfgs(lambda: w.abs().sqrt().sum() + square(), [w])
+    assert mw.optimizers.lbfgs(square, (v for v in [w])).converged
+
+
+def test_optimizers_and_schedules_say_what_they_are() -> None:
+    assert repr(mw.optimizers.SGD(0.05, momentum=0.9)) == "SGD(learning_rate=0.05, momentum=0.9)"
+    assert repr(mw.optimizers.Adam(l2=0.1)) == "Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-07, l2=0.1)"
+    shown = repr(mw.schedules.OneCycle(0.1, 100))
+    assert shown.startswith("OneCycle: ") and "peak_rate=0.1" in shown and "warmup_steps=30" in shown

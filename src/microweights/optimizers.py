@@ -1,4 +1,4 @@
-"""How weights follow their gradients; names, arguments and defaults are Keras's, with `l1` and `l2` besides.
+"""How weights follow their gradients; names, arguments and defaults are Keras's, with `l2` and `l1` before `weight_decay`.
 
 `l1` and `l2` are coupled: they add l1 sign(w) + l2 w to the gradient before the rule sees it. `weight_decay` is decoupled:
 it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 2019).
@@ -7,6 +7,7 @@ it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 20
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from operator import attrgetter, is_
 from typing import Any, NamedTuple, TypeAlias
 
@@ -89,6 +90,11 @@ class Optimizer:
         if name.startswith(("clip", "global_clip", "use_ema", "ema_")):
             graph.Layout.changes += 1  # what is captured has the old one in it
         super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self.hyper, name) for name in (*self.rates, "l1", "l2", "weight_decay")}
+        options = [f"{name}={number:g}" for name, number in shown.items() if number]
+        return f"{type(self).__name__}({', '.join([f'learning_rate={self.learning_rate:g}', *options])})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "hyper": fields(self.hyper), "_state": list(self._state.values()), "_tables": {},
@@ -206,7 +212,7 @@ def _squares(g: Tensor) -> Tensor:
 
 def _check_not_negative(name: str, value: Any) -> None:
     if isinstance(value, str) or not np.isscalar(value) or not 0 <= float(value) < np.inf:  # type: ignore[arg-type]
-        raise ValueError(explain(f"`{name}` to be a finite number not below 0", repr(value), "Choose a small number."))
+        raise ValueError(explain(f"`{name}` to be a finite number not below 0", repr(value), "0 switches it off."))
 
 
 class SGD(Optimizer):
@@ -336,19 +342,21 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
         That require gradients; changed in place.
     max_iter : int
     tol : float
-        It is done when no derivative is larger.
+        It is done when no derivative is larger, or rounding lets no step make the loss smaller.
 
     Returns
     -------
     Minimum
-        The loss there, the steps it took, and whether they were enough.
+        The loss there, the steps it took, and whether no derivative is larger than `tol`.
 
     Raises
     ------
     ImportError
         If SciPy is not installed.
+    ValueError
+        If variables are none that can be moved, or `max_iter` or `tol` make no sense.
     FloatingPointError
-        If the loss is not finite at the start.
+        If the loss or its gradient is not finite at the start.
 
     Examples
     --------
@@ -360,8 +368,12 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
     """
     from scipy.optimize import minimize
 
+    variables = list(variables)
     if not variables or not all(type(v) is Tensor and v.requires_grad for v in variables):
         raise ValueError(explain("tensors that require gradients", variables, "Pass the variables of the loss."))
+    if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
+        raise ValueError(explain("`max_iter` to be a positive integer", repr(max_iter), "100 is a usual choice."))
+    _check_not_negative("tol", tol)
     ends = np.cumsum([v.size for v in variables])[:-1]
 
     def both() -> list[Tensor]:
@@ -379,14 +391,14 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
         return float(f.item()), np.concatenate([g.numpy().reshape(-1) for g in gradients]).astype(np.float64)
 
     start = np.concatenate([v.numpy().reshape(-1) for v in variables]).astype(np.float64)
-    if not np.isfinite(evaluate(start)[0]):
+    if not all(np.isfinite(found).all() for found in evaluate(start)):
         remedy = "Start from other values, or check the data."
-        raise FloatingPointError(explain("a finite loss to start from", "infinity or NaN", remedy))
+        raise FloatingPointError(explain("a finite loss and gradient to start from", "infinity or NaN", remedy))
     eps = float(np.finfo(variables[0].dtype).eps)
     options = {"maxiter": max_iter, "gtol": tol, "ftol": eps, "maxls": 50}
     found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options)
-    value, _ = evaluate(found.x)
-    return Minimum(value, int(found.nit), bool(found.status != 1))
+    value, slope = evaluate(found.x)
+    return Minimum(value, int(found.nit), bool(np.isfinite(value) and np.abs(slope).max(initial=0.0) <= tol))
 
 
 _TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop, Adagrad)}

@@ -19,7 +19,7 @@ def _check(least: float, **numbers: Any) -> None:
     """Raise ValueError for an argument that is not a number from `least` on."""
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < math.inf:
-            remedy = "Count updates, not epochs." if "steps" in name else "Choose a small number."
+            remedy = "Count updates, not epochs." if "step" in name else "Choose a small number."
             raise ValueError(explain(f"`{name}` to be a number not below {least:g}", repr(value), remedy))
 
 
@@ -32,6 +32,10 @@ class Schedule:
     def __init__(self, kind: int, peak: float, fall: int, final: float, first: float = 0.0, rise: int = 0) -> None:
         numbers = {"first_rate": first, "warmup_steps": rise, "peak_rate": peak, "decay_steps": fall, "final_rate": final}
         self.numbers = {"schedule": float(kind), **{name: float(x) for name, x in numbers.items()}}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={x:g}" for name, x in self.numbers.items() if name != "schedule")
+        return f"{type(self).__name__}: {shown}"
 
     def __call__(self, step: float) -> float:
         return scheduled_rate(SimpleNamespace(step=float(step), **self.numbers))

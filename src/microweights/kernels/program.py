@@ -254,6 +254,9 @@ class Program:
                 a[...] = old
         return [s / runs for s in seconds]
 
+    def __str__(self) -> str:
+        return self.describe()
+
     def describe(self, inputs: Sequence[Array] | None = None, runs: int = 200) -> str:
         """A table of the program: its steps with their shapes, operations and bytes; with `inputs` their times and rates, too.
 

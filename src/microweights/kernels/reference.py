@@ -385,7 +385,7 @@ def rmsprop(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
             a *= h.rho
             a += (1 - h.rho) * g
             _fade(a)
-            spread = v - a * a
+            spread = np.maximum(v - a * a, 0)  # which rounding makes negative
         d = h.learning_rate * g / np.sqrt(spread + h.epsilon)
         if h.centered or h.momentum:
             d += h.momentum * p.slot[1]
