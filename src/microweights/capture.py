@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,6 +98,9 @@ class Captured:
         if instance is None:
             return self
         name = f"_captured_{id(self):x}"
+        if not hasattr(instance, "__dict__"):
+            remedy = "Capture a function that takes the object, or let the class have a __dict__."
+            raise TypeError(explain("an object that can hold what is captured", "one with __slots__ only", remedy))
         bound = instance.__dict__.get(name)
         if bound is None or bound.fn.__self__ is not instance:  # the object may be a copy
             bound = instance.__dict__[name] = Captured(self.fn.__get__(instance), self.check)
@@ -106,6 +110,11 @@ class Captured:
         return Captured(copy.deepcopy(self.fn, memo), self.check)
 
     def __reduce__(self) -> Any:
+        owner = getattr(self.fn, "__self__", None)
+        if any(x is self for x in getattr(owner, "__dict__", {}).values()):
+            return type(None), ()  # a method of an object makes itself anew
+        if getattr(sys.modules.get(self.fn.__module__), self.fn.__qualname__, None) is self:
+            return self.fn.__qualname__  # stands for it in its module
         return Captured, (self.fn, self.check)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
@@ -203,14 +212,17 @@ class Captured:
             a[...] = old
         arrays = iter(leaves)
         eager = self.fn(*_rebuilt(args, arrays), **_rebuilt(named, arrays))
-        pairs = [("a result", x.numpy(), y.numpy()) for x, y in zip(_tensors(replayed), _tensors(eager), strict=True)]
-        for mine, t in zip(replayed_gradients, graded, strict=True):
-            if mine is not None and t.grad is not None:
-                pairs.append(("a gradient", mine.numpy(), t.grad.numpy()))
+        mine, theirs = list[Array](), list[Array]()
+        remedy = "The function depends on something that is not an input."
+        if _results(replayed, mine) != _results(eager, theirs):
+            raise CaptureError(explain("the replay to give what the eager run gives", "another result", remedy))
+        pairs = [("a result", x, y) for x, y in zip(mine, theirs, strict=True)]
+        for gradient, t in zip(replayed_gradients, graded, strict=True):
+            if gradient is not None and t.grad is not None:
+                pairs.append(("a gradient", gradient.numpy(), t.grad.numpy()))
         pairs += [("the state it changes", x, y) for x, y in zip(after, state, strict=True)]
         for what, x, y in pairs:
             if x.tobytes() != y.tobytes():
-                remedy = "The function depends on something that is not an input."
                 raise CaptureError(explain("the replay to give the bits of the eager run", f"other bits in {what}", remedy))
         return replayed
 

@@ -287,3 +287,41 @@ def test_lists_of_a_layer_in_a_model_changed_between_calls(setting: str) -> None
         block.options.pop("pair")
         block.options["pair"] = (i + 0.5, 1)
         assert is_right()
+
+
+class Counter:
+    """A class of this module, so that its objects can be pickled."""
+
+    def __init__(self) -> None:
+        self.scale = mw.tensor([2.0, 3.0])
+
+    @mw.capture
+    def scaled(self, x: mw.Tensor) -> mw.Tensor:
+        return x * self.scale
+
+
+@mw.capture
+def doubled(x: mw.Tensor) -> mw.Tensor:
+    return x * 2
+
+
+def test_objects_with_captured_methods_are_pickled() -> None:
+    counter, x = Counter(), mw.tensor([1.0, 1.0])
+    for _ in range(3):
+        counter.scaled(x)
+    again = pickle.loads(pickle.dumps(counter))
+    assert [again.scaled(x).tolist() for _ in range(4)] == [[2.0, 3.0]] * 4
+    assert again.scaled is not counter.scaled and len(again.scaled.programs) == 1
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+
+
+def test_an_object_without_a_dict_says_so() -> None:
+    class Slotted:
+        __slots__ = ()
+
+        @mw.capture
+        def scaled(self, x: mw.Tensor) -> mw.Tensor:
+            return x * 2
+
+    with pytest.raises(TypeError, match="__slots__"):
+        Slotted().scaled(mw.tensor([1.0]))

@@ -246,3 +246,12 @@ def test_gradients_that_happen_to_be_the_same_before_two_calls(setting: str) -> 
         fn(mw.tensor([3.0, 3.0]))
     assert w.grad is not None and w.grad.tolist() == [203.0, 3.0]
     assert fn.programs == []
+
+
+def test_check_compares_results_that_are_no_tensors(setting: str) -> None:
+    given = iter([1, 1, 7, 7])
+    captured = mw.capture(lambda x: (x * 2, next(given)), check=True)
+    captured(numbers(3))
+    captured(numbers(3))
+    with pytest.raises(CaptureError, match="another result"):
+        captured(numbers(3))
