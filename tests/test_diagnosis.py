@@ -101,3 +101,12 @@ def test_the_best_epoch() -> None:
     assert history.diagnose().best_epoch == (3 if np.argmin(history.history["val_loss"]) == 0 else 6)
     history.history["val_loss"] = [0.5, float("nan")]
     assert history.diagnose().best_epoch == 3
+
+
+def test_epochs_are_counted_as_they_are_called() -> None:
+    x, y = data()
+    model = mw.Sequential([Dense(1, input_shape=(5,))])
+    model.compile("sgd", "mse")
+    found = model.fit(x, y, initial_epoch=5, epochs=8, verbose=0).diagnose()
+    assert found.epochs == 8 >= found.best_epoch > 5
+    assert model.fit(x, y, initial_epoch=1, epochs=1, verbose=0).diagnose().epochs == 0

@@ -97,3 +97,10 @@ def test_scorers_by_name() -> None:
     model = mw.linear_model.LogisticRegression().fit(x, y)
     found = mw.inspect.permutation_importance(model, x, y, score="accuracy")
     np.testing.assert_array_equal(found.mean, mw.inspect.permutation_importance(model, x, y).mean)
+
+
+@pytest.mark.parametrize("repeats", [0, 2.5, "a"])
+def test_repetitions_are_whole(repeats: Any) -> None:
+    x, y = made()
+    with pytest.raises(ValueError, match="repetitions"):
+        permutation_importance(mw.linear_model.Ridge().fit(x, y), x, y, repeats=repeats)

@@ -707,3 +707,38 @@ def test_gradients_in_parts_make_the_same_update(parts: int, weighted: bool, set
     np.testing.assert_allclose(found[1][1]["accuracy"], found[0][1]["accuracy"], atol=0.03)
     with pytest.raises(ValueError, match="gradient_accumulation_steps"):
         model.compile("sgd", "mse", gradient_accumulation_steps=0)
+
+
+def test_weights_of_classes_are_for_learning_alone() -> None:
+    model = classifier()
+    options: dict[str, Any] = {"epochs": 1, "verbose": 0, "shuffle": False, "class_weight": {0: 100.0, 1: 100.0, 2: 100.0}}
+    loss = model.fit(X, LABELS, validation_split=0.2, **options).history["val_loss"][0]
+    assert loss == pytest.approx(model.evaluate(X[40:], LABELS[40:], return_dict=True)["loss"], rel=1e-5)
+
+
+def test_validation_that_is_not_finite_is_told_of() -> None:
+    model, other = line_model(), X.copy()
+    other[41, 2] = np.nan
+    with pytest.warns(UserWarning, match="first in the input data"):
+        history = model.fit(X, LINE, verbose=0, validation_data=(other, LINE), batch_size=8)
+    assert np.isnan(history.history["val_loss"][0]) and np.isfinite(history.history["loss"][0])
+
+
+def test_targets_without_a_minimum_are_refused() -> None:
+    for loss, units in (("binary_crossentropy", 1), ("categorical_crossentropy", 3)):
+        model = mw.Sequential([mw.layers.Dense(units, activation="sigmoid" if units == 1 else "softmax", input_shape=(4,))])
+        model.compile("sgd", loss)
+        y = np.ones((50, units))
+        model.fit(X, y, verbose=0)
+        y[30] = -1
+        for bad in (y, 1 - y):
+            before = [w.copy() for w in model.get_weights()]
+            with pytest.raises(ValueError, match="targets from 0 to 1"):
+                model.fit(X, bad, verbose=0)
+            assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_history_holds_little_of_the_data() -> None:
+    x = np.zeros((5000, 4), np.float32)
+    sample = line_model().fit(x, x[:, 0], verbose=0).sample
+    assert sample is not None and sample.x.base is None and len(sample) == 512

@@ -48,6 +48,7 @@ class Diagnosis:
     Attributes
     ----------
     epochs : int
+        The number of the last one, counted from 1.
     loss, val_loss : float
         After the last epoch; val_loss is NaN without validation data.
     best_epoch : int
@@ -100,7 +101,8 @@ def diagnose(model: Model, batch: Batch, history: History) -> Diagnosis:
     judged, epochs = (curve, history.validated) if curve else (losses, history.epoch)
     best = epochs[int(np.argmin(np.where(np.isnan(judged), np.inf, judged)))] + 1 if epochs else 0
     val_loss = curve[-1] if curve else float("nan")
-    return Diagnosis(len(losses), losses[-1], val_loss, best, reports, first_nonfinite(model, batch))
+    number = history.epoch[-1] + 1 if history.epoch else 0
+    return Diagnosis(number, losses[-1], val_loss, best, reports, first_nonfinite(model, batch))
 
 
 def first_nonfinite(model: Model, batch: Batch) -> str | None:

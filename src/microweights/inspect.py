@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,8 @@ def permutation_importance(
         Mean and deviation over the shuffles.
     """
     columns, labels = _columns(x, names)
-    if repeats < 1 or len(columns) == 0:
-        raise ValueError(explain("samples, and at least one repetition", f"{len(columns)} and {repeats}", "Pass more."))
+    if not isinstance(repeats, Integral) or repeats < 1 or len(columns) == 0:
+        raise ValueError(explain("samples, and a whole number of repetitions", f"{len(columns)} and {repeats}", "Pass more."))
     if isinstance(score, str) and not hasattr(model, "__sklearn_tags__"):
         remedy = "Pass a function of (model, x, y), or leave it out."
         raise TypeError(explain("an estimator for a scorer by name", type(model).__name__, remedy))

@@ -117,6 +117,14 @@ class Hinge(Loss):
 EPSILON = 1e-7
 
 
+def check_probabilities(y: Array | None, remedy: str) -> None:
+    """Raise ValueError for targets below 0 or above 1, with which a cross-entropy has no minimum."""
+    if y is not None and y.size:
+        low, high = float(y.min()), float(y.max())
+        if low < 0 or high > 1:
+            raise ValueError(explain("targets from 0 to 1", f"some from {low:g} to {high:g}", remedy))
+
+
 class BinaryCrossentropy(Loss):
     """-y_true ln p - (1 - y_true) ln (1 - p), where p is the prediction, or with `from_logits` its sigmoid.
 
@@ -126,6 +134,9 @@ class BinaryCrossentropy(Loss):
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
         self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
+
+    def check(self, y: Array | None, y_pred: Tensor) -> None:
+        check_probabilities(y, "Classes -1 and 1 go with 'hinge'.")
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         target = aligned(y_true, y_pred)
@@ -180,6 +191,9 @@ class CategoricalCrossentropy(RowCrossentropy):
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
         self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
+
+    def check(self, y: Array | None, y_pred: Tensor) -> None:
+        check_probabilities(y, "Integer labels go with 'sparse_categorical_crossentropy'.")
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
         if y_true.size * y_pred.shape[-1] == y_pred.size != y_true.size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -223,12 +224,12 @@ class Trainer(Layer):
         samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
         self._try_out(samples, validation)
         self.history = history = History()
-        history.sample = samples.part(0, SAMPLE)
+        history.sample = samples.copied(SAMPLE)
         every = [*as_list(callbacks), history]
+        self.stop_training, self.validates = False, validation is not None
         for c in every:
             c.set_model(self)  # type: ignore[arg-type]
             c.on_train_begin()
-        self.stop_training, self.validates = False, validation is not None
         steps = -(-len(samples) // (size or len(samples)))
         progress = _Progress(mode, epochs, initial_epoch, steps)
 
@@ -335,12 +336,18 @@ class Trainer(Layer):
         for metric in self.metrics:
             metric.reset_state()
         step = self._replayed("test", lambda *tensors: self._measured(self.test_step, Batch(*tensors)))
-        total = 0.0
+        total, bad = 0.0, None
         with graph.no_grad():
             for part in samples.parts(size):
                 results = step(*(t for t in part.rows() if t is not None))
-                total += self._add([t.numpy()[None] for t in results], part)[0] * len(part)
-        return self._logs(total / len(samples))
+                loss = self._add([t.numpy()[None] for t in results], part)[0]
+                total += loss * len(part)
+                bad = part if bad is None and not math.isfinite(loss) else bad
+        logs = self._logs(total / len(samples))
+        if bad is not None:
+            at = first_nonfinite(self, bad.rows()) or "the loss"  # type: ignore[arg-type]
+            warnings.warn(f"The loss on data that is not trained on is {logs['loss']}: first in {at}.", stacklevel=3)
+        return logs
 
     def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:
         """The predictions for all samples, as an array. `verbose` is accepted as Keras's, and nothing is printed."""
@@ -391,18 +398,19 @@ class Trainer(Layer):
         self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, split: float, validation_data: Any
     ) -> tuple[Samples, Samples | None]:
         samples = self._samples(x, y, sample_weight)
-        if class_weight is not None:
-            samples.weights = class_weights(samples.y, class_weight, samples.weights, samples.x.dtype)
+        validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
                 remedy = "Pass a tuple of arrays."
                 raise ValueError(
                     explain("`validation_data` as (x, y) or (x, y, weights)", type(validation_data).__name__, remedy)
                 )
-            return samples, self._samples(*validation_data, *[None] * (3 - len(validation_data)))
-        if split:
-            return split_off_validation(samples, split)
-        return samples, None
+            validation = self._samples(*validation_data, *[None] * (3 - len(validation_data)))
+        elif split:
+            samples, validation = split_off_validation(samples, split)
+        if class_weight is not None:  # of what is learned from
+            samples.weights = class_weights(samples.y, class_weight, samples.weights, samples.x.dtype)
+        return samples, validation
 
     def _try_out(self, samples: Samples, validation: Samples | None) -> None:
         """Look at one sample of each kind and at all labels, so that what does not fit is said before anything changes."""
