@@ -58,7 +58,7 @@ class History(Callback):
         return {**self.__dict__, "sample": None}  # files of models do not carry their data away
 
     def diagnose(self) -> Diagnosis:
-        """Measure how the training went, on the model as it is now and the first training data.
+        """Measure how the training went, on the model as it is now and the first 512 samples it was trained on.
 
         Raises
         ------

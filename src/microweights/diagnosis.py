@@ -31,7 +31,8 @@ class LayerReport:
         The size of the last axis of its output, and how many of these are the same for all samples and positions: a ReLU that
         is never above 0, a sigmoid that is always 1.
     gradient, weights : float
-        sqrt(Σ²) over all weights of the layer; 0 for a layer without.
+        sqrt(Σ²) over the gradient and over the weights of the layer; 0 for a layer without. Their ratio, which is printed too,
+        vanishes or explodes from layer to layer where training is hard.
     """
 
     name: str

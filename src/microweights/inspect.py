@@ -52,6 +52,8 @@ def weight_importance(model: Any, x: Any, names: Sequence[str] | None = None) ->
     ------
     TypeError
         If the model has no `coef_`.
+    ValueError
+        If `x` or `names` do not fit its weights.
     """
     if not hasattr(model, "coef_"):
         remedy = "Fit it first, or use permutation_importance."
@@ -79,6 +81,8 @@ def gradient_importance(model: Any, x: Any, names: Sequence[str] | None = None) 
     ------
     TypeError
         If the model has no gradients.
+    ValueError
+        If `x` has not two axes, or `names` do not fit it.
     """
     network = getattr(model, "_network", model)
     if not isinstance(network, Model):
@@ -105,7 +109,8 @@ def permutation_importance(
 
     Parameters
     ----------
-    model : anything with `predict`
+    model : estimator with `score`, or Model
+        With a function as `score`, whatever that takes.
     x : array (samples, features)
         Data that it was not trained on tells what it needs to be right; the training data, what it has come to rely on.
     y : array (samples, ...)
@@ -120,6 +125,13 @@ def permutation_importance(
     -------
     Importance
         Mean and deviation over the shuffles.
+
+    Raises
+    ------
+    ValueError
+        If there are no samples, or `x`, `names` or `repeats` do not fit.
+    TypeError
+        If the model cannot be scored.
     """
     columns, labels = _columns(x, names)
     if not isinstance(repeats, Integral) or repeats < 1 or len(columns) == 0:

@@ -114,17 +114,21 @@ def _agree(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _is_number(t: Tensor) -> Tensor:
-    """1 where a prediction is a number and 0 where it is NaN, which is never right; as float64."""
+    """1 where a prediction is a number and 0 where it is NaN; as float64."""
     return _agree(t, t).astype(door.FLOAT64)
 
 
-def _hits(y_pred: Tensor, labels: Tensor) -> Tensor:
-    """1 where the largest prediction stands at the label, else 0."""
-    return _agree(y_pred.argmax(-1), labels).astype(door.FLOAT64) * _is_number(y_pred.max(-1))
+def _hits(said: Tensor, labels: Tensor, y_pred: Tensor) -> Tensor:
+    """1 where a prediction says the label, else 0; all NaN if a prediction is NaN."""
+    largest = real(y_pred).max()
+    return _agree(said, labels).astype(largest.dtype) + (largest - largest)
 
 
 class BinaryAccuracy(MeanMetric):
-    """How often a target is 1 where the prediction is above `threshold`, and 0 or -1 where it is not."""
+    """How often a target is 1 where the prediction is above `threshold`, and 0 or -1 where it is not.
+
+    All accuracies are NaN if a prediction is.
+    """
 
     rises = True
     settings = ("threshold",)
@@ -134,8 +138,7 @@ class BinaryAccuracy(MeanMetric):
         super().__init__(name)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        said = (y_pred > self.threshold).astype(door.FLOAT64) - (1 - _is_number(y_pred))
-        return _agree(said, ops.maximum(aligned(real(y_true), y_pred), 0))
+        return _hits(y_pred > self.threshold, ops.maximum(aligned(real(y_true), y_pred), 0), y_pred)
 
 
 class CategoricalAccuracy(MeanMetric):
@@ -144,7 +147,7 @@ class CategoricalAccuracy(MeanMetric):
     rises = True
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return _hits(y_pred, aligned(real(y_true), y_pred).argmax(-1))
+        return _hits(y_pred.argmax(-1), aligned(real(y_true), y_pred).argmax(-1), y_pred)
 
 
 class SparseCategoricalAccuracy(MeanMetric):
@@ -159,7 +162,7 @@ class SparseCategoricalAccuracy(MeanMetric):
         if labels.shape != y_pred.shape[:-1]:
             remedy = "Use 'categorical_accuracy' for one-hot targets."
             raise ValueError(explain(f"labels of shape {y_pred.shape[:-1]}", labels.shape, remedy))
-        return _hits(y_pred, labels)
+        return _hits(y_pred.argmax(-1), labels, y_pred)
 
 
 class Accuracy(MeanMetric):

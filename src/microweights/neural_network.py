@@ -28,6 +28,7 @@ from .linear_model.estimators import (
     check_labels,
     check_numbers,
     check_weights,
+    checked_rows,
     first_classes,
     hold_out,
     refuse_balanced,
@@ -189,10 +190,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         network = Sequential([*rows, dense(outputs, "linear")])
         network.compile(OPTIMIZERS[self.solver](self), self._loss())
         return network
-
-    def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool, **checks: Any) -> tuple[Array, Array, Array | None]:
-        x, y = validate_data(self, X, y, dtype=FLOATS, reset=reset, **checks)
-        return x, y, check_weights(sample_weight, x)
 
     def _train(
         self, x: Array, y: Array, weights: Array | None, of_samples: Array | None, validation: Any, stratify: Array | None,
@@ -406,10 +403,10 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         X : array (samples, features)
         y : array (samples,) or (samples, outputs)
         sample_weight : array (samples,), optional
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
         """
         self._check()
-        x, y, weights = self._rows(X, y, sample_weight, True, multi_output=True, y_numeric=True)
+        x, y, weights = checked_rows(self, X, y, sample_weight, True, multi_output=True, y_numeric=True)
         validation = self._validation(validation_data, multi_output=True)
         width = 1 if y.ndim == 1 else y.shape[1]
         if validation is not None and np.size(validation[1]) != len(validation[0]) * width:
@@ -424,7 +421,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         """One epoch more, on these samples."""
         self._check()
         first = not hasattr(self, "coefs_")
-        x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True, y_numeric=True)
+        x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True, y_numeric=True)
         if not first and y.size != len(y) * self.n_outputs_:
             raise ValueError(explain(f"{self.n_outputs_} targets a sample", f"shape {y.shape}", "Give as many as before."))
         self._check_settings()
@@ -498,10 +495,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         X : array (samples, features)
         y : array (samples,) of labels of any kind, or (samples, labels) of 0 and 1 for several labels at once
         sample_weight : array (samples,), optional
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
         """
         self._check()
-        x, y, of_samples = self._rows(X, y, sample_weight, True, multi_output=True)
+        x, y, of_samples = checked_rows(self, X, y, sample_weight, True, multi_output=True)
         y, several = self._plain(y)
         classes = np.arange(y.shape[1]) if several else np.unique(y)
         if not several:
@@ -523,7 +520,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
         first = not hasattr(self, "coefs_")
-        x, y, weights = self._rows(X, y, sample_weight, first, multi_output=True)
+        x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True)
         y, several = self._plain(y)
         refuse_balanced(self.class_weight)
         known = np.arange(y.shape[1]) if several else first_classes(self, classes, first)

@@ -43,9 +43,17 @@ class Optimizer:
     global_clipnorm : float, optional
         Nor are all gradients together  (Pascanu et al. 2013).
     use_ema : bool
-        Keep averages of the weights, too: average = ema_momentum average + (1 - ema_momentum) w after each update. `fit` puts
-        them in the place of the weights at its end, as :meth:`finalize_variable_values` does.
+        Keep averages of the weights, too: average = ema_momentum average + (1 - ema_momentum) w after each update, from the
+        weights after the first on. `fit` puts them in the place of the weights at its end, as
+        :meth:`finalize_variable_values` does; a loop of your own calls that itself.
     ema_momentum : float
+
+    Raises
+    ------
+    ValueError
+        If a number is negative or otherwise of no use.
+    TypeError
+        If an option is not known.
     """
 
     rule = ""
@@ -130,7 +138,7 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If gradients and variables do not match in number or shape.
+            If gradients and variables do not match in number or shape, or a variable stands there twice or needs no gradient.
         TypeError
             If a gradient is no tensor of the variable's type.
         """
@@ -245,7 +253,10 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps of the size of the learning rate along the averaged gradient  (Kingma & Ba 2015)."""
+    """w -= lr √(1 - beta_2ᵗ) / (1 - beta_1ᵗ) m / (√v + epsilon), with running means m of g and v of g² by beta_1 and beta_2.
+
+    This is the form at the end of section 2 of Kingma & Ba (2015), with the corrections of both means in the rate.
+    """
 
     rule = "adam"
     rates = "beta_1", "beta_2", "epsilon"
@@ -281,7 +292,10 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by a running root mean square of the gradient  (Hinton 2012); `centered` by its deviation (Graves 2013)."""
+    """w -= lr g / √(v + epsilon), with the running mean v of g² by rho  (Hinton 2012).
+
+    `centered` takes the square of the running mean of g off v  (Graves 2013); with `momentum` the steps add up as for SGD.
+    """
 
     rule = "rmsprop"
     rates = "rho", "momentum", "epsilon", "centered"
@@ -303,7 +317,7 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients so far  (Duchi et al. 2011)."""
+    """w -= lr g / √(Σ g² + epsilon), over all gradients so far  (Duchi et al. 2011)."""
 
     rule = "adagrad"
     rates = ("epsilon",)

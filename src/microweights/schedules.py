@@ -42,7 +42,7 @@ class Schedule:
 
 
 class Constant(Schedule):
-    """The same rate for ever, after a rise in a line during `warmup_steps`."""
+    """The same rate for ever, after a rise in a line from 0, at which the first update stands, during `warmup_steps`."""
 
     def __init__(self, learning_rate: float, warmup_steps: int = 0) -> None:
         _check(0, learning_rate=learning_rate, warmup_steps=warmup_steps)
@@ -97,7 +97,9 @@ class CosineDecay(Schedule):
 
 
 class OneCycle(Schedule):
-    """Half a wave up to `max_learning_rate`, and half a wave down almost to nothing  (Smith & Topin 2019).
+    """Half a wave up to `max_learning_rate`, and half a wave down almost to nothing.
+
+    The cycle is that of Smith & Topin (2019), who draw it with straight lines; waves and defaults are PyTorch's.
 
     Parameters
     ----------

@@ -201,6 +201,7 @@ class Trainer(Layer):
         shuffle : bool
             A new order in each epoch.
         class_weight : dict of class to weight
+            For what is learned from; validation goes without.
         sample_weight : array (samples,)
         initial_epoch : int
             Where to go on counting.
@@ -217,7 +218,7 @@ class Trainer(Layer):
         ValueError
             If shapes or numbers do not fit.
         FloatingPointError
-            If the loss becomes infinite or NaN; the message names the first layer where that happens.
+            If the loss becomes infinite or NaN, where the message names the first layer where that happens, or a weight does.
         """
         _check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
         size, mode = checked_batch_size(batch_size), checked_verbose(verbose)

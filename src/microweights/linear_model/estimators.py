@@ -34,6 +34,7 @@ from .solvers import (
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
+BALANCE_BY_HAND = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
 FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
 
@@ -89,6 +90,14 @@ def check_weights(sample_weight: Any, x: Array) -> Array | None:
     weights = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
     check_total(weights, "weights of samples")
     return np.asarray(weights)
+
+
+def checked_rows(
+    estimator: Any, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any
+) -> tuple[Array, Array, Array | None]:
+    """X, y and weights as arrays that can be learned from."""
+    x, y = validate_data(estimator, x, y, dtype=FLOATS, reset=reset, **checks)
+    return x, y, check_weights(sample_weight, x)
 
 
 def check_total(weights: Array, what: str) -> None:
@@ -163,10 +172,6 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
         is_worse(zeros)
         return zeros if is_worse(last) else last
 
-    def _data(self, x: Any, y: Any, sample_weight: Any, reset: bool = True, **checks: Any) -> tuple[Array, Array, Array | None]:
-        x, y = validate_data(self, x, y, dtype=FLOATS, reset=reset, **checks)
-        return x, y, check_weights(sample_weight, x)
-
     def _solve(self, problem: Problem, solver: str, start: Array) -> Found:
         """The minimum; notes the steps and the course of the loss."""
         rate = self.learning_rate
@@ -233,7 +238,7 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         sample_weight : array (samples,), optional
         """
         self._check()
-        x, y, weights = self._data(X, y, sample_weight, multi_output=True, y_numeric=True)
+        x, y, weights = checked_rows(self, X, y, sample_weight, multi_output=True, y_numeric=True)
         dtype = x.dtype
         targets = np.asarray(y, np.float64).reshape(len(x), -1)
         y_offset = np.average(targets, axis=0, weights=weights) if self.fit_intercept else np.zeros(targets.shape[1])
@@ -403,8 +408,7 @@ def first_classes(estimator: Any, classes: Any, is_first: bool) -> Array:
 def refuse_balanced(class_weight: Any) -> None:
     """A part of the data does not tell how many samples of each class there will be."""
     if class_weight == "balanced":
-        remedy = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
-        raise ValueError(explain("a dict as `class_weight` for partial_fit", "'balanced'", remedy))
+        raise ValueError(explain("a dict as `class_weight` for partial_fit", "'balanced'", BALANCE_BY_HAND))
 
 
 def with_class_weights(class_weight: Any, classes: Array, y: Array, weights: Array | None) -> Array | None:
@@ -418,8 +422,7 @@ def with_class_weights(class_weight: Any, classes: Array, y: Array, weights: Arr
     if class_weight is None:
         return weights
     if class_weight == "balanced" and not np.isin(classes, y).all():
-        remedy = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
-        raise ValueError(explain("samples of all classes for balanced weights", "some are missing", remedy))
+        raise ValueError(explain("samples of all classes for balanced weights", "some are missing", BALANCE_BY_HAND))
     labels, of_samples = (classes, None) if isinstance(class_weight, dict) else (y, weights)
     of_class = compute_class_weight(class_weight, classes=classes, y=labels, sample_weight=of_samples)
     found = of_class[np.searchsorted(classes, y)] * (1 if weights is None else weights)
@@ -467,9 +470,9 @@ class LogisticRegression(LinearClassifier):
         Names for an `l1_ratio` of 0, 1 and 0.5. Without one, classes that the columns separate have no best weights (Albert &
         Anderson 1984); a ConvergenceWarning says so.
     C : float
-        The smaller, the stronger the penalty.
+        The smaller, the stronger the penalty; without one it counts for nothing.
     l1_ratio : float, optional
-        The part of it that is L1, if it is not what `penalty` says.
+        The part of it that is L1; with "l2" and "elasticnet" it takes the place of what the name says.
     fit_intercept, learning_rate, max_iter, tol, random_state
         As for :class:`LinearRegression`.
     class_weight : dict, "balanced" or None
@@ -515,7 +518,7 @@ class LogisticRegression(LinearClassifier):
         ratio = ratio_of(self)
         if self.solver == "lbfgs" and ratio > 0:
             raise ValueError(explain("a solver for L1 penalties", "'lbfgs'", "Use solver='fista' or 'auto'."))
-        x, y, weights = self._data(X, y, sample_weight)
+        x, y, weights = checked_rows(self, X, y, sample_weight)
         numbers, weights = self._labels(y, weights)
         dtype, total = x.dtype, float(len(x) if weights is None else weights.sum())
         strength = 0.0 if self.penalty is None else 1 / (self.C * total)

@@ -24,7 +24,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "hinge": lambda z, y: (1 - (2 * y - 1) * z).relu(),
     "squared_hinge": lambda z, y: (1 - (2 * y - 1) * z).relu().square(),
 }
-# Bounds on their second derivatives; hinge, which has none, goes by 1.
+# Bounds on their second derivatives (of the cross-entropies: Böhning 1992). Hinge has none; 1 is a guess that does.
 MAX_CURVATURE = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
 CACHE_NUMBERS = 2**16  # what is computed from so many stays in the cache
 MAX_COLUMNS_EIGH = 32  # up to which all eigenvalues of their products are found as quickly as one
@@ -36,9 +36,9 @@ MAX_COLUMNS_GRAM = 2000  # up to which the matrix of their products is made
 class Problem:
     """minimise  Σ cᵢ loss(yᵢ, xᵢ @ w) / Σ cᵢ + Σ l2 w² / 2 + Σ l1 |w|
 
-    It is solved for v = w r, with columns x / r of which each has a mean square of 1 (with an L2 penalty, together with it):
-    then one step size suits all columns, whatever their units. Columns lose their mean, too, if there is an intercept, which
-    is the weight of a column of ones and has no penalty.
+    It is solved for v = w r, with columns x / r, where r² = mean square of x + l2: then the second derivative by each v is 1
+    for a squared error, and one step size suits all columns, whatever their units. Columns lose their mean, too, if there is
+    an intercept, which is the weight of a column of ones and has no penalty.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Problem:
         return mean + (Tensor(self.l2) * v.square()).sum() * 0.5
 
     def of_all(self) -> Callable[[Tensor], Tensor]:
-        """Loss and L2 penalty of v over all samples."""
+        """Loss and L2 penalty of v over all samples; by products it is ½ vᵀ G v - vᵀ m + yᵀ C y / 2, with G = Xᵀ C X + L2."""
         if self._products is not None:
             gram, moment, constant = self._products
             quadratic, linear, rest = Tensor(gram + np.diag(self.l2[:, 0])), Tensor(moment), Tensor(constant)
@@ -252,7 +252,7 @@ def check_spread(x: Array, mean: Array, variance: Array) -> None:
 
 def column_scale(mean: Array, variance: Array, n: int, l2: float = 0.0) -> tuple[Array, Array]:
     """By what to divide columns, and its inverse: 1 and 0 for a column that does not change, so that it counts for nothing."""
-    noise = n * np.finfo(np.float64).eps * np.abs(mean)  # of the mean itself
+    noise = n * np.finfo(np.float64).eps * np.abs(mean)  # the rounding error of a mean, all that a constant deviates
     varies = variance > noise**2
     scale = np.where(varies, np.sqrt(variance + l2), 1.0)
     return scale, np.where(varies, 1 / scale, 0.0)

@@ -26,6 +26,7 @@ from .estimators import (
     check_flags,
     check_labels,
     check_numbers,
+    checked_rows,
     first_classes,
     hold_out,
     refuse_balanced,
@@ -151,7 +152,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         Samples in each step: 1 is stochastic, n mini-batch, None full-batch gradient descent; "auto" suits their number.
     random_state : int or RandomState, optional
     learning_rate : "adaptive", "invscaling" or "constant"
-        eta0, divided by 5 each time that the loss stopped falling (in one fit; parts of `partial_fit` keep eta0); eta0 /
+        eta0, divided by 5 each time that the loss stopped falling, down to 1e-6 (in one fit; parts of `partial_fit` keep
+        eta0); eta0 /
         (1 + epochs so far, with parts of them) ** power_t; or eta0.
     eta0 : float, optional
         Of columns brought to one scale. By default one that is known to converge.
@@ -193,7 +195,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn from all samples: X (samples, features), y (samples,), sample_weight (samples,)."""
         self._check()
-        x, y, weights = self._data(X, y, sample_weight, y_numeric=True)
+        x, y, weights = checked_rows(self, X, y, sample_weight, y_numeric=True)
         self._fit(x, y.astype(x.dtype)[:, None], weights, weights)
         self.coef_ = self.coef_[0]
         return self
@@ -203,7 +205,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         """One pass over more samples."""
         self._check()
         is_first = not hasattr(self, "coef_")
-        x, y, weights = self._data(X, y, sample_weight, reset=is_first, y_numeric=True)
+        x, y, weights = checked_rows(self, X, y, sample_weight, reset=is_first, y_numeric=True)
         self._partial_fit(x, y.astype(x.dtype)[:, None], weights, is_first)
         self.coef_ = self.coef_[0]
         return self
@@ -252,7 +254,7 @@ class SGDClassifier(LinearClassifier, BaseSGD):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn from all samples: X (samples, features), y (samples,) of labels of any kind, sample_weight (samples,)."""
         self._check()
-        x, y, of_samples = self._data(X, y, sample_weight)
+        x, y, of_samples = checked_rows(self, X, y, sample_weight)
         numbers, weights = self._labels(y, of_samples)
         return self._fit(x, self._targets(numbers, x.dtype), weights, of_samples, numbers)
 
@@ -261,7 +263,7 @@ class SGDClassifier(LinearClassifier, BaseSGD):
         """One pass over more samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
         is_first = not hasattr(self, "coef_")
-        x, y, weights = self._data(X, y, sample_weight, reset=is_first)
+        x, y, weights = checked_rows(self, X, y, sample_weight, reset=is_first)
         refuse_balanced(self.class_weight)
         all_classes = first_classes(self, classes, is_first)
         check_labels(y, all_classes)

@@ -21,6 +21,7 @@ MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are
 WORKING_SET_COLUMNS = 64  # at first
 MIN_STEPS_TO_CAPTURE = 20  # fewer are done before they are recorded
 MAX_STEPS_PER_CALL = 256
+LOWEST_RATE = 1e-6
 NEGLIGIBLE = 0.01  # part of the loss
 CURVATURE_ROWS = 4096  # that tell the curvature well enough for a first learning rate
 
@@ -62,7 +63,8 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
         columns = problem.l2[: len(problem.scale)]
         if to.shape[1] < to.shape[0] and columns.all():  # the penalty determines what the data leaves open
             gradient = run(u.astype(v.dtype))[1].astype(np.float64)
-            outside = gradient - back.T @ (to.T @ gradient)  # of directions that whitening took for rounding errors
+            outside = gradient - back.T @ (to.T @ gradient)  # along directions that whitening took for rounding errors: there
+            # the penalty alone curves the loss, which thus could fall by outside² / (2 l2)
             converged &= float((outside**2).sum()) / (2 * float(columns.min())) <= NEGLIGIBLE * abs(float(found.fun))
     return Found(u.astype(v.dtype), max(found.nit, 1), losses or [float(found.fun)], bool(converged))
 
@@ -101,8 +103,9 @@ def proximal(
 ) -> Found:
     """Steps down the gradient, each followed by soft thresholding, which makes exact zeros of weights under an L1 penalty.
 
-    Accelerated it is FISTA (Beck & Teboulle 2009), restarted when its momentum leads uphill (O'Donoghue & Candès 2015);
-    else plain gradient descent. It ends when no step is above `tol` times the largest from w = 0 (without thresholding).
+    Accelerated it is FISTA (Beck & Teboulle 2009): v' = S(a - η ∇f(a)), a' = v' + (t - 1) / t' (v' - v), restarted when its
+    momentum leads uphill (O'Donoghue & Candès 2015); else plain gradient descent. It ends when no step is above `tol` times
+    the largest from w = 0 (without thresholding).
 
     Raises
     ------
@@ -122,9 +125,9 @@ def proximal(
         if not accelerated:
             return new, new, t, (new - ahead.detach()).abs().max(), f.detach()
         uphill = ((ahead.detach() - new) * moved).sum() > 0
-        t = ops.where(uphill, one, t)
-        later = (1 + (1 + 4 * t.square()).sqrt()) * 0.5
-        return new, new + (t - 1) / later * moved, later, (new - ahead.detach()).abs().max(), f.detach()
+        now = ops.where(uphill, one, t)
+        later = (1 + (1 + 4 * now.square()).sqrt()) * 0.5
+        return new, new + (now - 1) / later * moved, later, (new - ahead.detach()).abs().max(), f.detach()
 
     captured = Captured(step)
     with graph.gradients():
@@ -174,7 +177,8 @@ class Descent(NamedTuple):
     """How to descend by batches.
 
     The rate is "constant", goes down as rate / (1 + epochs so far) ** power ("invscaling"), or is divided by 5 whenever the
-    loss stops falling ("adaptive"). It ends when `patience` epochs in a row were not better by a part of `tol`.
+    loss stops falling, down to LOWEST_RATE ("adaptive"); the names are scikit-learn's. It ends when `patience` epochs in a
+    row were not better by a part of `tol`.
     """
 
     batch_size: int | str | None = "auto"  # None: all samples
@@ -219,7 +223,7 @@ def stochastic(
 
     mean, steps = Tensor(v.copy()), -(-n // size)
     is_averaged = steps > 1 and not problem.l1.any()
-    share = np.ones(steps, v.dtype)  # of each step's weights in the mean of all from the middle on
+    share = np.ones(steps, v.dtype)  # mean += share (weights - mean) after each step: the mean of all from the middle on
     share[steps // 2 :] = 1 / np.arange(1, steps - steps // 2 + 1)
     share[-1] *= (n - (steps - 1) * size) / size  # the last batch may be a small one; its step, too, is as much shorter
 
@@ -265,7 +269,7 @@ def stochastic(
         reached = (mean if is_averaged else at).data
         better = not is_worse(reached) if is_worse else losses[-1] < min(losses[:-1], default=np.inf) * (1 - how.tol)
         stale = 0 if better else stale + 1
-        if stale >= how.patience and how.schedule == "adaptive" and rate > 1e-6:
+        if stale >= how.patience and how.schedule == "adaptive" and rate > LOWEST_RATE:
             rate, stale = rate / 5, 0
     return Found(reached, epoch, losses, stale >= how.patience)
 
