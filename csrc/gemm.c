@@ -8,8 +8,9 @@
  *   6. threads, batches      whole pieces of C, each computed as if it were a product of its own
  *
  * From 1 to 4, an element of C is a sum over blocks of DEPTH terms, each block one chain of multiply-adds in the order of k.
- * In 5 other orders are faster. Which path a product takes depends on its sizes and strides alone, and in none does the order of a
- * sum depend on where in C its element lies, so neither tiles nor threads show in the bits.
+ * In 5 other orders are faster. Which path a product takes depends on its sizes and strides, and on whether there is scratch
+ * memory to pack into; in none does the order of a sum depend on where in C its element lies, so neither tiles nor threads show
+ * in the bits.
  */
 #include "simd.h"
 #include "kernels.h"

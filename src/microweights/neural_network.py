@@ -29,6 +29,7 @@ from .linear_model.estimators import (
     check_numbers,
     check_weights,
     checked_rows,
+    checked_targets,
     first_classes,
     hold_out,
     refuse_balanced,
@@ -407,6 +408,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         """
         self._check()
         x, y, weights = checked_rows(self, X, y, sample_weight, True, multi_output=True, y_numeric=True)
+        checked_targets(y, x.dtype)
         validation = self._validation(validation_data, multi_output=True)
         width = 1 if y.ndim == 1 else y.shape[1]
         if validation is not None and np.size(validation[1]) != len(validation[0]) * width:
@@ -422,6 +424,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         self._check()
         first = not hasattr(self, "coefs_")
         x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True, y_numeric=True)
+        checked_targets(y, x.dtype)
         if not first and y.size != len(y) * self.n_outputs_:
             raise ValueError(explain(f"{self.n_outputs_} targets a sample", f"shape {y.shape}", "Give as many as before."))
         self._check_settings()

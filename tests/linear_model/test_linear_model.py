@@ -743,6 +743,14 @@ def test_log_probabilities_do_not_underflow() -> None:
         assert np.isfinite(far).all() and far.min() < -1000
 
 
+@pytest.mark.parametrize("name", ["LinearRegression", "SGDRegressor", "MLPRegressor"])
+def test_targets_beyond_the_type_of_the_columns(name: str) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    make = getattr(MODELS if name in NAMES else mw.neural_network, name)
+    with pytest.raises((ValueError, FloatingPointError), match="other units"):
+        make().fit(x.astype(np.float32), y * 1e39)
+
+
 def test_weights_of_any_size_join() -> None:
     x, y = load_diabetes(return_X_y=True)
     for weight in (1e-200, 1.0, 1e155):

@@ -100,6 +100,17 @@ def checked_rows(
     return x, y, check_weights(sample_weight, x)
 
 
+def checked_targets(y: Array, dtype: Any) -> Array:
+    """Targets in the type of the columns; ValueError if one is too large for it."""
+    with np.errstate(over="ignore"):
+        found: Array = y.astype(dtype)
+    if not np.isfinite(found).all():
+        raise ValueError(
+            explain(f"targets within {np.dtype(dtype)}", "larger ones", "Choose other units, or pass X as float64.")
+        )
+    return found
+
+
 def check_total(weights: Array, what: str) -> None:
     with np.errstate(over="ignore"):
         total = float(weights.sum())

@@ -27,6 +27,7 @@ from .estimators import (
     check_labels,
     check_numbers,
     checked_rows,
+    checked_targets,
     first_classes,
     hold_out,
     refuse_balanced,
@@ -196,7 +197,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         """Learn from all samples: X (samples, features), y (samples,), sample_weight (samples,)."""
         self._check()
         x, y, weights = checked_rows(self, X, y, sample_weight, y_numeric=True)
-        self._fit(x, y.astype(x.dtype)[:, None], weights, weights)
+        self._fit(x, checked_targets(y, x.dtype)[:, None], weights, weights)
         self.coef_ = self.coef_[0]
         return self
 
@@ -206,7 +207,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         self._check()
         is_first = not hasattr(self, "coef_")
         x, y, weights = checked_rows(self, X, y, sample_weight, reset=is_first, y_numeric=True)
-        self._partial_fit(x, y.astype(x.dtype)[:, None], weights, is_first)
+        self._partial_fit(x, checked_targets(y, x.dtype)[:, None], weights, is_first)
         self.coef_ = self.coef_[0]
         return self
 
