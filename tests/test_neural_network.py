@@ -361,6 +361,22 @@ def test_refused_data() -> None:
         NETWORKS.MLPRegressor(max_iter=2).fit(x, y)
 
 
+def fail(*given: Any) -> None:
+    raise FloatingPointError
+
+
+def test_a_part_that_fails_leaves_a_network_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    stream, other = (NETWORKS.MLPRegressor(random_state=0).partial_fit(x, y) for _ in range(2))
+    with monkeypatch.context() as patch, pytest.raises(FloatingPointError):
+        patch.setattr(stream._network, "train_on_batch", fail)
+        stream.partial_fit(3 * x + 1, 2 * y)
+    for model in (stream, other):
+        assert (model._network.predict(x) == other._network.predict(x)).all()
+        model.partial_fit(x[:100], y[:100])
+    assert (stream.predict(x) == other.predict(x)).all()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_columns_that_grow_part_by_part(seed: int) -> None:
     """What was drawn at random for a column that hardly varied must not grow with it."""

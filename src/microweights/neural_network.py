@@ -119,12 +119,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     n_iter_no_change: int
     coefs_: list[Array]
     intercepts_: list[Array]
+    mean_: Array
+    scale_: Array
+    _inverse: Array  # of scale_, and 0 for columns that do not change
     _seen: tuple[float, Array, Array]  # weight, mean and variance of the columns so far
     _targets_seen: tuple[float, Array, Array]
     _row_count: int  # so far
+    _network: Sequential
     _made_with: tuple[Any, ...]
     _widened: Array  # how much wider columns have become than they were when weights were drawn
-    _factor = 0.5  # of the penalty alpha Σ w²: a square that is not halved takes twice as much
+    _factor = 0.5  # of the penalty alpha Σ w² / 2 beside a mean of losses; squares that are not halved take 1
 
     # ---- what a kind of target needs ---------------------------------------------------------------------------
 
@@ -205,14 +209,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             (x, y, weights), validation = hold_out(self, x, y, weights, of_samples, stratify, generator)
         total = float(len(x)) if weights is None else float(weights.sum())
         own = (total, *moments(x, weights))
-        if go_on and hasattr(self, "_network"):
+        go_on = go_on and hasattr(self, "_network")
+        before = (self._network, self.mean_, self._inverse) if go_on else None
+        if go_on:
             self._rescale(together(self._seen, own) if is_part else own, len(x), y, weights, is_part)
         else:
             self._set_units(y, weights, False)
             self._seen, self._row_count = own, len(x)
             self.mean_, (self.scale_, self._inverse) = own[1], column_scale(*own[1:], len(x))
             more_will_come = is_part and self.batch_size is not None
-            share = self._size(sys.maxsize if more_will_come else len(x)) * total / len(x)  # of a batch
+            share = self._size(sys.maxsize if more_will_come else len(x)) * total / len(x)  # what a batch has of all weight
             targets = self._targets(y[:1], x.dtype)
             outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
             self._layers, self._widened = self._hidden(), np.ones(x.shape[1])
@@ -224,9 +230,17 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             self.validation_loss_curve_: list[float] = []
             self.best_loss_ = np.inf
         targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
-        losses, later = ([self._pass(x, targets, weights)], []) if is_part else self._epochs(x, targets, weights, validation)
-        self.loss_curve_ += losses
-        self.validation_loss_curve_ += later
+        try:
+            if is_part:
+                losses, later = [self._pass(x, targets, weights)], list[float]()
+            else:
+                losses, later = self._epochs(x, targets, weights, validation)
+        except BaseException:
+            if before is not None:
+                self._put_back(*before)
+            raise
+        self.loss_curve_ = [*self.loss_curve_, *losses]
+        self.validation_loss_curve_ = [*self.validation_loss_curve_, *later]
         self.loss_, self.best_loss_ = losses[-1], min(self.best_loss_, *losses)
         self.n_iter_, self.t_ = len(self.loss_curve_), self.t_ + len(losses) * len(x)
         weights_of = self._network.get_weights()
@@ -273,12 +287,19 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         self.scale_, self._inverse = column_scale(seen[1], seen[2], self._row_count)
         scaling.move(self.mean_, self._inverse)
         w, b = (t.data for t in first.weights)
+        # Columns z = (x - m) / s become z' = (x - m') / s'. With W' = W s' / s and b' = b + (m' - m) / s W all stays the same.
         wider = np.where((old == 0) | (self._inverse == 0), 1.0, old * self.scale_)  # columns that did not change were not seen
         wider = np.minimum(wider, MOST_WIDENED / self._widened)
         self._widened = self._widened * wider
         self._assign(first, w * wider[:, None], b + ((self.mean_ - old_mean) * (wider * self._inverse)) @ w)
         w, b = (t.data for t in last.weights)
         self._assign(last, w * times, b * times + plus)
+
+    def _put_back(self, network: Sequential, mean: Array, inverse: Array) -> None:
+        """The network as the last call left it, whose weights the attributes hold."""
+        network.set_weights([a for pair in zip(self.coefs_, self.intercepts_, strict=True) for a in pair])
+        scaling = next(layer for layer in network.layers if isinstance(layer, Standardised))
+        scaling.move(mean, inverse)
 
     @staticmethod
     def _assign(layer: layers.Layer, *values: Array) -> None:
@@ -313,7 +334,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return x, y, check_weights(given[2] if len(given) == 3 else None, x)
 
     def _outputs(self, X: Any) -> Array:
-        """What the last layer says: (samples, outputs)."""
+        """What the last layer says: (samples, outputs). From the attributes, which hold all that a fitted model is."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=FLOATS, reset=False)
         dtype = self.coefs_[0].dtype
@@ -375,8 +396,16 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         (inputs, units) and (units,) of each layer, for columns (x - `mean_`) / `scale_`.
     loss_curve_, validation_loss_curve_ : lists of float
         The mean of the losses of each epoch, with penalties: of squares, for targets brought to variance 1.
-    n_iter_ : int
-        Epochs.
+    n_iter_, t_ : int
+        Epochs, and samples learned from, each as often as it was; with `warm_start` or `partial_fit` over all calls, like the
+        curves.
+    loss_, best_loss_ : float
+        The last and the least of `loss_curve_`.
+    n_layers_, n_outputs_ : int
+    mean_, scale_ : arrays (features,)
+        Of the columns.
+    middle_, unit_ : arrays (outputs,)
+        Of the targets: predictions are outputs * `unit_` + `middle_`.
     """
 
     def __init__(
@@ -467,6 +496,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : array (classes,)
+        The others are those of :class:`MLPRegressor`, but `middle_` and `unit_`.
     """
 
     class_weight: Any
