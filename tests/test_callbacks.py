@@ -297,3 +297,9 @@ def test_a_stop_before_the_first_epoch_ends_after_it() -> None:
             self.model.stop_training = True
 
     assert len(model().fit(X, Y, epochs=5, verbose=0, callbacks=[Stop()]).epoch) == 1
+
+
+def test_a_misspelt_name_of_a_number_is_refused(tmp_path: Path) -> None:
+    checkpoint = ModelCheckpoint(str(tmp_path / "w-{val_los:.2f}.safetensors"))
+    with pytest.raises(ValueError, match="val_los"):
+        model().fit(X, Y, verbose=0, validation_split=0.2, callbacks=[checkpoint])

@@ -283,3 +283,10 @@ def test_label_smoothing_is_checked(value: float) -> None:
 def test_delta_is_checked(delta: float) -> None:
     with pytest.raises(ValueError, match="delta"):
         losses.Huber(delta)
+
+
+def test_targets_may_be_a_rounding_above_one() -> None:
+    y = np.float32(1) + np.finfo(np.float32).eps
+    losses.BinaryCrossentropy().check(np.full((3, 1), y), mw.tensor([[0.5]]))
+    with pytest.raises(ValueError, match=r"1\.001"):
+        losses.BinaryCrossentropy().check(np.full((3, 1), 1.001), mw.tensor([[0.5]]))

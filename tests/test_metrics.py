@@ -358,3 +358,11 @@ def test_no_metric_takes_the_place_of_the_loss() -> None:
     model = mw.Sequential([mw.layers.Dense(1, input_shape=(3,))])
     model.compile("sgd", "mse", metrics=[metrics.MeanAbsoluteError("loss")])
     assert set(model.fit(x, x[:, :1], verbose=0).history) == {"loss", "loss_1"}
+
+
+def test_infinite_predictions_are_compared() -> None:
+    inf = np.inf
+    assert metrics.Accuracy()(np.array([0, 1]), np.array([[inf, 0], [0, 1.0]])) == 1
+    assert metrics.BinaryAccuracy(threshold=0)(np.array([1.0, 0]), np.array([inf, -1])) == 1
+    assert metrics.BinaryAccuracy(threshold=0)(np.array([0.0, 0]), np.array([-inf, -inf])) == 1
+    assert metrics.Accuracy()(np.zeros(0, int), np.zeros((0, 3))) == 0

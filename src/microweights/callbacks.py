@@ -91,7 +91,14 @@ class _Watch(Callback):
         """1 if more is better, else -1; the metric of that name says it, or else the name itself."""
         if self.mode != "auto":
             return 1.0 if self.mode == "max" else -1.0
-        rises = next((m.rises for m in self.model.metrics if m.name == self.monitor.removeprefix("val_")), None)
+        rises = next(
+            (
+                m.rises
+                for m in getattr(getattr(self, "model", None), "metrics", ())
+                if m.name == self.monitor.removeprefix("val_")
+            ),
+            None,
+        )
         if rises is None:
             rises = any(word in self.monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1"))
         return 1.0 if rises else -1.0
@@ -185,7 +192,7 @@ class ModelCheckpoint(_Watch):
         try:
             path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
         except KeyError as missing:
-            if str(missing).startswith("'val_") and self.model.validates:
+            if self.model.validates and not any(name.startswith("val_") for name in logs or ()):
                 return  # an epoch without validation
             received = f"{missing} in {self.filepath!r}"
             raise ValueError(

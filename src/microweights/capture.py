@@ -24,6 +24,7 @@ from .replay import Replay, maker
 from .tensor import Array, Tensor, all_constants, as_array
 
 MOST_WAITING, MOST_PROGRAMS = 32, 64  # of one function; beyond, the oldest go
+HIDDEN = "_captured_"  # and the id of a method: the attribute of an object that holds what was captured for it
 ATTEMPTS = 3  # recordings that may differ from the one before, as when layers and optimizers make their arrays at first
 
 
@@ -97,12 +98,12 @@ class Captured:
         """As a method: each object has programs of its own, with the object."""
         if instance is None:
             return self
-        name = f"_captured_{id(self):x}"
+        name = f"{HIDDEN}{id(self):x}"
         if not hasattr(instance, "__dict__"):
             remedy = "Capture a function that takes the object, or let the class have a __dict__."
             raise TypeError(explain("an object that can hold what is captured", "one with __slots__ only", remedy))
         bound = instance.__dict__.get(name)
-        if bound is None or bound.fn.__self__ is not instance:  # the object may be a copy
+        if bound is None or bound.fn.__self__ is not instance or bound.fn.__func__ is not self.fn:  # it may be a copy
             bound = instance.__dict__[name] = Captured(self.fn.__get__(instance), self.check)
         return bound
 
@@ -111,11 +112,15 @@ class Captured:
 
     def __reduce__(self) -> Any:
         owner = getattr(self.fn, "__self__", None)
-        if any(x is self for x in getattr(owner, "__dict__", {}).values()):
-            return type(None), ()  # a method of an object makes itself anew
-        if getattr(sys.modules.get(self.fn.__module__), self.fn.__qualname__, None) is self:
-            return self.fn.__qualname__  # stands for it in its module
-        return Captured, (self.fn, self.check)
+        if any(x is self and name.startswith(HIDDEN) for name, x in getattr(owner, "__dict__", {}).items()):
+            function = self.fn.__func__  # type: ignore[attr-defined]
+            names = [n for c in type(owner).__mro__ for n, x in vars(c).items() if getattr(x, "fn", None) is function]
+            return getattr, (owner, names[0])  # a method, which makes itself anew
+        name = getattr(self.fn, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self.fn, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return name if found is self else (Captured, (self.fn, self.check))  # a name stands for itself in its module
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         if not named:

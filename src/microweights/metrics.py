@@ -120,14 +120,15 @@ def _is_number(t: Tensor) -> Tensor:
 
 def _hits(said: Tensor, labels: Tensor, y_pred: Tensor) -> Tensor:
     """1 where a prediction says the label, else 0; all NaN if a prediction is NaN."""
-    largest = real(y_pred).max()
-    return _agree(said, labels).astype(largest.dtype) + (largest - largest)
+    prediction = real(y_pred)
+    found = _agree(said, labels).astype(prediction.dtype)
+    return found + prediction.max().clip(-1.0, 1.0) * 0 if prediction.size else found
 
 
 class BinaryAccuracy(MeanMetric):
     """How often a target is 1 where the prediction is above `threshold`, and 0 or -1 where it is not.
 
-    All accuracies are NaN if a prediction is.
+    This and the two categorical accuracies are NaN if a prediction is.
     """
 
     rises = True
@@ -452,7 +453,7 @@ class R2Score(Metric):
     def result(self) -> float:
         spread, residual = np.atleast_1d(self.spread), np.atleast_1d(self.residual)
         score = np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), np.where(residual > 0, 0.0, 1.0))
-        return float((score + 0 * (spread + residual)).mean()) if np.any(self.weight) else 0.0
+        return float(np.where(np.isnan(spread + residual), np.nan, score).mean()) if np.any(self.weight) else 0.0
 
 
 _NAMED: list[type[Metric]] = [Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy]

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -20,6 +21,7 @@ from .kernels import door
 from .linear_model.estimators import (
     FLOATS,
     LARGEST,
+    PART,
     all_or_nothing,
     check_choice,
     check_classes,
@@ -119,6 +121,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     n_iter_no_change: int
     coefs_: list[Array]
     intercepts_: list[Array]
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    best_loss_: float
+    t_: int
     mean_: Array
     scale_: Array
     _inverse: Array  # of scale_, and 0 for columns that do not change
@@ -146,7 +152,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         check_counts(self, "max_iter", "n_iter_no_change")
         most = LARGEST
         check_numbers(self, alpha=(0, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1), beta_1=(0, 1),
-                      beta_2=(0, 1), epsilon=(0, most), validation_fraction=(1e-9, 1 - 1e-9))  # fmt: skip
+                      beta_2=(0, 1), epsilon=(0, most), validation_fraction=PART)  # fmt: skip
         check_choice(self, "solver", tuple(OPTIMIZERS))
         if self.batch_size not in ("auto", None):
             check_counts(self, "batch_size")
@@ -210,35 +216,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         total = float(len(x)) if weights is None else float(weights.sum())
         own = (total, *moments(x, weights))
         go_on = go_on and hasattr(self, "_network")
-        before = (self._network, self.mean_, self._inverse) if go_on else None
-        if go_on:
-            self._rescale(together(self._seen, own) if is_part else own, len(x), y, weights, is_part)
-        else:
-            self._set_units(y, weights, False)
-            self._seen, self._row_count = own, len(x)
-            self.mean_, (self.scale_, self._inverse) = own[1], column_scale(*own[1:], len(x))
-            more_will_come = is_part and self.batch_size is not None
-            share = self._size(sys.maxsize if more_will_come else len(x)) * total / len(x)  # what a batch has of all weight
-            targets = self._targets(y[:1], x.dtype)
-            outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
-            self._layers, self._widened = self._hidden(), np.ones(x.shape[1])
-            self._network = self._make_network(x.shape[1], outputs, x.dtype, self._factor * self.alpha / share, generator)
-            self._made_with = self._settings()
-            self._network.order_state = random.new_state(int(generator.randint(2**31)))
-            self.t_ = 0
-            self.loss_curve_: list[float] = []
-            self.validation_loss_curve_: list[float] = []
-            self.best_loss_ = np.inf
-        targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
-        try:
+        with self._put_back_if_it_fails(go_on):
+            if go_on:
+                self._rescale(together(self._seen, own) if is_part else own, len(x), y, weights, is_part)
+            else:
+                self._begin(x, y, weights, own, is_part, generator)
+            targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
             if is_part:
                 losses, later = [self._pass(x, targets, weights)], list[float]()
             else:
                 losses, later = self._epochs(x, targets, weights, validation)
-        except BaseException:
-            if before is not None:
-                self._put_back(*before)
-            raise
         self.loss_curve_ = [*self.loss_curve_, *losses]
         self.validation_loss_curve_ = [*self.validation_loss_curve_, *later]
         self.loss_, self.best_loss_ = losses[-1], min(self.best_loss_, *losses)
@@ -247,6 +234,25 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         self.coefs_, self.intercepts_ = weights_of[::2], weights_of[1::2]
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, len(self.intercepts_[-1])
         return self
+
+    def _begin(
+        self, x: Array, y: Array, weights: Array | None, own: tuple[float, Array, Array], is_part: bool, generator: Any
+    ) -> None:
+        """Make the network, for columns and targets of this scale."""
+        self._set_units(y, weights, False)
+        self._seen, self._row_count = own, len(x)
+        self.mean_, (self.scale_, self._inverse) = own[1], column_scale(own[1], own[2], len(x))
+        more_will_come = is_part and self.batch_size is not None
+        share = self._size(sys.maxsize if more_will_come else len(x)) * own[0] / len(x)  # what a batch has of all weight
+        targets = self._targets(y[:1], x.dtype)
+        outputs = len(self.classes_) if targets.ndim == 1 else targets.shape[1]
+        self._layers, self._widened = self._hidden(), np.ones(x.shape[1])
+        self._network = self._make_network(x.shape[1], outputs, x.dtype, self._factor * self.alpha / share, generator)
+        self._made_with = self._settings()
+        self._network.order_state = random.new_state(int(generator.randint(2**31)))
+        self.t_ = 0
+        self.loss_curve_, self.validation_loss_curve_ = [], []
+        self.best_loss_ = np.inf
 
     def _epochs(self, x: Array, y: Array, weights: Array | None, validation: Any) -> tuple[list[float], list[float]]:
         """Losses and validation losses of epochs until the loss no longer falls."""
@@ -295,11 +301,26 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         w, b = (t.data for t in last.weights)
         self._assign(last, w * times, b * times + plus)
 
-    def _put_back(self, network: Sequential, mean: Array, inverse: Array) -> None:
-        """The network as the last call left it, whose weights the attributes hold."""
-        network.set_weights([a for pair in zip(self.coefs_, self.intercepts_, strict=True) for a in pair])
-        scaling = next(layer for layer in network.layers if isinstance(layer, Standardised))
-        scaling.move(mean, inverse)
+    @contextmanager
+    def _put_back_if_it_fails(self, goes_on: bool) -> Iterator[None]:
+        """A network that goes on learning has its old weights, columns and optimizer again if something raises within."""
+        if not goes_on:
+            yield
+            return
+        network, mean, inverse = self._network, self.mean_, self._inverse
+        optimizer, updates = network.optimizer, network.optimizer.iterations
+        assert network.order_state is not None
+        arrays = [network.order_state, *(slot for _, slots in optimizer._state.values() for slot in slots)]
+        before = [a.copy() for a in arrays]
+        try:
+            yield
+        except BaseException:
+            network.set_weights([a for pair in zip(self.coefs_, self.intercepts_, strict=True) for a in pair])
+            next(layer for layer in network.layers if isinstance(layer, Standardised)).move(mean, inverse)
+            for a, old in zip(arrays, before, strict=True):
+                a[...] = old
+            optimizer.hyper.step = updates
+            raise
 
     @staticmethod
     def _assign(layer: layers.Layer, *values: Array) -> None:

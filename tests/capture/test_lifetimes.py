@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import os
 import pickle
@@ -300,6 +301,20 @@ class Counter:
         return x * self.scale
 
 
+class Holder:
+    """Keeps a captured method of its own under a name of its own."""
+
+    def __init__(self) -> None:
+        self.step = mw.capture(self._step)
+
+    def _step(self, x: mw.Tensor) -> mw.Tensor:
+        return x * 3
+
+
+def times(x: mw.Tensor, k: float) -> mw.Tensor:
+    return x * k
+
+
 @mw.capture
 def doubled(x: mw.Tensor) -> mw.Tensor:
     return x * 2
@@ -313,6 +328,14 @@ def test_objects_with_captured_methods_are_pickled() -> None:
     assert [again.scaled(x).tolist() for _ in range(4)] == [[2.0, 3.0]] * 4
     assert again.scaled is not counter.scaled and len(again.scaled.programs) == 1
     assert pickle.loads(pickle.dumps(doubled)) is doubled
+    both = pickle.loads(pickle.dumps((counter, counter.scaled)))
+    assert both[1] is both[0].scaled and copy.copy(counter.scaled) is counter.scaled
+    assert pickle.loads(pickle.dumps(Counter.scaled)) is Counter.scaled
+    own = Holder()
+    again_own = pickle.loads(pickle.dumps(own))
+    assert [again_own.step(x).tolist() for _ in range(3)] == [[3.0, 3.0]] * 3
+    part = mw.capture(functools.partial(times, k=2.0))
+    assert pickle.loads(pickle.dumps(part))(x).tolist() == [2.0, 2.0]
 
 
 def test_an_object_without_a_dict_says_so() -> None:

@@ -758,3 +758,45 @@ def test_weights_of_any_size_join() -> None:
         for _ in range(20):
             stream.partial_fit(x, y, sample_weight=np.full(len(x), weight))
         assert stream.score(x, y) > 0.4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("close", [1e-1, 1e-2, 1e-3])
+def test_columns_that_others_determine_beside_some_that_are_nearly_alike(close: float, dtype: str) -> None:
+    """What is not determined stays where it was, at zero; rounding errors of the data are not learned."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        a, b, c = rng.normal(size=(3, 40))
+        x = np.c_[a, a + close * b, c, 2 * a + close * b + c].astype(dtype)
+        y = a + c + close * rng.normal(size=40)
+        assert np.abs(MODELS.LinearRegression().fit(x, y).coef_).max() < 20
+        assert np.abs(MODELS.LogisticRegression(C=1e6).fit(x, y + rng.normal(size=40) > 0).coef_).max() < 100 / close
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64])
+def test_numbers_of_any_type_are_parameters(kind: Any) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        near(MODELS.Ridge(kind(2)).fit(x, y).coef_, MODELS.Ridge(2.0).fit(x, y).coef_)
+    if kind is not np.int64:
+        for model in (MODELS.Ridge(kind(np.inf)), MODELS.SGDRegressor(eta0=kind(0)), MODELS.LinearRegression(tol=kind(np.nan))):
+            with pytest.raises(ValueError, match="to be a number"):
+                model.fit(x, y)
+
+
+def test_frames_without_a_penalty_are_fitted_in_silence() -> None:
+    pandas = pytest.importorskip("pandas")
+    x, y = load_iris(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MODELS.LogisticRegression(None).fit(pandas.DataFrame(x, columns=list("abcd")), y)
+
+
+def test_constant_columns_stay_constant_under_weights() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1e-37, 1e-30, 1e-20):
+        x = np.c_[rng.normal(size=50), np.full(50, size)].astype(np.float32)
+        for _ in range(10):
+            model = MODELS.SGDRegressor(random_state=0).fit(x, x[:, 0], sample_weight=rng.uniform(size=50))
+            assert np.isfinite(model.predict(x)).all() and model.score(x, x[:, 0]) > 0.99

@@ -34,6 +34,7 @@ from .solvers import (
 
 FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
+PART = (1e-9, 1 - 1e-9)  # limits of what is neither nothing nor all
 BALANCE_BY_HAND = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
 FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
@@ -58,8 +59,10 @@ def check_numbers(estimator: Any, **limits: tuple[float, float]) -> None:
     """Raise ValueError for a parameter that is not a number within its limits."""
     for name, (low, high) in limits.items():
         value = getattr(estimator, name)
-        if isinstance(value, (bool, str)) or not isinstance(value, Real) or not low <= value <= high:  # type: ignore[operator]
-            kind = f"from {low:g} to {high:g}" if high < LARGEST else "above 0" if low > 0 else "not below 0"
+        number = int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else np.nan
+        if isinstance(value, bool) or not low <= number <= high:
+            part = "above 0 and below 1" if (low, high) == PART else f"from {low:g} to {high:g}"
+            kind = part if high < LARGEST else "above 0" if low > 0 else "not below 0"
             raise ValueError(explain(f"`{name}` to be a number {kind}", repr(value), "Pass it as a plain number."))
 
 
@@ -209,11 +212,14 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, x: Any) -> Array:
         check_is_fitted(self)
-        x = validate_data(self, x, dtype=FLOATS, reset=False)
+        z = self._at(validate_data(self, x, dtype=FLOATS, reset=False))
+        return z[:, 0] if self.coef_.ndim == 1 else z
+
+    def _at(self, x: Array) -> Array:
+        """The line's values for rows that are checked: (samples, outputs)."""
         coef = np.atleast_2d(self.coef_).astype(x.dtype, copy=False)
         x = np.require(x, requirements=["ALIGNED"])
-        z = door.matmul(x, coef.T, np.atleast_1d(np.asarray(self.intercept_, x.dtype)))
-        return z[:, 0] if self.coef_.ndim == 1 else z
+        return door.matmul(x, coef.T, np.atleast_1d(np.asarray(self.intercept_, x.dtype)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -258,9 +264,10 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         solver = "working set" if self.solver == "fista" and is_wide else self.solver
         targets = targets - y_offset
         y_scale = float(np.abs(targets).max()) or 1.0  # SciPy's tests of convergence are made for numbers around 1
-        problem = Problem("squared_error", x.astype(np.float64, copy=False), np.ascontiguousarray(targets / y_scale), weights,
-                          l1 / y_scale, l2, bool(self.fit_intercept), targets.shape[1],
-                          by_products=solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MAX_COLUMNS_GRAM)  # fmt: skip
+        goals = np.ascontiguousarray(targets / y_scale)
+        by_products = solver in ("lbfgs", "gd", "fista") and x.shape[1] <= MAX_COLUMNS_GRAM
+        problem = Problem("squared_error", x.astype(np.float64, copy=False), goals, weights, l1 / y_scale, l2,
+                          bool(self.fit_intercept), goals.shape[1], by_products=by_products, given=dtype)  # fmt: skip
         found = self._solve(problem, solver, self._start(problem, y_offset, y_scale))
         coef, intercept = (a * y_scale for a in problem.weights_of(found.v))
         self.loss_curve_ = [loss * y_scale * y_scale for loss in found.losses]
@@ -465,9 +472,14 @@ class LinearClassifier(ClassifierMixin, BaseLinear):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """The class with the highest score."""
-        z = self.decision_function(X)
-        labels: Array = self.classes_[(z > 0).astype(np.int64) if z.ndim == 1 else z.argmax(1)]
+        check_is_fitted(self)
+        labels: Array = self.classes_[self._said(validate_data(self, X, dtype=FLOATS, reset=False))]
         return labels
+
+    def _said(self, x: Array) -> Array:
+        """The numbers of these classes."""
+        z = self._at(x)
+        return (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else z.argmax(1)
 
 
 class LogisticRegression(LinearClassifier):
@@ -536,12 +548,15 @@ class LogisticRegression(LinearClassifier):
         k = 1 if len(self.classes_) == 2 else len(self.classes_)
         loss, targets = ("log_loss", numbers[:, None].astype(x.dtype)) if k == 1 else ("multinomial", numbers)
         solver = ("fista" if ratio > 0 else "lbfgs") if self.solver == "auto" else self.solver
-        if solver == "lbfgs" and x.shape[1] < MAX_COLUMNS_WHITENED:  # whitening shows directions that are small beside others
+        intercept = bool(self.fit_intercept)
+        if solver == "lbfgs" and x.shape[1] + intercept <= MAX_COLUMNS_WHITENED:  # shows what is small beside others
             x, targets = x.astype(np.float64, copy=False), targets.astype(np.int64 if k > 1 else np.float64, copy=False)
-        problem = Problem(loss, x, targets, weights, strength * ratio, strength * (1 - ratio), bool(self.fit_intercept), k)
-        coef, intercept = problem.weights_of(self._solve(problem, solver, self._start(problem)).v)
-        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
-        if strength == 0 and (self.predict(x) == y)[slice(None) if weights is None else weights > 0].all():
+        l1, l2 = strength * ratio, strength * (1 - ratio)
+        problem = Problem(loss, x, targets, weights, l1, l2, intercept, k, given=dtype)
+        coef, bias = problem.weights_of(self._solve(problem, solver, self._start(problem)).v)
+        self.coef_, self.intercept_ = coef.astype(dtype), bias.astype(dtype)
+        counted = ... if weights is None else weights > 0
+        if strength == 0 and (self._said(x) == numbers)[counted].all():
             warnings.warn(
                 "The columns separate the classes without an error. Then, without a penalty, larger weights are always better: "
                 "these are as large as the solver made them until it stopped. Use penalty='l2' for weights with a meaning.",

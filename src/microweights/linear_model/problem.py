@@ -55,19 +55,25 @@ class Problem:
     by_products : bool
         Replace X and y by the gram matrix XᵀCX, XᵀCy and yᵀCy / 2, which say all about a squared error.
 
+    given : data type
+        In which the columns were, before they were converted to that of `x`.
+
     Attributes
     ----------
+    precision : float
+        With which the columns are known.
     mean, scale, inverse : arrays (features,), float64
         What was taken off, r, and 1 / r; for columns that do not change 1 and 0, so that they count for nothing.
     """
 
     def __init__(
         self, loss: str, x: Array, y: Array, weights: Array | None, l1: float, l2: float, intercept: bool, outputs: int,
-        about: tuple[Array, Array] | None = None, by_products: bool = False,
+        about: tuple[Array, Array] | None = None, by_products: bool = False, given: Any = np.float64,
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
         self.raw, self._penalties = x, (l1, l2)
         self._products: tuple[Array, Array, Array] | None = None
+        self.precision = float(max(np.finfo(dtype).eps for dtype in (x.dtype, given)))
         if by_products:
             mean = means(x, weights) if about is None else about[0]
             products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
@@ -162,10 +168,14 @@ class Problem:
         x, c = self._some_rows(every)
         return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
 
-    def gram_along(self, directions: Array) -> Array:
-        """The same of the rows' products with some directions (columns, directions)."""
-        along = np.concatenate([door.matmul(self.rows(b), directions) for b in blocks(self.raw)])
-        return centred_products(along, along[:, :1], self.weights, np.zeros(along.shape[1]))[0]
+    def gram_times(self, directions: Array) -> Array:
+        """The same times some directions (columns, directions), by way of the rows, where nothing small is lost."""
+        c = np.full(self.samples, 1 / self.samples, self.dtype) if self.weights is None else self.weights
+        found = np.zeros_like(directions)
+        for b in blocks(self.raw):
+            part = self.rows(b)
+            found += door.matmul(part.T, door.matmul(part, directions) * c[b, None])
+        return found
 
     def _some_rows(self, every: int) -> tuple[Array, Array | None]:
         """Each so many-th row that has a weight, and their weights."""
@@ -243,7 +253,8 @@ def check_spread(x: Array, mean: Array, variance: Array) -> None:
     """Raise ValueError for columns that vary, but by numbers whose squares are infinity or 0."""
     tiny = np.flatnonzero((variance < SMALLEST_SPREAD**2) & (mean != 0) & (np.abs(mean) < SMALLEST_SPREAD))
     smallest = float(np.finfo(x.dtype).tiny) ** 2  # of a number that can be divided by
-    extreme = np.flatnonzero(~np.isfinite(variance) | ((variance > 0) & (variance < smallest)))
+    varies = variance > (float(np.finfo(x.dtype).eps) * mean) ** 2
+    extreme = np.flatnonzero(~np.isfinite(variance) | (varies & (variance < smallest)))
     for column in (*extreme, *tiny[np.ptp(x[:, tiny], axis=0) > 0]):
         received = f"numbers as large as {np.abs(x[:, column]).max():.1g} in column {column}"
         remedy = "Choose other units."

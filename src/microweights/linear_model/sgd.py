@@ -18,6 +18,7 @@ from ..kernels import door
 from ..tensor import Array
 from .estimators import (
     LARGEST,
+    PART,
     BaseLinear,
     LinearClassifier,
     all_or_nothing,
@@ -65,7 +66,7 @@ class BaseSGD(BaseLinear):
         check_flags(self)
         check_counts(self, "max_iter", "n_iter_no_change")
         check_numbers(self, alpha=(0, LARGEST), l1_ratio=(0, 1), tol=(0, LARGEST), power_t=(0, 10))
-        check_numbers(self, validation_fraction=(1e-9, 1 - 1e-9))
+        check_numbers(self, validation_fraction=PART)
         if self.eta0 is not None:
             check_numbers(self, eta0=(1e-300, LARGEST))
         if self.batch_size not in (None, "auto"):

@@ -76,26 +76,29 @@ def whitening(problem: Problem) -> tuple[Array, Array]:
     They are the eigenvectors of the products of columns. What is small in these beside the largest is lost in its rounding
     errors, and so is looked for again with the rows as they lie along the directions that are left.
     """
-    vectors, gram = np.eye(problem.shape[0]), problem.gram().astype(np.float64)
-    eps = float(np.finfo(problem.dtype).eps)
-    zero = max(problem.samples, len(gram)) * eps  # beside the largest, what rounding makes of zeros
-    largest, found = 0.0, [(np.empty(0), vectors[:, :0])]
+    factor, l2, eps = MAX_CURVATURE[problem.loss], problem.l2[:, 0], float(np.finfo(problem.dtype).eps)
+    zero = max(problem.samples * eps, 8 * len(l2) * problem.precision)  # beside the largest, what rounding makes of zeros
+    vectors, gram = np.eye(len(l2)), problem.gram().astype(np.float64)
+    curvatures, known, largest, rounds = np.empty(0), vectors[:, :0], 0.0, 0
     while True:
-        values, turned = eigh(MAX_CURVATURE[problem.loss] * gram + (vectors.T * problem.l2[:, 0]) @ vectors)
-        is_clear = values > values[-1] * np.sqrt(eps)
-        largest = max(largest, float(values[-1]))
+        values, turned = eigh(factor * gram + (vectors.T * l2) @ vectors)
+        is_clear, largest = values > values[-1] * np.sqrt(eps), max(largest, float(values[-1]))
         kept = is_clear & (values > zero**2 * largest)
         if not kept.any():
             break
-        found.append((values[kept], vectors @ turned[:, kept]))
+        curvatures = np.concatenate([curvatures, values[kept]])
+        known, rounds = np.concatenate([known, vectors @ turned[:, kept]], axis=1), rounds + 1
         if is_clear.all():
             break
         vectors = vectors @ turned[:, ~is_clear]
-        gram = problem.gram_along(vectors)
-    if len(found) > 2:
+        # Rounding leaves in them small parts of those that are known, beside which what is left would not show.
+        shared = known.T @ (factor * problem.gram_times(vectors) + l2[:, None] * vectors)
+        vectors = vectors - known @ (shared / curvatures[:, None])
+        gram = vectors.T @ problem.gram_times(vectors)
+    if rounds > 1:
         problem.by_rows()
-    roots, vectors = np.sqrt(np.concatenate([v for v, _ in found])), np.concatenate([u for _, u in found], axis=1)
-    return vectors / roots, (vectors * roots).T
+    roots = np.sqrt(curvatures)
+    return known / roots, (known * roots).T
 
 
 def proximal(
