@@ -285,6 +285,39 @@ def test_delta_is_checked(delta: float) -> None:
         losses.Huber(delta)
 
 
+@pytest.mark.parametrize(
+    ("units", "activation", "loss", "words"),
+    [
+        (3, None, "sparse_categorical_crossentropy", "no probabilities"),
+        (3, None, "categorical_crossentropy", "no probabilities"),
+        (1, None, "binary_crossentropy", "no probabilities"),
+        (3, "softmax", losses.SparseCategoricalCrossentropy(from_logits=True), "takes its result for logits"),
+        (1, "sigmoid", losses.BinaryCrossentropy(from_logits=True), "takes its result for logits"),
+        (3, "softmax", "sparse_categorical_crossentropy", None),
+        (3, None, losses.SparseCategoricalCrossentropy(from_logits=True), None),
+        (1, "sigmoid", "binary_crossentropy", None),
+    ],
+)
+def test_last_layers_that_do_not_fit_are_told_of(units: int, activation: Any, loss: Any, words: str | None) -> None:
+    x = np.ones((30, 4), np.float32)
+    y: Any = np.arange(30) % max(units, 2)
+    y = np.eye(3)[y] if loss == "categorical_crossentropy" else y
+    model = mw.Sequential([mw.layers.Dense(units, activation, kernel_initializer="ones", input_shape=(4,))])
+    model.compile("sgd", loss)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(x, y, verbose=0)
+    assert [words in str(w.message) for w in told] == [True] if words else not told
+    assert all(w.filename == __file__ for w in told)
+
+
+def test_labels_need_an_output_each() -> None:
+    model = mw.Sequential([mw.layers.Dense(1, activation="sigmoid", input_shape=(4,))])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="binary_crossentropy"):
+        model.fit(np.zeros((4, 4)), np.arange(4) % 2, verbose=0)
+
+
 def test_targets_may_be_a_rounding_above_one() -> None:
     y = np.float32(1) + np.finfo(np.float32).eps
     losses.BinaryCrossentropy().check(np.full((3, 1), y), mw.tensor([[0.5]]))

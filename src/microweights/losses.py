@@ -5,6 +5,7 @@ A loss turns targets and predictions into one number: the mean over samples, eac
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,19 @@ def check_probabilities(y: Array | None, remedy: str) -> None:
             raise ValueError(explain("targets from 0 to 1", f"some from {low:.9g} to {high:.9g}", remedy))
 
 
+def check_outputs(y_pred: Tensor, activation: str, from_logits: bool) -> None:
+    """Warn if predictions are no probabilities where these are wanted, or probabilities where logits are."""
+    is_made = logits_of(y_pred, activation) is not None
+    values = y_pred.data
+    if from_logits and is_made:
+        warnings.warn(f"The last layer has a {activation}, and from_logits=True takes its result for logits.", stacklevel=5)
+    elif activation == "softmax" and values.shape[-1:] == (1,):
+        warnings.warn("A softmax of one output is always 1; use a sigmoid and 'binary_crossentropy'.", stacklevel=5)
+    elif not from_logits and not is_made and ((values < 0).any() or (values > 1).any()):
+        remedy = f"End with activation={activation!r}, or give the loss from_logits=True"
+        warnings.warn(f"The last layer's outputs are no probabilities, and are clipped to be some. {remedy}.", stacklevel=5)
+
+
 class BinaryCrossentropy(Loss):
     """-y_true ln p - (1 - y_true) ln (1 - p), where p is the prediction, or with `from_logits` its sigmoid.
 
@@ -136,7 +150,8 @@ class BinaryCrossentropy(Loss):
         self.from_logits, self.label_smoothing = from_logits, _checked_smoothing(label_smoothing)
 
     def check(self, y: Array | None, y_pred: Tensor) -> None:
-        check_probabilities(y, "Classes -1 and 1 go with 'hinge'.")
+        check_probabilities(y, "Labels of several classes go with 'sparse_categorical_crossentropy', -1 and 1 with 'hinge'.")
+        check_outputs(y_pred, "sigmoid", self.from_logits)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         target = aligned(y_true, y_pred)
@@ -194,6 +209,7 @@ class CategoricalCrossentropy(RowCrossentropy):
 
     def check(self, y: Array | None, y_pred: Tensor) -> None:
         check_probabilities(y, "Integer labels go with 'sparse_categorical_crossentropy'.")
+        check_outputs(y_pred, "softmax", self.from_logits)
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
         if y_true.size * y_pred.shape[-1] == y_pred.size != y_true.size:
@@ -224,8 +240,11 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
         return labels
 
     def check(self, y: Array | None, y_pred: Tensor) -> None:
+        if y_pred.shape[1:] == (1,):
+            raise ValueError(explain("an output for each class", "one output", "Use 'binary_crossentropy' for two classes."))
         if y is not None and y_pred.ndim > 1:
             door.check_labels(y, y_pred.shape[-1])
+        check_outputs(y_pred, "softmax", self.from_logits)
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
         labels = self.targets(y_true, y_pred.dtype)

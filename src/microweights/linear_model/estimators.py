@@ -491,7 +491,7 @@ class LogisticRegression(LinearClassifier):
     ----------
     penalty : "l2", "l1", "elasticnet" or None
         Names for an `l1_ratio` of 0, 1 and 0.5. Without one, classes that the columns separate have no best weights (Albert &
-        Anderson 1984); a ConvergenceWarning says so.
+        Anderson 1984); a ConvergenceWarning says so where all of them are separated, on the right side of the boundary.
     C : float
         The smaller, the stronger the penalty; without one it counts for nothing.
     l1_ratio : float, optional
