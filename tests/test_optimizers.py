@@ -329,7 +329,10 @@ def test_a_minimum_that_was_not_reached_is_told_of(loss: Any, start: list[float]
 def test_what_no_minimum_can_be_looked_for_with() -> None:
     pytest.importorskip("scipy")
     w = mw.tensor([0.0, 2.0], dtype="float64", requires_grad=True)
-    square = lambda: (w - 1).square().sum()  # noqa: E731
+
+    def square() -> mw.Tensor:
+        return (w - 1).square().sum()
+
     for options in ({"max_iter": 0}, {"max_iter": 1.5}, {"tol": -1.0}, {"tol": float("nan")}):
         with pytest.raises(ValueError, match="Expected"):
             mw.optimizers.lbfgs(square, [w], **options)

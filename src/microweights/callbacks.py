@@ -91,14 +91,8 @@ class _Watch(Callback):
         """1 if more is better, else -1; the metric of that name says it, or else the name itself."""
         if self.mode != "auto":
             return 1.0 if self.mode == "max" else -1.0
-        rises = next(
-            (
-                m.rises
-                for m in getattr(getattr(self, "model", None), "metrics", ())
-                if m.name == self.monitor.removeprefix("val_")
-            ),
-            None,
-        )
+        metrics, name = getattr(getattr(self, "model", None), "metrics", ()), self.monitor.removeprefix("val_")
+        rises = next((m.rises for m in metrics if m.name == name), None)
         if rises is None:
             rises = any(word in self.monitor for word in ("acc", "r2", "auc", "precision", "recall", "f1"))
         return 1.0 if rises else -1.0
@@ -194,10 +188,8 @@ class ModelCheckpoint(_Watch):
         except KeyError as missing:
             if self.model.validates and not any(name.startswith("val_") for name in logs or ()):
                 return  # an epoch without validation
-            received = f"{missing} in {self.filepath!r}"
-            raise ValueError(
-                explain(f"names out of {['epoch', *sorted(logs or {})]}", received, "Check the spelling.")
-            ) from None
+            names, received = ["epoch", *sorted(logs or {})], f"{missing} in {self.filepath!r}"
+            raise ValueError(explain(f"names out of {names}", received, "Check the spelling.")) from None
         self.model.save_weights(path)
         if self.verbose:
             print(f"epoch {epoch + 1}: saved {path}")

@@ -62,12 +62,6 @@ class Samples:
         piece.weights = None if self.weights is None else self.weights[start:end]
         return piece
 
-    def copied(self, most: int) -> Samples:
-        """The first samples, as many as `most`, in memory of their own."""
-        piece = self.part(0, most)
-        piece.x, piece.y, piece.weights = (None if a is None else a.copy() for a in (piece.x, piece.y, piece.weights))  # type: ignore[assignment]
-        return piece
-
     def rows(self, index: Array | None = None) -> Batch:
         """Samples by their numbers, or all of them."""
         given = self.x, self.y, self.weights

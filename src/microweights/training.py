@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import time
@@ -225,7 +226,7 @@ class Trainer(Layer):
         samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
         self._try_out(samples, validation)
         self.history = history = History()
-        history.sample = samples.copied(SAMPLE)
+        history.sample = copy.deepcopy(samples.part(0, SAMPLE))  # not a view, which would keep all the data
         every = [*as_list(callbacks), history]
         self.stop_training, self.validates = False, validation is not None
         for c in every:
