@@ -84,7 +84,7 @@ def test_counts_in_training_are_those_of_the_predictions(setting: str) -> None:
     y = (x[:, 0] + x[:, 1] > 0.5).astype(np.int64)
     mw.seed(0)
     model = mw.Sequential([mw.layers.Dense(8, activation="relu"), mw.layers.Dense(2, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", ["precision", "recall", "f1", "auc", "log_loss"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["precision", "recall", "f1", "auc", "log_loss"])
     model.fit(x, y, epochs=4, batch_size=16, verbose=0)
     told = model.evaluate(x, y, return_dict=True)
     p = model.predict(x)

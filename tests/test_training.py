@@ -37,7 +37,7 @@ def classifier(hidden: int = 8, seed: int = 0, dtype: str = "float32", dropout: 
         mw.Input((4,), dtype=dtype), layers.Dense(hidden, "relu", dtype=dtype), layers.Dropout(dropout, dtype=dtype),
         layers.Dense(3, "softmax", dtype=dtype),
     ])  # fmt: skip
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -158,7 +158,6 @@ def orders(shuffle: bool) -> list[list[float]]:
     model.compile("sgd", "mse", eager=True)  # the spy reads values
     x = np.arange(10.0)[:, None]
     model.fit(x / 10, x, batch_size=3, epochs=2, shuffle=shuffle, verbose=0)
-    del seen[0]  # fit looks at one sample before it starts
     return [[round(10 * v) for v in seen[:10]], [round(10 * v) for v in seen[10:]]]
 
 
@@ -415,8 +414,9 @@ def test_before_compile(act: str) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("sdg", "mse"), "an optimizer"), (("sgd", "msee"), "a loss"), (("sgd", "mse", ["acuracy"]), "a metric"),
-     (("sgd", "mse", [3]), "a metric"), ((None, "mse"), "an optimizer"), (("sgd", 3), "a loss")],
+    [(("sdg", "mse"), "an optimizer"), (("sgd", "msee"), "a loss"), (("sgd", "mse", None, ["acuracy"]), "a metric"),
+     (("sgd", "mse", None, [3]), "a metric"), (("sgd", "mse", ["accuracy"]), "no `loss_weights`"),
+     ((None, "mse"), "an optimizer"), (("sgd", 3), "a loss")],
 )  # fmt: skip
 def test_compile_refuses_and_keeps_what_was(arguments: Any, message: str) -> None:
     model = line_model("adam")
@@ -597,7 +597,7 @@ def trained(eager: bool, **options: Any) -> list[Any]:
     row = [mw.Input((6,)), layers.Dense(8, activation="relu", kernel_regularizer="l2"), layers.Dropout(0.2, seed=1)]
     model = mw.Sequential([*row, layers.Dense(3, activation="softmax")])
     metrics = ["accuracy", mw.metrics.SparseCategoricalAccuracy(), Mode()]
-    model.compile(mw.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics, eager=eager)
+    model.compile(mw.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=metrics, eager=eager)
     history = model.fit(x, y, epochs=5, verbose=0, validation_split=0.1, **options).history
     more = [model.train_on_batch(x[:9], y[:9], np.ones(9)) for _ in range(4)]
     results = [model.evaluate(x, y, batch_size=50) for _ in range(3)]
@@ -636,7 +636,7 @@ def test_a_layer_changed_between_epochs_is_seen(setting: str) -> None:
         fitted = model.fit(np.ones((40, 3)), np.ones(40), batch_size=4, epochs=6, verbose=0, callbacks=Rise())
         results.append(fitted.history)
     assert results[0] == results[1]
-    assert results[0]["loss"][-1] > 10 * results[0]["loss"][2]
+    assert results[0]["loss"][-1] > 2 * results[0]["loss"][2]
 
 
 def test_predictions_follow_every_change_of_the_model(setting: str) -> None:
@@ -697,7 +697,13 @@ def test_gradients_in_parts_make_the_same_update(parts: int, weighted: bool, set
         model = mw.Sequential(
             [mw.layers.Dense(8, activation="tanh", kernel_regularizer="l2"), mw.layers.Dense(3, activation="softmax")]
         )
-        model.compile(mw.optimizers.SGD(0.1), "sparse_categorical_crossentropy", ["accuracy"], eager, steps)
+        model.compile(
+            mw.optimizers.SGD(0.1),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            eager=eager,
+            gradient_accumulation_steps=steps,
+        )
         history = model.fit(x, y, batch_size=16, epochs=6, sample_weight=weights, verbose=0).history
         found.append((model.get_weights(), history))
     for w, other, bits in zip(*(weights for weights, _ in found), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,18 @@ class Callback:
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None: ...
+
+    def on_predict_end(self, logs: Logs | None = None) -> None: ...
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None: ...
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
 
     def on_test_begin(self, logs: Logs | None = None) -> None: ...
 
@@ -266,3 +278,14 @@ def as_list(callbacks: Any) -> list[Callback]:
         if not isinstance(c, Callback):
             raise TypeError(explain("callbacks to be Callback objects", type(c).__name__, "Subclass mw.callbacks.Callback."))
     return given
+
+
+def tell(callbacks: Sequence[Callback], hook: str, *arguments: Any) -> None:
+    """Call a method of all of them, such as `on_epoch_end`."""
+    for c in callbacks:
+        getattr(c, hook)(*arguments)
+
+
+def overriding(callbacks: Sequence[Callback], hook: str) -> list[Callback]:
+    """Those that have a method of their own for a hook: between batches, only these are worth stopping for."""
+    return [c for c in callbacks if getattr(type(c), hook) is not getattr(Callback, hook) or hook in vars(c)]

@@ -11,7 +11,8 @@ import copy
 import functools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from .kernels.program import Program
 from .replay import Replay, maker
 from .tensor import Array, Tensor, all_constants, as_array
 
-MOST_WAITING, MOST_PROGRAMS = 32, 64  # of one function; beyond, the oldest go
+MOST_BYTES = 512 << 20  # of memory that the programs of one function hold; beyond, those go that were not used for longest
+MOST_OF_ONE_SHAPE = 16  # such as with other layers frozen
+MOST_WAITING = 1024  # shapes of which one call has been seen
 HIDDEN = "_captured_"  # and the id of a method: the attribute of an object that holds what was captured for it
 ATTEMPTS = 3  # recordings that may differ from the one before, as when layers and optimizers make their arrays at first
 
@@ -80,6 +83,10 @@ class Captured:
     ----------
     programs : list of Program
         Those that are ready to be replayed.
+    recordings : int
+        How many calls ran in Python and were recorded.
+    why : str
+        What the last of them was recorded for.
     """
 
     def __init__(self, fn: Callable[..., Any], check: bool = False) -> None:
@@ -87,12 +94,12 @@ class Captured:
         self.fn, self.check = fn, check
         self._known: dict[Any, list[Replay]] = {}
         self._waiting: dict[Any, tuple[_Recorded, int]] = {}
-        self._layout = graph.Layout.changes
         self._shortcut: Callable[[Any], Any] = _none  # to the replay of the last call
+        self.recordings, self.why = 0, ""
 
     @property
     def programs(self) -> list[Program]:
-        return [replay.program for found in self._known.values() for replay in found]
+        return [replay.program for found in list(self._known.values()) for replay in found if not replay.validity.stale]
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: each object has programs of its own, with the object."""
@@ -132,7 +139,7 @@ class Captured:
             return self.fn(*_wrapped(args), **_wrapped(named))
         leaves: list[Array] = []
         key = (*self._key((*args, named), leaves), "named") if named else self._key(args, leaves)
-        replay = next((r for r in self._known.get(key, ()) if r.holds()), None)
+        replay = self._found(key)
         if replay is None:
             return self._record(key, leaves, args, named)
         if replay.program.written_inputs:
@@ -144,23 +151,30 @@ class Captured:
 
     def replay_for(self, *args: Any) -> Replay | None:
         """The replay that a call with these arguments would run, if it is ready."""
-        return next((replay for replay in self._known.get(self._key(args, []), ()) if replay.holds()), None)
+        return self._found(self._key(args, []))
+
+    def _found(self, key: Any) -> Replay | None:
+        """The program for such a call, if there is one that holds; eviction sees that it was used."""
+        for replay in self._known.get(key, ()):
+            if replay.holds():
+                replay.last_use = graph.tick()
+                return replay
+        return None
 
     def _key(self, arguments: Any, leaves: list[Array]) -> Any:
-        if self._layout != graph.Layout.changes:
-            self._known.clear()
-            self._waiting.clear()
-            self._shortcut = _none
-            self._layout = graph.Layout.changes
         state = graph.state
         return (*[_flatten(x, leaves) for x in arguments], state.recording, state.training, machine.active.name)
 
     def _record(self, key: Any, leaves: list[Array], args: Any, named: Any) -> Any:
         """Run the function eagerly and write down what it does; if that is what it did the last time, make a program of it."""
+        self.recordings += 1
+        self._note_why(key)
         inputs = [np.array(a, order="C") for a in leaves]
         for a, theirs in zip(inputs, leaves, strict=True):
             a.flags.writeable = theirs.flags.writeable
         waiting = self._waiting.get(key)
+        if waiting is not None and waiting[0].validity.stale:
+            waiting = self._waiting.pop(key) and None
         cleared = [] if waiting is None else [t for t in waiting[0].with_gradient if t.grad is None]
         with recorder.recording(inputs) as record:
             if record is None:  # another thread is being recorded: this call runs as it is, and its results leave the graph
@@ -196,13 +210,29 @@ class Captured:
                 self._waiting.pop(oldest, None)  # another thread may have been here
             return result
         del args, named
-        replays = self._known.setdefault(key, [])
-        replays.append(run.replay(before, inputs))
-        excess = sum(map(len, list(self._known.values()))) - MOST_PROGRAMS
-        for oldest in list(self._known):
-            if excess > 0:
-                excess -= len(self._known.pop(oldest, ()))
+        self._keep(key, run.replay(before, inputs))
         return result
+
+    def _keep(self, key: Any, made: Replay) -> None:
+        """Have a program ready; let go of those that are stale, and of those not used for longest where there is no room."""
+        live = [(k, r) for k, found in list(self._known.items()) for r in found if not r.validity.stale]
+        live.sort(key=lambda entry: entry[1].last_use)
+        room, kept = MOST_BYTES, dict[Any, list[Replay]]()
+        for k, r in reversed([*live, (key, made)]):
+            room -= r.program.bytes
+            if r is made or (room >= 0 and len(kept.get(k, ())) < MOST_OF_ONE_SHAPE):
+                kept.setdefault(k, []).append(r)
+        self._known = kept
+
+    def _note_why(self, key: Any) -> None:
+        known = self._known.get(key, ())
+        stale = [r.validity.why for r in known if r.validity.stale]
+        if stale:
+            self.why = stale[-1]
+        elif known:
+            self.why = "weights were frozen or unfrozen, or their arrays replaced"
+        elif key not in self._waiting:
+            self.why = self.why or "their inputs had shapes or types of which it had seen none or one before"
 
     def _checked(self, replay: Replay, leaves: list[Array], args: Any, named: Any) -> Any:
         """Replay, then run eagerly from the same state, and compare every bit of results and state."""
@@ -232,6 +262,20 @@ class Captured:
         return replayed
 
 
+@contextmanager
+def paused() -> Iterator[None]:
+    """Within this context nothing is recorded: for a look at what is computed that changes nothing of it."""
+    active, watch = machine.active, graph.state.watch
+    if not isinstance(active, recorder.Recorder) or not active.is_here:
+        yield
+        return
+    machine.active, graph.state.watch = active.backend, None
+    try:
+        yield
+    finally:
+        machine.active, graph.state.watch = active, watch
+
+
 def _none(args: Any) -> Any:
     return NotImplemented
 
@@ -241,6 +285,7 @@ class _Recorded:
 
     def __init__(self, captured: Captured, record: recorder.Recorder, inputs: list[Array], args: Any, named: Any) -> None:
         self.record = record
+        self.validity = graph.Validity()
         self.cleared: list[Tensor] = []  # whose gradients the caller sets to None before each call
         self.outputs: list[Array] = []
         graph.state.watch = self.watch = watch = graph.Watch()
@@ -255,6 +300,7 @@ class _Recorded:
                 remedy = "Use the argument only, or leave it out of the arguments."
                 raise CaptureError(explain("inputs used as arguments", "one that the function uses by itself, too", remedy))
             self.adds = watch.adds
+            self.validity.rests_on(watch.parts.values())
             self.with_gradient = list({id(t): t for t in watch.given if t.grad is not None}.values())
             if any(id(t) in self.own for t in self.with_gradient):
                 remedy = "Use mw.grad(result, x), and return what it gives."
@@ -296,7 +342,9 @@ class _Recorded:
         record.keep_what_is_left()  # from here on, only the caller can still refer to what was computed
         made = Program(record, forms, self.forms, twins)
         changed_ones = list(changed.values())
-        return Replay(made, self.shape, list(guards.values()), changed_ones, self.with_gradient, self.cleared, constants)
+        return Replay(
+            made, self.shape, list(guards.values()), changed_ones, self.with_gradient, self.cleared, constants, self.validity
+        )
 
 
 # ---- arguments and results: flattened to a list of arrays, and back --------------------------------------------------

@@ -135,7 +135,7 @@ def _train(options: argparse.Namespace) -> int:
     optimizer = mw.optimizers.get(options.optimizer)
     if options.learning_rate:
         optimizer.learning_rate = options.learning_rate
-    model.compile(optimizer, model.loss, model.metrics)
+    model.compile(optimizer, model.loss, metrics=model.metrics)
     model.summary()
     print(f"\n{len(x_train):,} samples to train on, {len(x_test):,} held out, {machine.isa()}, "
           f"{machine.num_threads()} threads", flush=True)  # fmt: skip

@@ -62,6 +62,10 @@ class Samples:
         piece.weights = None if self.weights is None else self.weights[start:end]
         return piece
 
+    def arrays(self) -> list[Array]:
+        """Inputs, targets and weights, as far as they are there."""
+        return [a for a in (self.x, self.y, self.weights) if a is not None]
+
     def rows(self, index: Array | None = None) -> Batch:
         """Samples by their numbers, or all of them."""
         given = self.x, self.y, self.weights

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import explain
 
@@ -26,21 +28,72 @@ class Watch:
         self.changed: list[Tensor] = []  # whose values were overwritten
         self.read: list[tuple[Tensor, int]] = []  # whose values were read, and when these had been overwritten last
         self.given: list[Tensor] = []  # to which backward gave a gradient
+        self.parts: dict[int, Part] = {}  # that were used, by id
         self.adds = False  # whether it added to one that was there before
 
 
-class Layout:
-    """Counts the changes of the parts of networks: what was captured before one may not be what they do now.
+class Validity:
+    """Whether what was recorded is still what would be: stale from the first change of a part that took part."""
 
-    A part whose attributes say what it computes inherits from it.
+    __slots__ = ("__weakref__", "stale", "why")
+
+    def __init__(self) -> None:
+        self.stale = False
+        self.why = ""
+
+    def rests_on(self, parts: Iterable[Part]) -> None:
+        """From now on a change of one of these makes it stale."""
+        for part in parts:
+            key = id(part)
+            if key not in _dependents:
+                _dependents[key] = weakref.ref(part, functools.partial(_forget, key)), weakref.WeakSet()
+            _dependents[key][1].add(self)
+
+
+_dependents: dict[int, tuple[weakref.ref[Part], weakref.WeakSet[Validity]]] = {}  # by the id of the part
+_MISSING = object()
+
+
+def _forget(key: int, reference: Any) -> None:
+    _dependents.pop(key, None)
+
+
+class Part:
+    """A part of a training that is no tensor: a layer, a loss, a metric, a regularizer, an optimizer.
+
+    What a part computes depends on its attributes. A recording notes the parts that it uses (:func:`used`), and an attribute
+    that is set to something else makes the programs stale that used this part, and no others.
     """
 
-    changes = 0
+    _notes: ClassVar[frozenset[str]] = frozenset()  # attributes that no recorded computation depends on
+    _own_lists: ClassVar[frozenset[str]] = frozenset()  # lists and dicts of this library's own, which say where they change
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if state.watch is None:
-            Layout.changes += 1
+        if state.watch is None and id(self) in _dependents and name not in self._notes:
+            old = self.__dict__.get(name, _MISSING)
+            if old is not value and not (type(old) in _PLAIN and type(value) is type(old) and old == value):
+                changed(self, f"{name!r} of {self!r} was set")
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        changed(self, f"{name!r} of {self!r} was deleted")
+        super().__delattr__(name)
+
+
+_PLAIN = frozenset((bool, int, float, str))
+
+
+def used(*parts: Part) -> None:
+    """Note for a recording, if there is one, that it depends on these parts."""
+    if state.watch is not None:
+        state.watch.parts |= {id(part): part for part in parts}
+
+
+def changed(part: Part, why: str = "") -> None:
+    """What a part computes is not what it was: whatever was recorded with it is stale."""
+    found = _dependents.get(id(part))
+    for validity in list(found[1]) if found else ():
+        validity.stale, validity.why = True, why or f"{part!r} was changed"
 
 
 class _State(threading.local):  # each thread has its own
@@ -222,6 +275,21 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
                 else:
                     heapq.heappush(heap, (-x.op.recorded_at, x))
     return [(leaf, pending[id(leaf)]) for leaf in leaves]
+
+
+def leaves(root: Tensor) -> list[Tensor]:
+    """The tensors that a result depends on, require gradients, and are no results themselves."""
+    found, seen, todo = [], {id(root)}, [root]
+    while todo:
+        t = todo.pop()
+        if t.op is None:
+            found += [t] if t.requires_grad else []
+            continue
+        for x in t.op._inputs:
+            if x.requires_grad and id(x) not in seen:
+                seen.add(id(x))
+                todo.append(x)
+    return found
 
 
 def first_gradient(root: Tensor, gradient: Any) -> Tensor:

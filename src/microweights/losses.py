@@ -17,7 +17,7 @@ from .naming import lookup, snake_case
 from .tensor import Array, Operand, Tensor, as_array, real
 
 
-class Loss(graph.Layout):
+class Loss(graph.Part):
     """`loss(y_true, y_pred, sample_weight=None)` returns a scalar tensor.
 
     A subclass gives in `call` the losses of the single elements, before any mean; their first axis is that of the samples.
@@ -39,6 +39,7 @@ class Loss(graph.Layout):
         """Raise ValueError if some of all targets can never be right for such predictions."""
 
     def __call__(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> Tensor:
+        graph.used(self)
         prediction = real(y_pred)
         if prediction.ndim == 0 or prediction.size == 0:
             raise ValueError(explain("predictions for at least one sample", f"shape {prediction.shape}", "Check the data."))

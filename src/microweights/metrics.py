@@ -16,7 +16,7 @@ from .ops import stack
 from .tensor import Array, Operand, Tensor, as_array, constant, real
 
 
-class Metric:
+class Metric(graph.Part):
     """Gathers batches with `update_state(y_true, y_pred, sample_weight=None)`; `result()` is the number so far.
 
     A subclass computes in `part` what a batch adds, by operations on tensors, so that a training replays it in C, and adds it
@@ -25,19 +25,26 @@ class Metric:
 
     rises: bool | None = None  # whether more is better, if that is known
     has_part = True  # whether `part` is there
-    settings: tuple[str, ...] = ()  # attributes on which it depends what is captured
+    running: frozenset[str] = frozenset()  # the attributes that reset_state sets: what has been gathered so far
+    _resets = False
+    _notes = frozenset(("name", "running", "_notes", "_resets"))
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(explain("`name` to be a string", repr(name), "Pass other arguments by their names."))
         self.name = name or snake_case(type(self).__name__)
+        self._resets = True
         self.reset_state()
+        self._resets = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        graph.Layout.changes += name in self.settings
+        if self._resets:
+            vars(self)["running"] = self.running | {name}
+            vars(self)["_notes"] = self._notes | {name}
         super().__setattr__(name, value)
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         cls.has_part = "update_state" not in vars(cls) and cls.has_part
 
     def reset_state(self) -> None:
@@ -132,7 +139,6 @@ class BinaryAccuracy(MeanMetric):
     """
 
     rises = True
-    settings = ("threshold",)
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         self.threshold = threshold
@@ -188,7 +194,6 @@ class TopKCategoricalAccuracy(MeanMetric):
     """
 
     rises = True
-    settings = ("k",)
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
@@ -270,7 +275,6 @@ class ConfusionMatrix(Metric):
     """
 
     rises = True
-    settings = ("thresholds",)
     thresholds: float
 
     def __init__(self, thresholds: float = 0.5, name: str | None = None) -> None:

@@ -184,14 +184,14 @@ class Sequential(Model):
             raise
         layer.is_in_a_row = True
         self.output_shape = None
-        graph.Layout.changes += 1
+        graph.changed(self)
 
     def pop(self) -> Layer:
         """Take the last layer away."""
         if not self._row:
             raise IndexError(explain("a model with a layer to take away", "none", "Add one first."))
         self.output_shape = None
-        graph.Layout.changes += 1
+        graph.changed(self)
         return self._row.pop(next(reversed(self._row)))
 
     def sublayers(self) -> dict[str, Layer]:

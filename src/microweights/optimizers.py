@@ -27,7 +27,7 @@ Rate: TypeAlias = "float | schedules.Schedule"
 _data = attrgetter("data")
 
 
-class Optimizer:
+class Optimizer(graph.Part):
     """`optimizer.apply(gradients, variables)` moves every variable one step, all in one call into C.
 
     A subclass names the kernel of its rule. All of them take these options, too:
@@ -59,6 +59,8 @@ class Optimizer:
     rule = ""
     rates: tuple[str, ...] = ()  # its own numbers
     initial_slot_value = 0.0
+    _notes = frozenset(("learning_rate",))  # a recorded update reads it anew
+    _own_lists = frozenset(("_state", "_tables", "_averages"))
 
     def __init__(
         self, learning_rate: Rate, *, l1: float = 0.0, l2: float = 0.0, weight_decay: float | None = None,
@@ -93,11 +95,6 @@ class Optimizer:
         self.slots = door.slots_of(self.rule, self.hyper)
         self._state: dict[int, tuple[Tensor, list[Array]]] = {}  # by id of the variable, which is kept alive
         self._tables: dict[tuple[int, ...], door.Parameters] = {}  # by the ids of the variables updated together
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith(("clip", "global_clip", "use_ema", "ema_")):
-            graph.Layout.changes += 1  # what is captured has the old one in it
-        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         shown = {name: getattr(self.hyper, name) for name in (*self.rates, "l1", "l2", "weight_decay")}
@@ -142,6 +139,7 @@ class Optimizer:
         TypeError
             If a gradient is no tensor of the variable's type.
         """
+        graph.used(self)
         if len(gradients) != len(variables):
             raise ValueError(explain(f"{len(variables)} gradients", len(gradients), "Give each variable its own."))
         if not variables:

@@ -10,7 +10,7 @@ from .naming import lookup
 from .tensor import Tensor
 
 
-class Regularizer(graph.Layout):
+class Regularizer(graph.Part):
     """A penalty: `regularizer(weights)` returns a scalar tensor."""
 
     def __call__(self, w: Tensor) -> Tensor:
@@ -27,6 +27,7 @@ class L1L2(Regularizer):
         self.l1, self.l2 = float(l1), float(l2)
 
     def __call__(self, w: Tensor) -> Tensor:
+        graph.used(self)
         absolute = w.abs().sum() * self.l1 if self.l1 > 0 else None
         squares = w.square().sum() * self.l2 if self.l2 > 0 else None
         if absolute is None:

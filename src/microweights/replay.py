@@ -33,12 +33,15 @@ class Replay:
         Those of them whose `.grad` must be None before.
     constants : list of (Tensor, int)
         That were read while recording, and when they had been overwritten last.
+    validity : Validity
+        Stale as soon as a part that took part has changed.
     """
 
     def __init__(
         self, program: Program, form: Any, guards: Sequence[Tensor], changed: Sequence[Tensor], with_gradient: Sequence[Tensor],
-        cleared: Sequence[Tensor], constants: Sequence[tuple[Tensor, int]],
+        cleared: Sequence[Tensor], constants: Sequence[tuple[Tensor, int]], validity: graph.Validity,
     ) -> None:  # fmt: skip
+        self.validity, self.last_use = validity, graph.tick()
         self.program, self.with_gradient = program, list(with_gradient)
         self._guards = [(t, t.data, t.requires_grad) for t in guards]
         self._changed, self._cleared, self._constants = list(changed), list(cleared), list(constants)
@@ -48,6 +51,8 @@ class Replay:
 
     def holds(self) -> bool:
         """Whether a call may replay: nothing has changed but what the program reads anew."""
+        if self.validity.stale:
+            return False
         for t, a, flag in self._guards:
             if t.data is not a or t.requires_grad is not flag:
                 return False
@@ -91,7 +96,7 @@ class Replay:
         """The shortcut, without loops. For step(x), which updates one weight and returns its loss, it is
 
         def replayed(args):
-            if machine.active is not backend or layouts.changes != layout or len(args) != 1: return NotImplemented
+            if machine.active is not backend or validity.stale or len(args) != 1: return NotImplemented
             if state.recording is not True or state.training is not False: return NotImplemented
             if weight0.data is not memory0 or weight0.requires_grad is not True: return NotImplemented
             x0 = args[0]
@@ -108,12 +113,12 @@ class Replay:
         """
         program, state = self.program, graph.state
         known = {
-            "machine": machine, "backend": machine.backends["c"], "layouts": graph.Layout, "layout": graph.Layout.changes,
+            "machine": machine, "backend": machine.backends["c"], "validity": self.validity,
             "state": state, "tick": graph.tick, "Tensor": Tensor, "ndarray": np.ndarray, "make": self._make,
             "from_buffer": from_buffer, "replay": replay, "compiled": program.compiled, "still": program.still, "NULL": NULL,
             "fault": program.fault,
         }  # fmt: skip
-        unless = [f"machine.active is not backend or layouts.changes != layout or len(args) != {len(args)}"]
+        unless = [f"machine.active is not backend or validity.stale or len(args) != {len(args)}"]
         unless += [f"state.recording is not {bool(state.recording)} or state.training is not {bool(state.training)}"]
         for i, (t, memory, flag) in enumerate(self._guards):
             known |= {f"weight{i}": t, f"memory{i}": memory}

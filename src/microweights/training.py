@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from . import graph, losses, optimizers
-from .callbacks import Callback, History, as_list
-from .capture import Captured
+from .callbacks import Callback, History, as_list, overriding, tell
+from .capture import paused
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 from .diagnosis import first_nonfinite
 from .errors import NonFiniteError, explain
 from .kernels import door
 from .layers import Layer
-from .layers.base import holds_still
 from .metrics import Metric, with_names_of_their_own
 from .metrics import get as get_metric
 from .ops import concatenate
+from .progress import Progress, checked_verbose
+from .steps import Step
 from .tensor import FLOATS, Array, Tensor, as_array
 
 SECONDS_PER_CALL = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
@@ -38,25 +38,27 @@ class Trainer(Layer):
     optimizer: optimizers.Optimizer
     loss: losses.Loss | None = None
     metrics: Sequence[Metric] = ()
+    weighted_metrics: Sequence[Metric] = ()  # those of `metrics` that sample weights count in
     history: History | None = None
     stop_training = False
     validates = False  # whether the fit that runs has validation data
     order_state: Array | None = None  # a random stream of its own for the order of samples; None: the common one
     gradient_accumulation_steps = 1
     eager = False  # whether steps run in Python instead of being captured
-    _notes = Layer._notes | {"history", "stop_training", "validates", "_captured", "_known"}
+    _check: Callable[[Batch, Tensor, Tensor], None] | None = None  # what the first step of a training is looked at by
+    _notes = Layer._notes | {"history", "stop_training", "validates", "_steps", "_check", "_type"}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._captured: dict[str, Callable[..., Any]] = {}
-        self._known: tuple[int, list[tuple[Any, list[Any]]]] = (-1, [])  # lists with their contents, as of which layout
+        self._steps: dict[str, Step] = {}
+        self._type: tuple[graph.Validity, np.dtype[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_captured": {}, "_known": (-1, [])}
+        return {**self.__dict__, "_steps": {}, "_type": None, "_check": None}
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, eager: bool = False,
-        gradient_accumulation_steps: int = 1,
+        self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
+        weighted_metrics: Any = None, run_eagerly: bool = False, *, eager: bool = False, gradient_accumulation_steps: int = 1,
     ) -> None:  # fmt: skip
         """Choose how to train.
 
@@ -64,21 +66,41 @@ class Trainer(Layer):
         ----------
         optimizer : str or Optimizer
         loss : str, Loss or function of (y_true, y_pred)
+        loss_weights : None
+            Of several outputs, which a model does not have yet.
         metrics : str, Metric or list of them
-        eager : bool
+        weighted_metrics : str, Metric or list of them
+            The same, and sample weights count in them.
+        run_eagerly, eager : bool
             Run every step in Python, where a captured one would be replayed in C (:func:`microweights.capture`): for layers and
             losses that read values, and for looking for faults.
         gradient_accumulation_steps : int
             Compute the gradient of each batch in so many parts, one after the other: the same update in less memory.
         """
         _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
+        if loss_weights is not None:
+            remedy = "Metrics are passed by name: metrics=[...]."
+            raise ValueError(explain("no `loss_weights`, as there is one output", repr(loss_weights), remedy))
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.get(loss)
-        given = [metrics] if isinstance(metrics, (str, Metric)) else metrics or ()
-        chosen_metrics = with_names_of_their_own([get_metric(m) for m in given])
-        self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
+        plain, weighted = (
+            [get_metric(m) for m in ([given] if not isinstance(given, (list, tuple)) else given)]
+            for given in (() if metrics is None else metrics, () if weighted_metrics is None else weighted_metrics)
+        )
+        self.optimizer, self.loss, self.eager = chosen, chosen_loss, bool(run_eagerly or eager)
+        self.metrics, self.weighted_metrics = with_names_of_their_own([*plain, *weighted]), weighted
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
-        self._captured.clear()
+        self._steps.clear()
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether steps run in Python instead of being replayed; may be set at any time."""
+        return self.eager
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self.eager = bool(value)
+        self._steps.clear()
 
     # ---- one batch ---------------------------------------------------------------------------------------------
 
@@ -92,6 +114,10 @@ class Trainer(Layer):
             part = batch if size == rows else batch.part(begin, begin + size)
             y_pred = self(part.x, training=True)
             loss = self._loss_of(part, y_pred)
+            if self._check is not None:
+                check, self._check = self._check, None
+                with paused():
+                    check(part, y_pred, loss)
             if size < rows:
                 loss = loss * (len(part.x) / rows)
             door.must_be_finite(loss.data)  # or else the weights are not touched
@@ -120,10 +146,17 @@ class Trainer(Layer):
 
     def _measured(self, step: Callable[[Batch], tuple[Tensor, Tensor]], batch: Batch) -> list[Tensor]:
         """The loss of a step, what the batch adds to each metric, and the predictions if a metric asks for them."""
+        graph.used(self)
         loss, y_pred = step(batch)
-        assert batch.y is not None
-        parts = [m.part(batch.y, y_pred) for m in self.metrics if m.has_part]
+        parts = self._parts(batch, y_pred)
         return [loss, *parts] + [y_pred] * (len(parts) < len(self.metrics))
+
+    def _parts(self, batch: Batch, y_pred: Tensor) -> list[Tensor]:
+        measured = [m for m in self.metrics if m.has_part]
+        graph.used(*measured)
+        weights = [batch.weights if any(m is w for w in self.weighted_metrics) else None for m in measured]
+        assert batch.y is not None or not measured
+        return [m.part(batch.y, y_pred, w) for m, w in zip(measured, weights, strict=True)]  # type: ignore[arg-type]
 
     def _add(self, results: Sequence[Array], samples: Samples, index: Array | None = None) -> list[float]:
         """Give the metrics their parts of the results, whose first axis counts steps; returns the losses."""
@@ -132,33 +165,67 @@ class Trainer(Layer):
             if metric.has_part:
                 metric.add(parts.pop(0))
             else:
-                y, y_pred = samples.rows(index).y, parts[-1]
-                metric.update_state(y, Tensor(y_pred.reshape(-1, *y_pred.shape[2:])))
-        return [float(loss) for loss in of_steps]
+                rows, y_pred = samples.rows(index), parts[-1]
+                weights = rows.weights if any(metric is w for w in self.weighted_metrics) else None
+                metric.update_state(rows.y, Tensor(y_pred.reshape(-1, *y_pred.shape[2:])), weights)
+        return of_steps.tolist()  # type: ignore[no-any-return]
 
-    def _replayed(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """`fn` captured, by its name; itself if the model is compiled to run eagerly."""
-        layout, contents = self._known
-        if layout != graph.Layout.changes:  # captured functions see that by themselves
-            self._known = graph.Layout.changes, self.contents()
-        elif contents and not all(map(holds_still, contents)):
-            self._captured.clear()
-            self._known = layout, self.contents()
-        found = self._captured.get(name)
+    def _step(self, name: str, fn: Callable[..., Any]) -> Step:
+        """The step of this name; `fn` is what it does."""
+        found = self._steps.get(name)
         if found is None:
-            found = self._captured[name] = fn if self.eager else Captured(fn)
+            found = self._steps[name] = Step(fn, self._roots, self.eager)
         return found
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
-        """One training step on one batch; returns its loss."""
+    def _roots(self) -> list[Any]:
+        """All parts, of which some may be the user's."""
+        parts = self.loss, *(m for m in self.metrics if m.has_part), vars(self).get("optimizer")
+        return [*(layer for _, layer in self.walk()), *parts]
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:  # fmt: skip
+        """One training step on one batch.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss of this batch; with metrics a list of the loss and of theirs; with `return_dict` a dict by name.
+        """
         samples = self._samples(x, y, sample_weight)
-        step = self._replayed("train", lambda *tensors: self.train_step(Batch(*tensors))[0])
-        with graph.gradients(), self._explaining(samples):
-            return float(step(*(t for t in samples.rows() if t is not None)).item())
+        if class_weight is not None:
+            samples.weights = class_weights(samples.y, class_weight, samples.weights, self.compute_dtype)
+        step = self._step("train", lambda *tensors: self._measured(self.train_step, Batch(*tensors)))
+        self._check = self._checked_by(samples, None) if step.is_new else None
+        try:
+            with nullcontext() if graph.state.recording else graph.gradients():
+                results = step(*samples.arrays())
+        except NonFiniteError as error:
+            raise self._explained(error, samples) from None
+        finally:
+            self._check = None
+        return self._batch_logs(results, samples, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, in the form of :meth:`train_on_batch`; nothing is trained."""
+        samples = self._samples(x, y, sample_weight)
+        return self._batch_logs(self._test_step()(*samples.arrays()), samples, return_dict)
+
+    def _test_step(self) -> Step:
+        return self._step("test", lambda *tensors: self._measured(self.test_step, Batch(*tensors)))
+
+    def _batch_logs(self, results: Sequence[Tensor], samples: Samples, return_dict: bool) -> Any:
+        if not self.metrics:
+            loss = float(results[0].data)
+            return {"loss": loss} if return_dict else loss
+        with self._metrics_apart():
+            logs = self._logs(self._add([t.data[None] for t in results], samples)[0])
+        return logs if return_dict else list(logs.values())
 
     def predict_on_batch(self, x: Any) -> Array:
         """The predictions for one batch, as an array."""
-        z: Tensor = self._replayed("predict", self._infer)(x if type(x) is np.ndarray else Tensor(as_array(x)))
+        z: Tensor = self._step("predict", self._infer)(x if type(x) is np.ndarray else Tensor(as_array(x)))
         return z.numpy()
 
     def _infer(self, x: Any) -> Tensor:
@@ -170,8 +237,8 @@ class Trainer(Layer):
 
     def fit(
         self,
-        x: Any,
-        y: Any,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = 32,
         epochs: int = 1,
         verbose: str | int = "auto",
@@ -182,6 +249,9 @@ class Trainer(Layer):
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
         validation_freq: int = 1,
     ) -> History:
         """Train for some epochs.
@@ -206,6 +276,12 @@ class Trainer(Layer):
         sample_weight : array (samples,)
         initial_epoch : int
             Where to go on counting.
+        steps_per_epoch : int, optional
+            End an epoch after so many steps; the next one goes on where it ended.
+        validation_steps : int, optional
+            Validate on so many batches from the start of the validation data.
+        validation_batch_size : int, optional
+            Samples in each of them; by default as for training.
         validation_freq : int
             Validate every so many epochs.
 
@@ -223,77 +299,67 @@ class Trainer(Layer):
         """
         _check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
         size, mode = checked_batch_size(batch_size), checked_verbose(verbose)
+        validation_size = size if validation_batch_size is None else checked_batch_size(validation_batch_size)
         samples, validation = self._prepare(x, y, sample_weight, class_weight, validation_split, validation_data)
-        self._try_out(samples, validation)
+        validation = _first_steps(validation, validation_size, validation_steps)
         self.history = history = History()
         history.sample = copy.deepcopy(samples.part(0, SAMPLE))  # not a view, which would keep all the data
         every = [*as_list(callbacks), history]
         self.stop_training, self.validates = False, validation is not None
-        for c in every:
-            c.set_model(self)  # type: ignore[arg-type]
-            c.on_train_begin()
-        steps = -(-len(samples) // (size or len(samples)))
-        progress = _Progress(mode, epochs, initial_epoch, steps)
+        orders = _Orders(samples, size, shuffle, self.order_state, steps_per_epoch)
+        progress = Progress(mode, epochs, initial_epoch, orders.steps)
 
         def on_rows(index: Tensor | None = None) -> list[Tensor]:
             return self._measured(self.train_step, samples.rows(None if index is None else index.data))
 
-        step: Callable[..., Any] = on_rows if self.eager else Captured(on_rows)
-        self._captured["fit"] = step
+        step = self._steps["fit"] = Step(on_rows, self._roots, self.eager)
+        self._check = self._checked_by(samples, validation)
+        for c in every:
+            c.set_model(self)  # type: ignore[arg-type]
+        tell(every, "on_train_begin", {})
         try:
             for epoch in range(initial_epoch, epochs):
-                for c in every:
-                    c.on_epoch_begin(epoch)
-                logs = self._run_epoch(step, samples, size, shuffle, every, progress)
+                tell(every, "on_epoch_begin", epoch, {})
+                logs = self._run_epoch(step, samples, orders, every, progress)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
-                    for c in every:
-                        c.on_test_begin()
-                    logs.update({f"val_{name}": value for name, value in self._evaluate(validation, size).items()})
-                    for c in every:
-                        c.on_test_end(logs)
-                for c in every:
-                    c.on_epoch_end(epoch, logs)
+                    found = self._evaluate(validation, validation_size, every)
+                    logs.update({f"val_{name}": value for name, value in found.items()})
+                tell(every, "on_epoch_end", epoch, logs)
                 progress.end_epoch(epoch, logs)
                 if self.stop_training:
                     break
         finally:
+            self._check = None
             progress.close()
         self.optimizer.finalize_variable_values(self.trainable_variables)
-        for c in every:
-            c.on_train_end()
+        tell(every, "on_train_end", {name: values[-1] for name, values in history.history.items()})
         return history
 
     def _run_epoch(
-        self,
-        step: Callable[..., Any],
-        samples: Samples,
-        size: int | None,
-        shuffle: bool,
-        callbacks: Sequence[Callback],
-        progress: _Progress,
+        self, step: Step, samples: Samples, orders: _Orders, callbacks: Sequence[Callback], progress: Progress
     ) -> dict[str, float]:
-        before = [c for c in callbacks if type(c).on_train_batch_begin is not Callback.on_train_batch_begin]
-        after = [c for c in callbacks if type(c).on_train_batch_end is not Callback.on_train_batch_end]
+        before, after = overriding(callbacks, "on_train_batch_begin"), overriding(callbacks, "on_train_batch_end")
         for metric in self.metrics:
             metric.reset_state()
-        order, n = samples.order(size, shuffle, self.order_state), len(samples)
-        size = n if order is None else size or n
+        order, size, n = orders.next(), orders.size, orders.count
         total, done, number, at_once = 0.0, 0, 0, 1
         while done < n:
-            for c in before:
-                c.on_train_batch_begin(number)
+            tell(before, "on_train_batch_begin", number, {})
             rows = min(size, n - done)
             times = 1 if before or after else max(1, min(at_once, (n - done) // size))
             index = None if order is None else order[done : done + times * rows]
             started = time.perf_counter()
-            with graph.gradients(), self._explaining(samples, index, rows):
-                results, times = self._run(step, index, rows, times)
+            try:
+                with graph.gradients():
+                    results, times = self._run(step, index, rows, times)
+            except NonFiniteError as error:
+                raise self._explained(error, samples, index, rows) from None
             at_once = max(1, min(2 * times, int(SECONDS_PER_CALL * times / max(time.perf_counter() - started, 1e-9))))
             found = self._add(results, samples, None if index is None else index[: times * rows])
             total = sum((loss * rows for loss in found), total)
             done, number = done + times * rows, number + times
-            for c in after:
-                c.on_train_batch_end(number - 1, self._logs(total / done))
+            if after:
+                tell(after, "on_train_batch_end", number - 1, self._logs(total / done))
             if progress.is_due():
                 progress.step(number - 1, self._logs(total / done))
             if self.stop_training:
@@ -305,10 +371,10 @@ class Trainer(Layer):
         return self._logs(total / done)
 
     @staticmethod
-    def _run(step: Callable[..., Any], index: Array | None, rows: int, times: int) -> tuple[Sequence[Array], int]:
+    def _run(step: Step, index: Array | None, rows: int, times: int) -> tuple[Sequence[Array], int]:
         """One step, or as many as `times` where they can be replayed: the results of each, and how many."""
-        arguments = () if index is None else (Tensor(index[:rows]),)
-        replay = step.replay_for(*arguments) if isinstance(step, Captured) and times > 1 else None
+        arguments = () if index is None else (index[:rows],)
+        replay = step.replay_for(*arguments) if times > 1 else None
         if replay is None:
             return [t.numpy()[None] for t in step(*arguments)], 1
         assert index is not None
@@ -317,47 +383,103 @@ class Trainer(Layer):
     def _logs(self, loss: float) -> dict[str, float]:
         return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
 
+    @contextmanager
+    def _metrics_apart(self) -> Iterator[None]:
+        """Within this context the metrics begin anew; afterwards they go on where they were, such as in an epoch."""
+        kept = [(m, {name: copy.deepcopy(vars(m)[name]) for name in m.running}) for m in self.metrics]
+        for metric in self.metrics:
+            metric.reset_state()
+        try:
+            yield
+        finally:
+            for metric, state in kept:
+                vars(metric).update(state)
+
     def evaluate(
-        self, x: Any, y: Any, batch_size: int | None = 32, verbose: str | int = "auto", sample_weight: Any = None,
-        return_dict: bool = False,
+        self, x: Any = None, y: Any = None, batch_size: int | None = 32, verbose: str | int = "auto",
+        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
     ) -> Any:  # fmt: skip
         """Loss and metrics on data that is not trained on. `verbose` is accepted as Keras's, and nothing is printed.
+
+        `steps` ends after so many batches.
 
         Returns
         -------
         float, list of float, or dict
             The loss; with metrics a list of loss and metrics; with `return_dict` a dict by name.
         """
-        results = self._evaluate(self._samples(x, y, sample_weight), checked_batch_size(batch_size))
+        size, every = checked_batch_size(batch_size), as_list(callbacks)
+        samples = _first_steps(self._samples(x, y, sample_weight), size, steps)
+        for c in every:
+            c.set_model(self)  # type: ignore[arg-type]
+        assert samples is not None
+        results = self._evaluate(samples, size, every)
         if return_dict:
             return results
         values = list(results.values())
         return values[0] if len(values) == 1 else values
 
-    def _evaluate(self, samples: Samples, size: int | None) -> dict[str, float]:
-        for metric in self.metrics:
-            metric.reset_state()
-        step = self._replayed("test", lambda *tensors: self._measured(self.test_step, Batch(*tensors)))
-        total, bad = 0.0, None
-        with graph.no_grad():
-            for part in samples.parts(size):
-                results = step(*(t for t in part.rows() if t is not None))
-                loss = self._add([t.numpy()[None] for t in results], part)[0]
-                total += loss * len(part)
-                bad = part if bad is None and not math.isfinite(loss) else bad
-        logs = self._logs(total / len(samples))
+    def _evaluate(self, samples: Samples, size: int | None, callbacks: Sequence[Callback]) -> dict[str, float]:
+        step, total, done, number, bad = self._test_step(), 0.0, 0, 0, None
+        before, after = overriding(callbacks, "on_test_batch_begin"), overriding(callbacks, "on_test_batch_end")
+        tell(callbacks, "on_test_begin", {})
+        with self._metrics_apart(), graph.no_grad():
+            while done < len(samples):
+                tell(before, "on_test_batch_begin", number, {})
+                results, part = self._on_part(step, samples, done, size, not (before or after))
+                found = self._add(results, part)
+                rows = len(part) // len(found)
+                total, done, number = total + sum(loss * rows for loss in found), done + len(part), number + len(found)
+                bad = part if bad is None and not all(map(math.isfinite, found)) else bad
+                if after:
+                    tell(after, "on_test_batch_end", number - 1, self._logs(total / done))
+            logs = self._logs(total / len(samples))
+        tell(callbacks, "on_test_end", logs)
         if bad is not None:
             at = first_nonfinite(self, bad.rows()) or "the loss"  # type: ignore[arg-type]
             warnings.warn(f"The loss on data that is not trained on is {logs['loss']}: first in {at}.", stacklevel=3)
         return logs
 
-    def predict(self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto") -> Array:
-        """The predictions for all samples, as an array. `verbose` is accepted as Keras's, and nothing is printed."""
+    @staticmethod
+    def _on_part(
+        step: Step, samples: Samples, begin: int, size: int | None, may_be_many: bool
+    ) -> tuple[Sequence[Array], Samples]:
+        """What a step gives for the next batch, or for as many whole ones as can be replayed at once; and these samples."""
+        rows = min(size or len(samples), len(samples) - begin)
+        times = (len(samples) - begin) // rows if may_be_many else 1
+        one = samples.part(begin, begin + rows)
+        replay = step.replay_for(*one.arrays()) if times > 1 else None
+        if replay is None:
+            return [t.data[None] for t in _as_list(step(*one.arrays()))], one
+        part = samples.part(begin, begin + times * rows)
+        return replay.many(part.arrays(), times), part
+
+    def predict(
+        self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto", steps: int | None = None, callbacks: Any = None
+    ) -> Array:
+        """The predictions for all samples, as an array. `verbose` is accepted as Keras's, and nothing is printed.
+
+        `steps` ends after so many batches.
+        """
         size = batch_size if type(batch_size) is int and batch_size > 0 else checked_batch_size(batch_size)
-        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim and 0 < len(x) <= (size or len(x)):
+        every = as_list(callbacks)
+        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim and 0 < len(x) <= (size or len(x)) and not every:
             return self.predict_on_batch(x)
-        samples = Samples(x, dtype=self.compute_dtype)
-        return np.concatenate([self.predict_on_batch(part.x) for part in samples.parts(size)])
+        samples = _first_steps(Samples(x, dtype=self.compute_dtype), size, steps)
+        assert samples is not None
+        for c in every:
+            c.set_model(self)  # type: ignore[arg-type]
+        before, after = overriding(every, "on_predict_batch_begin"), overriding(every, "on_predict_batch_end")
+        tell(every, "on_predict_begin", {})
+        step, found, done = self._step("predict", self._infer), list[Array](), 0
+        while done < len(samples):
+            tell(before, "on_predict_batch_begin", len(found), {})
+            results, part = self._on_part(step, samples, done, size, not (before or after))
+            found.append(results[0].reshape(-1, *results[0].shape[2:]))
+            done += len(part)
+            tell(after, "on_predict_batch_end", len(found) - 1, {"outputs": found[-1]})
+        tell(every, "on_predict_end", {})
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def explain(self) -> str:
         """The program of a step of the last `fit`: each kernel with its shapes, time and rate, beside the machine's peaks.
@@ -367,8 +489,8 @@ class Trainer(Layer):
         RuntimeError
             If no step has been captured: not trained yet, too few steps, or compiled with `eager=True`.
         """
-        captured = self._captured.get("fit")
-        found = captured.programs if isinstance(captured, Captured) else []
+        step = self._steps.get("fit")
+        found = [] if step is None else step.programs
         if not found:
             remedy = "Call fit for a few steps first, without eager=True."
             raise RuntimeError(explain("a captured step of training", "none", remedy))
@@ -382,7 +504,12 @@ class Trainer(Layer):
     @property
     def compute_dtype(self) -> np.dtype[Any]:
         """The type of the first layer that has weights."""
+        if self._type is not None and not self._type[0].stale:
+            return self._type[1]
         for w in self.weights:
+            validity = graph.Validity()
+            validity.rests_on(layer for _, layer in self.walk())
+            self._type = validity, w.dtype
             return w.dtype
         for _, layer in self.walk():
             if layer is not self:
@@ -411,90 +538,97 @@ class Trainer(Layer):
         elif split:
             samples, validation = split_off_validation(samples, split)
         if class_weight is not None:  # of what is learned from
-            samples.weights = class_weights(samples.y, class_weight, samples.weights, samples.x.dtype)
+            samples.weights = class_weights(samples.y, class_weight, samples.weights, self.compute_dtype)
         return samples, validation
 
-    def _try_out(self, samples: Samples, validation: Samples | None) -> None:
-        """Look at one sample of each kind and at all labels, so that what does not fit is said before anything changes."""
-        assert self.loss is not None
-        for given in (samples, validation):
-            if given is not None:
-                with graph.no_grad():
-                    batch = given.part(0, 1).rows()
-                    y_pred = self(batch.x)
-                    self.loss.check(given.y, y_pred)
-                    self._loss_of(batch, y_pred)
-                    for metric in self.metrics:
-                        metric.reset_state()
-                        metric.update_state(batch.y, y_pred)
+    def _checked_by(self, samples: Samples, validation: Samples | None) -> Callable[[Batch, Tensor, Tensor], None]:
+        """A look at the first step, before it changes a weight: all labels, the metrics, and what is going to be trained."""
+        given = [s for s in (samples, validation) if s is not None]
 
-    @contextmanager
-    def _explaining(self, samples: Samples, index: Array | None = None, rows: int = 0) -> Iterator[None]:
-        """If a loss is not finite, look in its batch for the first number that is not, and say where it is."""
-        try:
-            yield
-        except NonFiniteError as error:
-            start = error.time * rows
-            batch = samples.rows(None if index is None else index[start : start + rows])
-            where = first_nonfinite(self, batch) or "the loss"  # type: ignore[arg-type]
-            remedy = "Check the data for NaN, scale the inputs, or lower the learning rate. The weights were not updated."
-            raise FloatingPointError(explain("a finite loss", f"infinity or NaN, first in {where}", remedy)) from None
+        def check(batch: Batch, y_pred: Tensor, loss: Tensor) -> None:
+            assert self.loss is not None
+            for s in given:
+                self.loss.check(s.y, y_pred)
+            if validation is not None:
+                for mine, theirs in zip(validation.arrays(), samples.arrays()):
+                    if mine.shape[1:][-1:] != theirs.shape[1:][-1:] or mine.ndim != theirs.ndim:
+                        received = f"shape {mine.shape} beside {theirs.shape}"
+                        raise ValueError(explain("validation data like the training's", received, "Check the data."))
+            with graph.no_grad():
+                for metric in self.metrics:
+                    if not metric.has_part:
+                        with self._metrics_apart():
+                            metric.update_state(batch.y, y_pred)
+                self._parts(batch, y_pred.detach())
+            self._warn_of_untrained(loss)
 
+        return check
 
-class _Progress:
-    """The progress of a fit: a bar, a line for each epoch, or nothing."""
+    def _warn_of_untrained(self, loss: Tensor) -> None:
+        """Tell once if a training leaves weights as they are, which nobody wants without knowing it."""
+        weights = self.named_weights()
+        trained = {name: w for name, w in weights.items() if w.requires_grad}
+        reached = {id(leaf): leaf for leaf in graph.leaves(loss)}
+        strangers = len(reached.keys() - {id(w) for w in weights.values()})
+        idle = [name for name, w in trained.items() if id(w) not in reached]
+        if strangers:
+            received = f"The loss depends on {strangers} tensors that require gradients and are no weights of the model"
+            remedy = "Set them as attributes of a layer, and layers as attributes, in lists or in dicts."
+            warnings.warn(f"{received}, and are not trained. {remedy}", stacklevel=4)
+        if not trained:
+            warnings.warn("The model has no weights to train: it has none, or all are frozen.", stacklevel=4)
+        elif len(idle) == len(trained):
+            remedy = "Comparisons, rounding, argmax, detach() and NumPy have no gradient."
+            warnings.warn(f"The loss depends on no weight of the model, so that nothing is trained. {remedy}", stacklevel=4)
+        elif idle:
+            warnings.warn(f"The loss does not depend on the weights {idle}, which are not trained.", stacklevel=4)
 
-    INTERVAL = 0.1  # seconds between two looks at the bar
-
-    def __init__(self, mode: int, epochs: int, initial_epoch: int, steps: int) -> None:
-        self.epochs, self.epoch, self.steps, self.lines = epochs, initial_epoch, steps, mode == 2
-        self.bar: Any = None
-        self.last = ""
-        if mode == 1:
-            from tqdm import tqdm
-
-            form = "{desc} {percentage:3.0f}%|{bar:10}| {elapsed}<{remaining} {postfix}"
-            first = f"epoch {initial_epoch + 1}/{epochs}"
-            self.bar = tqdm(total=(epochs - initial_epoch) * steps, desc=first, bar_format=form, leave=False)
-        self.first, self.started = initial_epoch, time.perf_counter()
-        self.next_look = self.started if mode == 1 else float("inf")
-
-    def is_due(self) -> bool:
-        return time.perf_counter() >= self.next_look
-
-    def step(self, number: int, logs: dict[str, float]) -> None:
-        self.next_look = time.perf_counter() + self.INTERVAL
-        self._show(self.epoch - self.first, number + 1, logs)
-
-    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        self.last = f"epoch {epoch + 1}/{self.epochs}  {time.perf_counter() - self.started:.2f} s  {_as_text(logs)}"
-        if self.bar is not None and self.is_due():
-            self._show(epoch - self.first, self.steps, logs)
-        if self.lines:
-            print(self.last, flush=True)
-            self.started = time.perf_counter()
-        self.epoch = epoch + 1
-
-    def _show(self, epochs_done: int, steps_done: int, logs: dict[str, float]) -> None:
-        self.bar.set_description(f"epoch {self.first + epochs_done + 1}/{self.epochs}", refresh=False)
-        self.bar.set_postfix_str(_as_text(logs), refresh=False)
-        self.bar.update(epochs_done * self.steps + steps_done - self.bar.n)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            print(self.last, flush=True)  # what the bar showed last, and in full
+    def _explained(
+        self, error: NonFiniteError, samples: Samples, index: Array | None = None, rows: int = 0
+    ) -> FloatingPointError:
+        """The error for a loss that is not finite: where in its batch the first number is that is not."""
+        start = error.time * rows
+        batch = samples.rows(None if index is None else index[start : start + rows])
+        where = first_nonfinite(self, batch) or "the loss"  # type: ignore[arg-type]
+        remedy = "Check the data for NaN, scale the inputs, or lower the learning rate. The weights were not updated."
+        return FloatingPointError(explain("a finite loss", f"infinity or NaN, first in {where}", remedy))
 
 
-def _as_text(logs: dict[str, float]) -> str:
-    return "  ".join(f"{name}: {value:.4g}" for name, value in logs.items())
+class _Orders:
+    """The order of the samples in each epoch, and how many an epoch takes."""
+
+    def __init__(self, samples: Samples, size: int | None, shuffle: bool, state: Array | None, steps: int | None) -> None:
+        self._samples, self._shuffle, self._state = samples, shuffle, state
+        self.size = min(size or len(samples), len(samples))
+        self.count = len(samples)
+        self.steps = -(-self.count // self.size)
+        self._rest: Array | None = None  # of an order that several epochs share
+        if steps is not None:
+            _check_counts(steps_per_epoch=steps)
+            self.steps, self.count = int(steps), int(steps) * self.size
+            self._rest = np.zeros(0, np.int64)
+
+    def next(self) -> Array | None:
+        """The numbers of the samples of the next epoch in their order; None if one batch holds them all."""
+        if self._rest is None:
+            return self._samples.order(self.size, self._shuffle, self._state)
+        while len(self._rest) < self.count:
+            drawn = self._samples.order(self.size, self._shuffle, self._state)
+            self._rest = np.concatenate([self._rest, np.arange(len(self._samples)) if drawn is None else drawn])
+        order, self._rest = self._rest[: self.count], self._rest[self.count :]
+        return order
 
 
-def checked_verbose(verbose: Any) -> int:
-    """0, 1 or 2; "auto" is 1 in a terminal, else 2."""
-    if verbose not in ("auto", 0, 1, 2):
-        raise ValueError(explain("`verbose` to be 'auto', 0, 1 or 2", repr(verbose), "0 is silent."))
-    return (1 if sys.stderr.isatty() else 2) if verbose == "auto" else int(verbose)
+def _first_steps(samples: Samples | None, size: int | None, steps: int | None) -> Samples | None:
+    """The samples of so many batches from the start, or all."""
+    if steps is None or samples is None:
+        return samples
+    _check_counts(steps=steps)
+    return samples.part(0, min(int(steps) * (size or len(samples)), len(samples)))
+
+
+def _as_list(results: Any) -> Sequence[Tensor]:
+    return [results] if isinstance(results, Tensor) else results
 
 
 def _check_counts(**counts: Any) -> None:

@@ -301,7 +301,7 @@ def test_a_training_by_backward(setting: str) -> None:
     for eager in (False, True):
         mw.seed(0)
         model = Backward([mw.Input((3,)), mw.layers.Dense(2)])
-        model.compile("sgd", "mse", ["mae"], eager=eager)
+        model.compile("sgd", "mse", metrics=["mae"], eager=eager)
         history = model.fit(numbers(64, 3), numbers(64, 2, seed=1), batch_size=4, epochs=3, verbose=0).history
         results.append((history, [w.tobytes() for w in model.get_weights()]))
     assert results[0] == results[1]

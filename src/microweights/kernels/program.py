@@ -27,6 +27,7 @@ else:
     from_buffer = replay = NULL = None
 empty = np.empty
 LARGE_RESULT = 4096  # bytes, from where on a vector across two lines of the cache costs more than to avoid it
+BYTES_OF_CALL = 4096  # that a recorded call takes in Python and in the table
 Buffers = Sequence[tuple[Shape, np.dtype[Any]]]
 
 
@@ -57,6 +58,11 @@ class Program:
             self._lay_out()
             self._write_table()
             self.still = machine.ffi.new("int64_t[]", max(len(inputs) + len(outputs), 1))
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it keeps."""
+        return self.arena_bytes + BYTES_OF_CALL * len(self.calls)
 
     # ---- making it -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..tensor import FLOATS, Array, Tensor, as_array
 Shape = tuple[int, ...]
 
 
-class Layer:
+class Layer(graph.Part):
     """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
 
     Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights. So does a tensor
@@ -46,10 +45,9 @@ class Layer:
     """
 
     _takes_training: ClassVar[bool] = False
-    _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape"))  # attributes that no computation depends on
-    _own_lists: ClassVar[frozenset[str]] = frozenset(
-        ("_own_weights", "_penalties", "_row")
-    )  # whose changes are noted where made
+    # "_trainable" shows in the weights' requires_grad, which every replay looks at
+    _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape", "_trainable"))
+    _own_lists: ClassVar[frozenset[str]] = frozenset(("_own_weights", "_fixed", "_penalties", "_row"))
     _casts: ClassVar[bool] = True  # inputs to its own type; a model leaves that to its layers
 
     def __init__(
@@ -87,6 +85,8 @@ class Layer:
 
     def __call__(self, x: Any, training: bool | None = None) -> Tensor:
         """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
+        if graph.state.watch is not None and id(self) not in graph.state.watch.parts:
+            graph.used(*(layer for _, layer in self.walk()))
         t = x if type(x) is Tensor else _as_tensor(x)
         if self._casts and t.data.dtype is not self.dtype:
             t = t.astype(self.dtype)
@@ -142,8 +142,6 @@ class Layer:
                 self._penalties = [(r, value if w is old else w) for r, w in self._penalties]
             elif self._is_weight(value):
                 own[name] = value
-        if graph.state.watch is None and name not in self._notes:
-            graph.Layout.changes += 1
         super().__setattr__(name, value)
 
     def _is_weight(self, t: Tensor) -> bool:
@@ -170,18 +168,6 @@ class Layer:
             elif isinstance(value, dict):
                 todo.extend((f"{name}.{key}", v) for key, v in reversed(value.items()))
         return found
-
-    def contents(self) -> list[tuple[Any, list[Any]]]:
-        """Each list and dict in this layer and its parts, with what it holds: unlike attributes, that changes unseen."""
-        layers = [layer for _, layer in self.walk()]
-        todo = [v for x in layers for name, v in vars(x).items() if name not in x._notes and name not in x._own_lists]
-        found: dict[int, tuple[Any, list[Any]]] = {}
-        while todo:
-            holder = todo.pop()
-            if isinstance(holder, (list, tuple, dict)) and id(holder) not in found:
-                found[id(holder)] = holder, held_by(holder)
-                todo.extend(held_by(holder))
-        return [(holder, parts) for holder, parts in found.values() if not isinstance(holder, tuple)]
 
     def named_weights(self) -> dict[str, Tensor]:
         """All weights by path, such as "dense_1.kernel"; a layer or a tensor used twice counts once."""
@@ -233,7 +219,12 @@ class Layer:
 
     def penalty(self) -> Tensor | None:
         """The sum of all penalties on trainable weights, or None if there are none."""
-        terms = [regularizer(w) for _, layer in self.walk() for regularizer, w in layer._penalties if w.requires_grad]
+        terms = []
+        for _, layer in self.walk():
+            for regularizer, w in layer._penalties:
+                if w.requires_grad:
+                    graph.used(regularizer)
+                    terms.append(regularizer(w))
         return sum(terms[1:], terms[0]) if terms else None
 
     def count_params(self) -> int:
@@ -293,14 +284,3 @@ def checked_shape(name: str, shape: Any) -> Shape:
         remedy = "Give the shape of one sample, without the axis of samples."
         raise ValueError(explain(f"`{name}` to be a tuple of positive integers", repr(shape), remedy))
     return result
-
-
-def held_by(holder: Any) -> list[Any]:
-    return [*holder, *holder.values()] if isinstance(holder, dict) else [*holder]
-
-
-def holds_still(noted: tuple[Any, list[Any]]) -> bool:
-    """Whether a list or dict holds the very objects that it was noted with."""
-    holder, parts = noted
-    now = held_by(holder)
-    return len(now) == len(parts) and all(map(is_, now, parts))
