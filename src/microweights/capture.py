@@ -357,7 +357,7 @@ def _flatten(x: Any, leaves: list[Array]) -> Any:
         a = x if x.dtype is door.FLOAT32 else as_array(x)
         leaves.append(a)
         return a.shape, a.dtype
-    if kind is Tensor:
+    if isinstance(x, Tensor):
         if x.op is not None and graph.state.recording:
             remedy = "Call it with x.detach(), or compute x inside."
             raise CaptureError(explain("inputs outside of any graph", "the result of an operation", remedy))
@@ -383,7 +383,7 @@ def _flatten(x: Any, leaves: list[Array]) -> Any:
 def _rebuilt(x: Any, arrays: Any) -> Any:
     """The arguments with each array replaced by the next of `arrays`, as a tensor."""
     kind = type(x)
-    if kind is Tensor:
+    if isinstance(x, Tensor):
         return Tensor(next(arrays), x.requires_grad)
     if isinstance(x, np.ndarray) or (kind is list and not _holds_arrays(x)):
         return Tensor(next(arrays))

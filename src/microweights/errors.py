@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
+PACKAGE = os.path.dirname(__file__) + os.sep
+
 
 def explain(expected: str, received: object, remedy: str) -> str:
     """The text of an error in its three parts.
@@ -10,6 +16,14 @@ def explain(expected: str, received: object, remedy: str) -> str:
     'Expected `units` to be a positive integer. Received: -3. Give the number of outputs of the layer.'
     """
     return f"Expected {expected}. Received: {received}. {remedy}"
+
+
+def warn(message: str) -> None:
+    """A warning at the line of the user's that called this library, however deep it is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 class NonFiniteError(FloatingPointError):

@@ -33,29 +33,44 @@ class Watch:
 
 
 class Validity:
-    """Whether what was recorded is still what would be: stale from the first change of a part that took part."""
+    """Whether what was recorded is still what would be.
 
-    __slots__ = ("__weakref__", "stale", "why")
+    Attributes
+    ----------
+    valid : bool
+        Nothing that it rests on has changed since somebody looked; False asks for another look.
+    stale : bool
+        It will never hold again, as a part that took part computes something else.
+    why : str
+        What has changed.
+    """
+
+    __slots__ = ("__weakref__", "stale", "valid", "why")
 
     def __init__(self) -> None:
-        self.stale = False
-        self.why = ""
+        self.valid, self.stale, self.why = True, False, ""
 
-    def rests_on(self, parts: Iterable[Part]) -> None:
-        """From now on a change of one of these makes it stale."""
-        for part in parts:
-            key = id(part)
+    def rests_on(self, things: Iterable[Any]) -> None:
+        """From now on it notices changes of these parts and guarded tensors."""
+        for thing in things:
+            key = id(thing)
             if key not in _dependents:
-                _dependents[key] = weakref.ref(part, functools.partial(_forget, key)), weakref.WeakSet()
+                _dependents[key] = weakref.ref(thing, functools.partial(_forget, key)), weakref.WeakSet()
             _dependents[key][1].add(self)
 
 
-_dependents: dict[int, tuple[weakref.ref[Part], weakref.WeakSet[Validity]]] = {}  # by the id of the part
+_dependents: dict[int, tuple[weakref.ref[Any], weakref.WeakSet[Validity]]] = {}  # by the id of what they rest on
 _MISSING = object()
 
 
 def _forget(key: int, reference: Any) -> None:
     _dependents.pop(key, None)
+
+
+def dependents(thing: Any) -> list[Validity]:
+    """What rests on a part or a tensor."""
+    found = _dependents.get(id(thing))
+    return list(found[1]) if found else []
 
 
 class Part:
@@ -91,9 +106,8 @@ def used(*parts: Part) -> None:
 
 def changed(part: Part, why: str = "") -> None:
     """What a part computes is not what it was: whatever was recorded with it is stale."""
-    found = _dependents.get(id(part))
-    for validity in list(found[1]) if found else ():
-        validity.stale, validity.why = True, why or f"{part!r} was changed"
+    for validity in dependents(part):
+        validity.valid, validity.stale, validity.why = False, True, why or f"{part!r} was changed"
 
 
 class _State(threading.local):  # each thread has its own
@@ -113,6 +127,26 @@ def overwritten(tensors: Iterable[Tensor]) -> None:
         memory.changed = now
         if watch is not None:
             watch.changed.append(memory)
+
+
+class Marks:
+    """The tensors that a program overwrites, and when it did last. They are told only when somebody asks (:func:`mark`)."""
+
+    __slots__ = ("tensors", "time")
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors, self.time = tensors, 0
+
+
+unmarked: set[Marks] = set()  # of programs that ran since the last look
+
+
+def mark() -> None:
+    """Note on all tensors that programs have overwritten when that was. A graph asks for it before it goes backward."""
+    while unmarked:
+        marks = unmarked.pop()
+        for t in marks.tensors:
+            t.changed = max(t.changed, marks.time)
 
 
 class no_grad(ContextDecorator):
@@ -205,10 +239,12 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     >>> first.item(), mw.grad(first, x).item()
     (12.0, 12.0)
     """
+    from .tensor import Tensor
+
     wanted: list[Tensor] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]  # type: ignore[list-item]
     results = set()
     for t in wanted:
-        if type(t) is not type(outputs):
+        if not isinstance(t, Tensor):
             raise TypeError(explain("inputs that are tensors", type(t).__name__, "Pass the tensors themselves."))
         if not t.requires_grad:
             remedy = "Set requires_grad=True before computing with it."
@@ -251,6 +287,7 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
 
     It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
     """
+    mark()
     pending = {id(root): start}
     heap = [(-root.op.recorded_at, root)] if root.op else []
     leaves = [] if root.op else [root]
@@ -294,7 +331,7 @@ def leaves(root: Tensor) -> list[Tensor]:
 
 def first_gradient(root: Tensor, gradient: Any) -> Tensor:
     """The gradient to begin with: the given one, or 1 for a scalar."""
-    from .tensor import constant, tensor
+    from .tensor import Tensor, constant, tensor
 
     if not root.requires_grad:
         remedy = "Make a leaf with requires_grad=True, outside of no_grad."
@@ -306,7 +343,7 @@ def first_gradient(root: Tensor, gradient: Any) -> Tensor:
             raise RuntimeError(explain("a result of one element to start from", f"shape {root.shape}", remedy))
         one = constant(1.0, values.dtype)
         return one if values.ndim == 0 else one.broadcast_to(root.shape)
-    start = gradient if type(gradient) is type(root) else tensor(gradient, root.dtype)
+    start = gradient if isinstance(gradient, Tensor) else tensor(gradient, root.dtype)
     if start.shape != root.shape or start.dtype != root.dtype:
         received = f"shape {start.shape} of {start.dtype}"
         raise RuntimeError(explain(f"a gradient of shape {root.shape} of {root.dtype}", received, "Make it like the result."))

@@ -5,13 +5,12 @@ A loss turns targets and predictions into one number: the mean over samples, eac
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from . import graph, ops
-from .errors import explain
+from .errors import explain, warn
 from .kernels import door
 from .naming import lookup, snake_case
 from .tensor import Array, Operand, Tensor, as_array, real
@@ -43,7 +42,7 @@ class Loss(graph.Part):
         prediction = real(y_pred)
         if prediction.ndim == 0 or prediction.size == 0:
             raise ValueError(explain("predictions for at least one sample", f"shape {prediction.shape}", "Check the data."))
-        target = y_true if type(y_true) is Tensor else Tensor(self.targets(y_true, prediction.dtype))
+        target = y_true if isinstance(y_true, Tensor) else Tensor(self.targets(y_true, prediction.dtype))
         if sample_weight is None:
             return self.mean(target, prediction)
         losses = self.call(target, prediction)
@@ -132,12 +131,12 @@ def check_outputs(y_pred: Tensor, activation: str, from_logits: bool) -> None:
     is_made = logits_of(y_pred, activation) is not None
     values = y_pred.data
     if from_logits and is_made:
-        warnings.warn(f"The last layer has a {activation}, and from_logits=True takes its result for logits.", stacklevel=5)
+        warn(f"The last layer has a {activation}, and from_logits=True takes its result for logits.")
     elif activation == "softmax" and values.shape[-1:] == (1,):
-        warnings.warn("A softmax of one output is always 1; use a sigmoid and 'binary_crossentropy'.", stacklevel=5)
+        warn("A softmax of one output is always 1; use a sigmoid and 'binary_crossentropy'.")
     elif not from_logits and not is_made and ((values < 0).any() or (values > 1).any()):
         remedy = f"End with activation={activation!r}, or give the loss from_logits=True"
-        warnings.warn(f"The last layer's outputs are no probabilities, and are clipped to be some. {remedy}.", stacklevel=5)
+        warn(f"The last layer's outputs are no probabilities, and are clipped to be some. {remedy}.")
 
 
 class BinaryCrossentropy(Loss):
@@ -230,7 +229,7 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
 
     def targets(self, y: Any, dtype: np.dtype[Any]) -> Array:
         """Labels as int64; whole numbers in floats are labels, too."""
-        values = y.data if type(y) is Tensor else as_array(y)
+        values = y.data if isinstance(y, Tensor) else as_array(y)
         if values.dtype == door.INT64:
             return values
         door.read(values, "Pass labels as int64, which need no conversion.")
@@ -262,6 +261,7 @@ def logits_of(probabilities: Tensor, activation: str) -> Tensor | None:
     known = probabilities.logits
     if known is None or known.activation != activation:
         return None
+    graph.mark()
     owner = known.owner()
     stale = probabilities.memory.changed > known.since or (owner is not None and owner.changed > known.since)
     return None if stale else known.values

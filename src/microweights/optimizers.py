@@ -150,7 +150,7 @@ class Optimizer(graph.Part):
             table = self._tables[key] = self._make_table(variables)
         if self.clipvalue or self.clipnorm or self.global_clipnorm:
             gradients = self._clipped(gradients)
-        arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
+        arrays = [g.data if isinstance(g, Tensor) else _not_a_tensor(g) for g in gradients]
         table.update(self.rule, arrays, self.hyper)
         graph.overwritten(variables)
         if self.use_ema:
@@ -174,7 +174,7 @@ class Optimizer(graph.Part):
     @graph.no_grad()
     def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         for g in gradients:
-            if type(g) is not Tensor:
+            if not isinstance(g, Tensor):
                 _not_a_tensor(g)
         if self.clipvalue is not None:
             gradients = [g.clip(-self.clipvalue, self.clipvalue) for g in gradients]
@@ -381,7 +381,7 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
     from scipy.optimize import minimize
 
     variables = list(variables)
-    if not variables or not all(type(v) is Tensor and v.requires_grad for v in variables):
+    if not variables or not all(isinstance(v, Tensor) and v.requires_grad for v in variables):
         raise ValueError(explain("tensors that require gradients", variables, "Pass the variables of the loss."))
     if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ValueError(explain("`max_iter` to be a positive integer", repr(max_iter), "100 is a usual choice."))

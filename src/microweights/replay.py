@@ -12,7 +12,7 @@ import numpy as np
 from . import graph
 from .kernels import machine
 from .kernels.program import NULL, Program, from_buffer, replay
-from .tensor import Array, Tensor, as_array
+from .tensor import Array, Guarded, Tensor, as_array
 
 
 class Replay:
@@ -44,18 +44,27 @@ class Replay:
         self.validity, self.last_use = validity, graph.tick()
         self.program, self.with_gradient = program, list(with_gradient)
         self._guards = [(t, t.data, t.requires_grad) for t in guards]
-        self._changed, self._cleared, self._constants = list(changed), list(cleared), list(constants)
+        self._cleared, self._constants = list(cleared), list(constants)
+        self._marks = graph.Marks(list(changed))
+        for t in guards:
+            if type(t) is Tensor:
+                t.__class__ = Guarded
+        validity.rests_on(guards)
         self._own_results = len(program.outputs) - len(self.with_gradient)
         self._make, self._is_tensor = maker(form), form[0] == "tensor"
         self._shortcut: Callable[[Any], Any] | None = None
 
     def holds(self) -> bool:
         """Whether a call may replay: nothing has changed but what the program reads anew."""
-        if self.validity.stale:
-            return False
-        for t, a, flag in self._guards:
-            if t.data is not a or t.requires_grad is not flag:
+        if not self.validity.valid:
+            if self.validity.stale:
                 return False
+            for t, a, flag in self._guards:
+                if t.data is not a or t.requires_grad is not flag:
+                    return False
+            self.validity.valid = True
+        if self._constants:
+            graph.mark()
         return all(t.grad is None for t in self._cleared) and all(t.changed == since for t, since in self._constants)
 
     def __call__(self, leaves: list[Array]) -> Any:
@@ -72,9 +81,8 @@ class Replay:
         try:
             return self.program.run_unchecked(*arguments)
         finally:
-            now = graph.tick()
-            for t in self._changed:
-                t.changed = now
+            self._marks.time = graph.tick()
+            graph.unmarked.add(self._marks)
 
     def shortcut(self, args: Any) -> Callable[[Any], Any] | None:
         """A function that replays for arguments like these, and for others returns NotImplemented.
@@ -96,9 +104,8 @@ class Replay:
         """The shortcut, without loops. For step(x), which updates one weight and returns its loss, it is
 
         def replayed(args):
-            if machine.active is not backend or validity.stale or len(args) != 1: return NotImplemented
+            if machine.active is not backend or not validity.valid or len(args) != 1: return NotImplemented
             if state.recording is not True or state.training is not False: return NotImplemented
-            if weight0.data is not memory0 or weight0.requires_grad is not True: return NotImplemented
             x0 = args[0]
             if type(x0) is not Tensor or x0.requires_grad is not False or x0.op is not None: return NotImplemented
             x0 = x0.data
@@ -106,26 +113,27 @@ class Replay:
             z0 = empty0((), type0)
             try: stopped = replay(compiled, (from_buffer(x0), from_buffer(z0)), still, 1, NULL)
             except ValueError: return NotImplemented  # not contiguous
-            now = tick()
-            changed0.changed = now
+            marks.time = tick()
+            unmarked.add(marks)
             if stopped >= 0: raise fault(stopped)
             return Tensor(z0)
         """
         program, state = self.program, graph.state
         known = {
             "machine": machine, "backend": machine.backends["c"], "validity": self.validity,
+            "marks": self._marks, "unmarked": graph.unmarked,
             "state": state, "tick": graph.tick, "Tensor": Tensor, "ndarray": np.ndarray, "make": self._make,
             "from_buffer": from_buffer, "replay": replay, "compiled": program.compiled, "still": program.still, "NULL": NULL,
             "fault": program.fault,
         }  # fmt: skip
-        unless = [f"machine.active is not backend or validity.stale or len(args) != {len(args)}"]
+        unless = [f"machine.active is not backend or not validity.valid or len(args) != {len(args)}"]
         unless += [f"state.recording is not {bool(state.recording)} or state.training is not {bool(state.training)}"]
-        for i, (t, memory, flag) in enumerate(self._guards):
-            known |= {f"weight{i}": t, f"memory{i}": memory}
-            unless += [f"weight{i}.data is not memory{i} or weight{i}.requires_grad is not {bool(flag)}"]
         for i, t in enumerate(self._cleared):
             known[f"cleared{i}"] = t
             unless += [f"cleared{i}.grad is not None"]
+        if self._constants:
+            known["mark"] = graph.mark
+            unless += ["mark()"]
         for i, (t, since) in enumerate(self._constants):
             known[f"constant{i}"] = t
             unless += [f"constant{i}.changed != {since}"]
@@ -146,10 +154,7 @@ class Replay:
         buffers = ", ".join(f"from_buffer({a})" for a in arrays)
         lines += [f"try: stopped = replay(compiled, ({buffers}{',' * (len(arrays) == 1)}), still, 1, NULL)"]
         lines += ["except ValueError: return NotImplemented  # not contiguous"]
-        lines += ["now = tick()"] * bool(self._changed)
-        for i, t in enumerate(self._changed):
-            known[f"changed{i}"] = t
-            lines += [f"changed{i}.changed = now"]
+        lines += ["marks.time = tick()", "unmarked.add(marks)"] * bool(self._marks.tensors)
         lines += ["if stopped >= 0: raise fault(stopped)"]
         for i, t in enumerate(self.with_gradient):
             known[f"leaf{i}"] = t

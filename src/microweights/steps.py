@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .capture import Captured
+from .errors import warn
 from .replay import Replay
 from .surroundings import Surroundings
 from .tensor import Tensor, as_array
@@ -77,12 +77,12 @@ class Step:
             self.eager = True
             self._start()
             remedy = "Keep it in a tensor that is changed by assign(), or compile with run_eagerly=True."
-            warnings.warn(f"The step changes {change}, so it runs in Python and is not replayed. {remedy}", stacklevel=5)
+            warn(f"The step changes {change}, so it runs in Python and is not replayed. {remedy}")
         self._recorded += 1
         if self._recorded == PATIENCE and not self._told:
             self._told = True
             received = f"{PATIENCE} steps in a row were recorded and not replayed, because {self.captured.why}"
-            warnings.warn(f"{received}. A recorded step takes as long as one in Python.", stacklevel=5)
+            warn(f"{received}. A recorded step takes as long as one in Python.")
 
     @property
     def programs(self) -> Sequence[Any]:

@@ -113,6 +113,7 @@ class Tensor:
         """The values as an array, without a copy."""
         if graph.state.watch is not None:  # it is being recorded
             door.read(self.data)
+            graph.mark()
             graph.state.watch.read.append((self.memory, self.memory.changed))
         return self.data
 
@@ -407,6 +408,21 @@ class Tensor:
         return ops.astype(self, known_dtype(dtype))
 
 
+class Guarded(Tensor):
+    """A tensor on whose memory programs work: they must learn of another array in its place, and of freezing.
+
+    A tensor becomes one when it takes part in a recording, and stays one. There is no other difference.
+    """
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("data", "requires_grad"):
+            for validity in graph.dependents(self):
+                validity.valid = False
+        object.__setattr__(self, name, value)
+
+
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor holding a copy of `data`.
 
@@ -527,7 +543,7 @@ def all_constants() -> list[Tensor]:
 
 def real(x: Operand) -> Tensor:
     """`x` as a tensor of floats: integers and booleans become float32."""
-    t = x if type(x) is Tensor else Tensor(as_array(x))
+    t = x if isinstance(x, Tensor) else Tensor(as_array(x))
     return t if t.data.dtype in FLOATS else ops.astype(t, door.FLOAT32)
 
 
@@ -553,7 +569,7 @@ def _float_type(x: Operand) -> np.dtype[Any] | None:
 
 
 def _as_float(x: Operand, dtype: np.dtype[Any]) -> Tensor:
-    if type(x) is Tensor:
+    if isinstance(x, Tensor):
         return x if x.data.dtype == dtype else ops.astype(x, dtype)
     if isinstance(x, (int, float)):
         try:

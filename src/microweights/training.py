@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -17,7 +16,7 @@ from .callbacks import Callback, History, as_list, overriding, tell
 from .capture import paused
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 from .diagnosis import first_nonfinite
-from .errors import NonFiniteError, explain
+from .errors import NonFiniteError, explain, warn
 from .kernels import door
 from .layers import Layer
 from .metrics import Metric, with_names_of_their_own
@@ -45,7 +44,7 @@ class Trainer(Layer):
     order_state: Array | None = None  # a random stream of its own for the order of samples; None: the common one
     gradient_accumulation_steps = 1
     eager = False  # whether steps run in Python instead of being captured
-    _check: Callable[[Batch, Tensor, Tensor], None] | None = None  # what the first step of a training is looked at by
+    _check: Callable[[Batch, Tensor], None] | None = None  # what the first step of a training is looked at by
     _notes = Layer._notes | {"history", "stop_training", "validates", "_steps", "_check", "_type"}
 
     def __init__(self, **options: Any) -> None:
@@ -113,11 +112,13 @@ class Trainer(Layer):
         for begin in range(0, rows, size):
             part = batch if size == rows else batch.part(begin, begin + size)
             y_pred = self(part.x, training=True)
+            check, self._check = self._check, None
+            if check is not None:
+                with paused(), graph.no_grad():
+                    check(part, y_pred)
             loss = self._loss_of(part, y_pred)
-            if self._check is not None:
-                check, self._check = self._check, None
-                with paused():
-                    check(part, y_pred, loss)
+            if check is not None:
+                self._warn_of_untrained(loss)
             if size < rows:
                 loss = loss * (len(part.x) / rows)
             door.must_be_finite(loss.data)  # or else the weights are not touched
@@ -437,7 +438,7 @@ class Trainer(Layer):
         tell(callbacks, "on_test_end", logs)
         if bad is not None:
             at = first_nonfinite(self, bad.rows()) or "the loss"  # type: ignore[arg-type]
-            warnings.warn(f"The loss on data that is not trained on is {logs['loss']}: first in {at}.", stacklevel=3)
+            warn(f"The loss on data that is not trained on is {logs['loss']}: first in {at}.")
         return logs
 
     @staticmethod
@@ -541,11 +542,11 @@ class Trainer(Layer):
             samples.weights = class_weights(samples.y, class_weight, samples.weights, self.compute_dtype)
         return samples, validation
 
-    def _checked_by(self, samples: Samples, validation: Samples | None) -> Callable[[Batch, Tensor, Tensor], None]:
+    def _checked_by(self, samples: Samples, validation: Samples | None) -> Callable[[Batch, Tensor], None]:
         """A look at the first step, before it changes a weight: all labels, the metrics, and what is going to be trained."""
         given = [s for s in (samples, validation) if s is not None]
 
-        def check(batch: Batch, y_pred: Tensor, loss: Tensor) -> None:
+        def check(batch: Batch, y_pred: Tensor) -> None:
             assert self.loss is not None
             for s in given:
                 self.loss.check(s.y, y_pred)
@@ -554,13 +555,9 @@ class Trainer(Layer):
                     if mine.shape[1:][-1:] != theirs.shape[1:][-1:] or mine.ndim != theirs.ndim:
                         received = f"shape {mine.shape} beside {theirs.shape}"
                         raise ValueError(explain("validation data like the training's", received, "Check the data."))
-            with graph.no_grad():
+            with self._metrics_apart():
                 for metric in self.metrics:
-                    if not metric.has_part:
-                        with self._metrics_apart():
-                            metric.update_state(batch.y, y_pred)
-                self._parts(batch, y_pred.detach())
-            self._warn_of_untrained(loss)
+                    metric.update_state(batch.y, y_pred)
 
         return check
 
@@ -574,14 +571,14 @@ class Trainer(Layer):
         if strangers:
             received = f"The loss depends on {strangers} tensors that require gradients and are no weights of the model"
             remedy = "Set them as attributes of a layer, and layers as attributes, in lists or in dicts."
-            warnings.warn(f"{received}, and are not trained. {remedy}", stacklevel=4)
+            warn(f"{received}, and are not trained. {remedy}")
         if not trained:
-            warnings.warn("The model has no weights to train: it has none, or all are frozen.", stacklevel=4)
+            warn("The model has no weights to train: it has none, or all are frozen.")
         elif len(idle) == len(trained):
             remedy = "Comparisons, rounding, argmax, detach() and NumPy have no gradient."
-            warnings.warn(f"The loss depends on no weight of the model, so that nothing is trained. {remedy}", stacklevel=4)
+            warn(f"The loss depends on no weight of the model, so that nothing is trained. {remedy}")
         elif idle:
-            warnings.warn(f"The loss does not depend on the weights {idle}, which are not trained.", stacklevel=4)
+            warn(f"The loss does not depend on the weights {idle}, which are not trained.")
 
     def _explained(
         self, error: NonFiniteError, samples: Samples, index: Array | None = None, rows: int = 0

@@ -87,7 +87,7 @@ class Layer(graph.Part):
         """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
         if graph.state.watch is not None and id(self) not in graph.state.watch.parts:
             graph.used(*(layer for _, layer in self.walk()))
-        t = x if type(x) is Tensor else _as_tensor(x)
+        t = x if isinstance(x, Tensor) else _as_tensor(x)
         if self._casts and t.data.dtype is not self.dtype:
             t = t.astype(self.dtype)
         if not self.built:
