@@ -168,10 +168,10 @@ class Captured:
     def _record(self, key: Any, leaves: list[Array], args: Any, named: Any) -> Any:
         """Run the function eagerly and write down what it does; if that is what it did the last time, make a program of it."""
         self.recordings += 1
-        self._note_why(key)
         inputs = [np.array(a, order="C") for a in leaves]
         for a, theirs in zip(inputs, leaves, strict=True):
             a.flags.writeable = theirs.flags.writeable
+        self.why = self._reason(key)
         waiting = self._waiting.get(key)
         if waiting is not None and waiting[0].validity.stale:
             waiting = self._waiting.pop(key) and None
@@ -224,15 +224,16 @@ class Captured:
                 kept.setdefault(k, []).append(r)
         self._known = kept
 
-    def _note_why(self, key: Any) -> None:
-        known = self._known.get(key, ())
-        stale = [r.validity.why for r in known if r.validity.stale]
-        if stale:
-            self.why = stale[-1]
-        elif known:
-            self.why = "weights were frozen or unfrozen, or their arrays replaced"
-        elif key not in self._waiting:
-            self.why = self.why or "their inputs had shapes or types of which it had seen none or one before"
+    def _reason(self, key: Any) -> str:
+        """Why such a call is recorded."""
+        known, waiting = self._known.get(key, ()), self._waiting.get(key)
+        validities = [*(r.validity for r in known), *(() if waiting is None else (waiting[0].validity,))]
+        stale = next((v.why for v in validities if v.stale), "")
+        if stale or waiting is not None:
+            return stale or self.why
+        if known:
+            return "weights were frozen or unfrozen, or their arrays replaced"
+        return "inputs of these shapes and types came for the first or the second time"
 
     def _checked(self, replay: Replay, leaves: list[Array], args: Any, named: Any) -> Any:
         """Replay, then run eagerly from the same state, and compare every bit of results and state."""

@@ -32,12 +32,13 @@ class Step:
     def __init__(self, fn: Callable[..., Any], roots: Callable[[], Iterable[Any]], eager: bool = False) -> None:
         self.fn, self.roots, self.eager = fn, roots, eager
         self.is_new = True  # until the first run has come to its end
-        self._start()
+        self._in_a_row, self._is_told = 0, False  # how many runs have been recorded since the last replay
+        self._start("")
 
-    def _start(self) -> None:
-        self.captured = Captured(self.fn)
+    def _start(self, why: str) -> None:
+        """Record anew."""
+        self.captured, self._why = Captured(self.fn), why
         self.surroundings: Surroundings | None = None
-        self._told = self._recorded = 0
 
     def __call__(self, *arguments: Any) -> Any:
         if self.eager:
@@ -51,7 +52,7 @@ class Step:
         if captured.recordings != before:
             self._was_recorded()
         else:
-            self._recorded = 0
+            self._in_a_row = 0
         return result
 
     def replay_for(self, *arguments: Any) -> Replay | None:
@@ -59,15 +60,15 @@ class Step:
         if self.eager:
             return None
         self._follow()
-        return self.captured.replay_for(*arguments)
+        found = self.captured.replay_for(*arguments)
+        self._in_a_row = self._in_a_row if found is None else 0
+        return found
 
     def _follow(self) -> None:
         """Forget what was recorded if a Python value that it depends on is another now."""
         change = None if self.surroundings is None else self.surroundings.change()
         if change is not None:
-            recorded, told = self._recorded, self._told
-            self._start()
-            self._recorded, self._told, self.captured.why = recorded, told, f"{change} was changed"
+            self._start(f"{change} was changed")
 
     def _was_recorded(self) -> None:
         change = None if self.surroundings is None else self.surroundings.change()
@@ -75,13 +76,13 @@ class Step:
             self.surroundings = Surroundings(self.roots())
         elif change is not None:
             self.eager = True
-            self._start()
+            self._start("")
             remedy = "Keep it in a tensor that is changed by assign(), or compile with run_eagerly=True."
             warn(f"The step changes {change}, so it runs in Python and is not replayed. {remedy}")
-        self._recorded += 1
-        if self._recorded == PATIENCE and not self._told:
-            self._told = True
-            received = f"{PATIENCE} steps in a row were recorded and not replayed, because {self.captured.why}"
+        self._in_a_row += 1
+        if self._in_a_row == PATIENCE and not self._is_told:
+            self._is_told = True
+            received = f"{PATIENCE} steps in a row were recorded and not replayed, because {self._why or self.captured.why}"
             warn(f"{received}. A recorded step takes as long as one in Python.")
 
     @property

@@ -45,8 +45,8 @@ class Layer(graph.Part):
     """
 
     _takes_training: ClassVar[bool] = False
-    # "_trainable" shows in the weights' requires_grad, which every replay looks at
-    _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape", "_trainable"))
+    # `trainable` shows in the weights' requires_grad, which every replay looks at
+    _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape", "trainable", "_trainable"))
     _own_lists: ClassVar[frozenset[str]] = frozenset(("_own_weights", "_fixed", "_penalties", "_row"))
     _casts: ClassVar[bool] = True  # inputs to its own type; a model leaves that to its layers
 
