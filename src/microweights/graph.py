@@ -10,12 +10,14 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .errors import explain
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # The clock: every operation and every overwriting of values takes the next number, so that of two events the earlier is known.
 tick = count(1).__next__
@@ -71,8 +73,8 @@ def overwritten(tensors: Iterable[Tensor]) -> None:
 class no_grad:
     """Within this context nothing is recorded: results do not require gradients.
 
-    It decorates functions, generators and coroutines, too, with or without parentheses; a generator or coroutine records nothing
-    while it runs, and leaves the state of who runs it alone. Other threads are not concerned.
+    It decorates functions, generators and coroutines, too, with or without parentheses. A generator or coroutine records
+    nothing in its own steps, and what runs between them is not concerned; nor are other threads.
 
     >>> import microweights as mw
     >>> w = mw.tensor(2.0, requires_grad=True)
@@ -86,6 +88,10 @@ class no_grad:
     False
     """
 
+    @overload
+    def __new__(cls) -> no_grad: ...
+    @overload
+    def __new__(cls, fn: F) -> F: ...
     def __new__(cls, fn: Any = None) -> Any:
         return super().__new__(cls) if fn is None else super().__new__(cls)(fn)
 
@@ -96,27 +102,23 @@ class no_grad:
     def __exit__(self, *error: object) -> None:
         state.recording = state.before.pop()
 
-    def __call__(self, fn: Any) -> Any:
+    def __call__(self, fn: F) -> F:
         if not callable(fn) or isinstance(fn, type) or inspect.isasyncgenfunction(fn):
             remedy = "Write `with mw.no_grad():` inside of it."
             raise TypeError(explain("a function, generator or coroutine to decorate", repr(fn), remedy))
-        if inspect.iscoroutinefunction(fn):
 
-            async def decorated(*args: Any, **named: Any) -> Any:
-                return await _stepwise(fn(*args, **named))
+        async def coroutine(*args: Any, **named: Any) -> Any:
+            return await _stepwise(fn(*args, **named))
 
-        elif inspect.isgeneratorfunction(fn):
+        def generator(*args: Any, **named: Any) -> Any:
+            return (yield from _stepwise(fn(*args, **named)))
 
-            def decorated(*args: Any, **named: Any) -> Any:
-                return (yield from _stepwise(fn(*args, **named)))
+        def function(*args: Any, **named: Any) -> Any:
+            with self:
+                return fn(*args, **named)
 
-        else:
-
-            def decorated(*args: Any, **named: Any) -> Any:
-                with self:
-                    return fn(*args, **named)
-
-        return functools.wraps(fn)(decorated)
+        is_coroutine, is_generator = inspect.iscoroutinefunction(fn), inspect.isgeneratorfunction(fn)
+        return functools.wraps(fn)(coroutine if is_coroutine else generator if is_generator else function)  # type: ignore
 
 
 @types.coroutine

@@ -13,9 +13,7 @@ T = TypeVar("T")
 TENSOR_HINTS = {
     **dict.fromkeys(("view", "view_as", "flatten", "ravel", "squeeze"), "Write x.reshape(...)."),
     **dict.fromkeys(("unsqueeze", "expand_dims"), "Write x[:, None], with None where the new axis goes."),
-    **dict.fromkeys(
-        ("permute", "swapaxes", "moveaxis", "movedim"), "Write x.transpose(...), with the axes in their new order."
-    ),
+    **dict.fromkeys(("permute", "swapaxes", "moveaxis", "movedim"), "Write x.transpose(...), with the new order of the axes."),
     **dict.fromkeys(("t", "mT", "adjoint"), "Write x.T, or x.transpose(...)."),
     **dict.fromkeys(("cpu", "cuda", "to", "device"), "Every tensor is on the CPU; its type changes by x.astype(...)."),
     **dict.fromkeys(("float", "double", "half", "int", "long", "type", "bool"), "Write x.astype('float32'), or another type."),

@@ -369,13 +369,13 @@ class Tensor:
     def __ge__(self, other: Operand) -> Tensor:
         return ops.compare("less_equal", other, self)
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return self._compared("equal", other)
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
         return self._compared("not_equal", other)
 
-    def _compared(self, kernel: str, other: Any) -> Any:
+    def _compared(self, kernel: str, other: Any) -> Tensor:
         """What holds no numbers (None, a text) is equal to no tensor: Python says so if we don't know."""
         return NotImplemented if other is None or isinstance(other, str) else ops.compare(kernel, self, other)
 
@@ -678,10 +678,8 @@ def as_tensor(x: Any, dtype: Any = None, saved: bool = True) -> Tensor:
             raise
         joined = _stacked(x, _common_float(x))
         return joined if dtype is None else ops.astype(joined, known_dtype(dtype))
-    if saved and graph.state.recording and graph.state.watch is None and not isinstance(x, (list, tuple, Number)):
-        if values is x or np.may_share_memory(values, x):
-            values = values.copy()
-    return Tensor(values)
+    is_saved = saved and graph.state.recording and graph.state.watch is None and not isinstance(x, (list, tuple, Number))
+    return Tensor(values.copy() if is_saved and (values is x or np.may_share_memory(values, x)) else values)
 
 
 def _common_float(x: Any) -> np.dtype[Any]:
