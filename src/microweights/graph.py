@@ -91,7 +91,7 @@ class no_grad:
     @overload
     def __new__(cls) -> no_grad: ...
     @overload
-    def __new__(cls, fn: F) -> F: ...
+    def __new__(cls, fn: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, fn: Any = None) -> Any:
         return super().__new__(cls) if fn is None else super().__new__(cls)(fn)
 
