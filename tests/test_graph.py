@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import threading
@@ -528,6 +529,92 @@ def test_no_grad_of_two_threads_interleaved_leaves_recording_on() -> None:
     finally:
         leave.set()
         graph.recording = True
+
+
+def test_no_grad_decorates_with_and_without_parentheses() -> None:
+    w = leaf(2.0)
+    for decorator in (mw.no_grad, mw.no_grad()):
+
+        @decorator
+        def doubled(factor: float = 2.0) -> mw.Tensor:
+            """w doubled"""
+            return w * factor
+
+        assert not doubled(factor=3.0).requires_grad
+        assert doubled.__doc__ == "w doubled"
+        assert (w * 2).requires_grad
+    with pytest.raises(TypeError, match="a function, generator or coroutine"):
+        mw.no_grad(3)
+
+
+def test_no_grad_holds_in_each_step_of_a_generator_and_not_between_them() -> None:
+    w = leaf(2.0)
+
+    @mw.no_grad
+    def steps() -> Any:
+        try:
+            received = yield (w * 2).requires_grad
+            yield received, (w * 2).requires_grad
+        except KeyError:
+            yield "thrown", (w * 2).requires_grad
+        return "end"
+
+    running = steps()
+    assert next(running) is False
+    assert (w * 2).requires_grad
+    assert running.send(5) == (5, False)
+    assert running.throw(KeyError()) == ("thrown", False)
+    with pytest.raises(StopIteration) as end:
+        next(running)
+    assert end.value.value == "end"
+    assert (w * 2).requires_grad
+
+
+def test_no_grad_holds_in_a_coroutine_and_not_in_others_that_run_meanwhile() -> None:
+    w = leaf(2.0)
+
+    @mw.no_grad
+    async def inside() -> list[bool]:
+        found = []
+        for _ in range(3):
+            found.append((w * 2).requires_grad)
+            await asyncio.sleep(0)
+        return found
+
+    async def outside() -> list[bool]:
+        found = []
+        for _ in range(3):
+            found.append((w * 2).requires_grad)
+            await asyncio.sleep(0)
+        return found
+
+    async def both() -> Any:
+        return await asyncio.gather(inside(), outside())
+
+    assert asyncio.run(both()) == [[False] * 3, [True] * 3]
+
+
+def test_threads_do_not_share_the_state_of_a_decorator() -> None:
+    w = leaf(2.0)
+    first, second, done = threading.Event(), threading.Event(), threading.Event()
+
+    @mw.no_grad()
+    def inside(here: threading.Event, until: threading.Event) -> None:
+        here.set()
+        assert until.wait(10)
+
+    def other() -> None:
+        with mw.no_grad():
+            assert first.wait(10)
+            inside(second, done)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside(first, second)  # ends while the other thread is still in it
+    recorded = (w * 2).requires_grad
+    done.set()
+    thread.join()
+    assert recorded
 
 
 def test_backward_inside_no_grad() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +16,8 @@ import numpy as np
 import pytest
 
 import microweights as mw
+from microweights.naming import TENSOR_HINTS
+from microweights.tensor import as_tensor, operands
 
 THREE_PARTS = r"(?s)^Expected .+\. Received: .+\. \S.+"
 KINDS = ("float32", "float64", "int32", "int64", "bool")
@@ -512,3 +518,280 @@ def test_a_tensor_is_made_of_an_array_alone(data: Any) -> None:
     with pytest.raises(TypeError, match=r"Expected an array to make a Tensor of.* Make it with mw\.tensor"):
         mw.Tensor(data)
     assert mw.Tensor(np.float32(2.0)).shape == ()
+
+
+# ---- a gradient is not lost silently -----------------------------------------------------------------------------------
+
+
+def tracked(values: Any = (3.0, 4.0)) -> mw.Tensor:
+    return mw.tensor(list(values) if isinstance(values, tuple) else values, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("fn", "way"),
+    [
+        (lambda w: np.linalg.norm(w), "x.square"),
+        (lambda w: np.dot(w, w), "x @ y"),
+        (lambda w: np.mean(w), r"x\.mean\(\)"),
+        (lambda w: np.sum(w, axis=0), r"x\.sum\(\)"),
+        (lambda w: np.exp(w), r"x\.exp\(\)"),
+        (lambda w: np.sin(w), "numpy"),
+        (lambda w: np.add.reduce(w), "numpy"),
+        (lambda w: np.stack([w, w]), "mw.stack"),
+        (lambda w: np.concatenate([w, w]), "mw.concatenate"),
+        (lambda w: np.where([True, False], w, 0.0), "mw.where"),
+        (lambda w: np.asarray(w), "numpy"),
+        (lambda w: np.array([w, w]), "numpy"),
+        (lambda w: np.multiply(w, w, out=np.zeros(2, "f4")), "numpy"),
+        (lambda w: np.float32(1.0).__class__(w.sum()), "numpy"),
+    ],
+)
+def test_numpy_refuses_tensors_that_require_a_gradient(fn: Callable[[mw.Tensor], Any], way: str) -> None:
+    w = tracked()
+    with pytest.raises(TypeError, match=THREE_PARTS) as error:
+        fn(w)
+    assert re.search(way, str(error.value))
+    with pytest.raises(TypeError):
+        fn(w * 2)
+    np.testing.assert_allclose(np.asarray(fn(w.detach())), np.asarray(fn(w.numpy())))
+    with mw.no_grad():
+        fn(w)
+
+
+def test_operators_with_an_array_on_the_left_are_the_tensors() -> None:
+    w, a = tracked(), np.array([1.0, 2.0], "f4")
+    for z, dw in (
+        (a + w, [1, 1]), (a - w, [-1, -1]), (a * w, [1, 2]), (a @ w, [1, 2]), (np.float64(2) * w, [2, 2]),
+        (np.add(w, a), [1, 1]), (a / w, [-1 / 9, -2 / 16]), (a[1] ** w, [8 * math.log(2), 16 * math.log(2)]),
+    ):  # fmt: skip
+        same(mw.grad(z.sum(), w), dw)
+    for z, expected in ((a < w, a < w.numpy()), (a >= w, a >= w.numpy()), (a == w, a == w.numpy()), (a != w, a != w.numpy())):
+        assert type(z) is mw.Tensor
+        assert z.tolist() == expected.tolist()
+
+
+def test_numpy_functions_do_not_write_to_a_tensor() -> None:
+    t = mw.tensor([1.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        np.copyto(t, np.zeros(2))
+    assert t.tolist() == [1.0, 2.0]
+    out = np.zeros(2, "f4")
+    out += t
+    assert out.tolist() == [1.0, 2.0]
+
+
+def test_lists_of_tensors_keep_their_graph() -> None:
+    a, b, w = tracked(1.0), tracked(2.0), tracked()
+    mse = mw.losses.MeanSquaredError()
+    dense = mw.layers.Dense(1, kernel_initializer="ones")
+    for z, da, db in (
+        ((w * [a, b]).sum(), 3, 4),
+        (([a, b] * w).sum(), 3, 4),
+        (([a, 1] / w).sum(), 1 / 3, 0),
+        (w @ [a, b], 3, 4),
+        (mw.tensor([a, b], requires_grad=True).sum(), 1, 1),
+        (mw.tensor([[a, 1.0], [2, b]])[1].sum(), 0, 1),
+        (mw.tensor((a, b), dtype="float64").sum(), 1, 1),
+        (mse([0.0, 0.0], [a, b]), 1, 2),
+        (mse([a, b], [0.0, 0.0]), 1, 2),
+        (mse([0.0, 0.0], [1.0, 1.0], [a, b]), 0.5, 0.5),
+        (dense([[a, b]]).sum(), 1, 1),
+        (dense([[a, 0.0], [0.0, b]]).sum(), 1, 1),
+        (mw.concatenate([[a], [b]])[0], 1, 0),
+        (mw.stack([[a, b], [b, b]]).sum(), 1, 3),
+        (mw.pad([a, b], [(1, 1)]).sum(), 1, 1),
+        (mw.maximum(w, [a, b * 3]).sum(), 0, 3),
+        (mw.minimum([a, b], w).sum(), 1, 1),
+        (mw.where([True, False], [a, b], w).sum(), 1, 0),
+        (w.clip([a, b], None).sum() + 0 * (a + b), 0, 0),
+    ):
+        assert [g.item() for g in mw.grad(z, [a, b])] == pytest.approx([da, db])
+    assert (w.astype("float64") * [a, 0.1]).dtype == np.float64
+    same((w.astype("float64") * [a, 0.1])[1].detach(), 0.4, rtol=1e-15)
+    with pytest.raises(ValueError, match="of one shape"):
+        mw.tensor([[a, b], [a]])
+
+
+def test_lists_of_tensors_in_a_captured_function() -> None:
+    a, w = tracked(2.0), tracked()
+
+    @mw.capture
+    def step(x: mw.Tensor) -> Any:
+        z = (w * [a, x.sum()]).sum()
+        return z, mw.grad(z, a)
+
+    for n in range(1, 5):
+        z, da = step(np.full(2, n, "f4"))
+        assert (z.item(), da.item()) == (6 + 8 * n, 3)
+
+
+def test_overwriting_with_lists_of_tensors() -> None:
+    t, a = mw.tensor([0.0, 0.0]), tracked(2.0)
+    with pytest.raises(RuntimeError, match="to overwrite values outside the graph"):
+        t[...] = [a, 1.0]
+    with mw.no_grad():
+        t.assign([a, 1.0])
+    assert t.tolist() == [2.0, 1.0]
+
+
+def test_tensors_of_tensors_stay_in_the_graph() -> None:
+    w = tracked()
+    same(mw.grad((mw.tensor(w) * [1.0, 2.0]).sum(), w), [1, 2])
+    assert mw.tensor(w, "float64").dtype == np.float64
+    same(mw.grad(mw.tensor(w, "float64").sum(), w), [1, 1])
+    assert mw.tensor(w.detach(), requires_grad=True).op is None
+    with mw.no_grad():
+        assert mw.tensor(w, requires_grad=True).op is None
+
+
+def test_numbers_out_of_a_tensor() -> None:
+    loss = (tracked() / 7).sum()  # 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loss.item() == loss.tolist() == 1.0
+        assert f"{loss:.4f} {loss:>7.1f} {mw.tensor(3):03d}" == "1.0000     1.0 003"
+        assert f"{loss}" == str(loss)
+        assert (round(loss / 3, 2), round(loss), type(round(loss))) == (0.33, 1, int)
+        assert (int(loss), bool(loss), float(loss.detach())) == (1, True, 1.0)
+        with mw.no_grad():
+            assert float(loss) == 1.0
+    with pytest.warns(UserWarning, match=r"Compute with the tensor, or write \.item\(\)") as caught:
+        assert float(loss) == 1.0
+    assert caught[0].filename == __file__
+    with pytest.raises(TypeError, match="one number to format"):
+        format(tracked(), ".2f")
+
+
+def test_copies_keep_the_graph_or_say_why_not() -> None:
+    w = tracked()
+    z = w * 2
+    same(mw.grad((copy.copy(z) * z).sum(), w), [24, 32])
+    for duplicate in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=THREE_PARTS + r"(?<=detach\(\)\.)"):
+            duplicate(z)
+    shallow, deep, pickled = copy.copy(w), copy.deepcopy(w), pickle.loads(pickle.dumps(w))
+    for t in (shallow, deep, pickled):
+        assert (t.requires_grad, t.op, t.tolist()) == (True, None, [3.0, 4.0])
+    with mw.no_grad():
+        w.assign([5.0, 6.0])
+    assert (shallow.tolist(), deep.tolist(), pickled.tolist()) == ([5.0, 6.0], [3.0, 4.0], [3.0, 4.0])
+    (w * 2).sum().backward()
+    assert copy.deepcopy(w).grad.tolist() == pickle.loads(pickle.dumps(w)).grad.tolist() == [2.0, 2.0]
+    sigmoid = mw.tensor([1.0]).sigmoid()
+    assert pickle.loads(pickle.dumps(sigmoid)).tolist() == sigmoid.tolist()
+
+
+def test_a_shallow_copy_shares_what_overwriting_notes() -> None:
+    w = tracked()
+    z = (w * w).sum()
+    with mw.no_grad():
+        copy.copy(w).assign(0.0)
+    with pytest.raises(RuntimeError, match="to be unchanged"):
+        z.backward()
+
+
+# ---- arrays that their owner fills again -----------------------------------------------------------------------------
+
+
+def eager_uses() -> dict[str, Callable[[mw.Tensor, Any], mw.Tensor]]:
+    losses = mw.losses
+    return {
+        "w * a": lambda w, a: w * a, "a * w": lambda w, a: a * w, "w / a": lambda w, a: w / a, "a / w": lambda w, a: a / w,
+        "w ** a": lambda w, a: w**a, "a ** w": lambda w, a: a**w, "w @ a": lambda w, a: w @ a, "a @ w": lambda w, a: a @ w,
+        "maximum": lambda w, a: mw.maximum(w, a), "minimum": lambda w, a: mw.minimum(a, w),
+        "clip": lambda w, a: w.clip(a, None),
+        "where": lambda w, a: mw.where(a > 2, w, a) * w, "mse": lambda w, a: losses.MeanSquaredError()(a, w),
+        "bce": lambda w, a: losses.BinaryCrossentropy(from_logits=True)(a, w),
+        "cce": lambda w, a: losses.CategoricalCrossentropy(from_logits=True)(a.reshape(1, 2), w.reshape(1, 2)),
+        "sample_weight": lambda w, a: losses.MeanSquaredError()([0.0, 0.0], w, a),
+        "stack": lambda w, a: mw.stack([w, a]).square(), "frame": lambda w, a: w * memoryview(a),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(eager_uses()))
+def test_a_graph_does_not_share_the_users_arrays(name: str) -> None:
+    w, buffer, fn = mw.tensor([1.5, 2.5], requires_grad=True), np.array([1.0, 3.0], "f4"), eager_uses()[name]
+    expected = mw.grad(fn(w, buffer.copy()).sum(), w).tolist()
+    z = fn(w, buffer).sum()
+    buffer[:] = [7.0, -8.0]
+    assert mw.grad(z, w).tolist() == expected
+    b = mw.tensor([1.0, 3.0])
+    z = fn(w, b.numpy()).sum()
+    b.numpy()[:] = 0
+    assert mw.grad(z, w).tolist() == expected
+
+
+def test_a_layer_does_not_share_the_users_arrays() -> None:
+    layer, buffer = mw.layers.Dense(1, use_bias=False, input_shape=(2,)), np.empty((1, 2), "f4")
+    total: Any = 0.0
+    for row in ([1.0, 2.0], [10.0, 20.0]):
+        buffer[:] = row
+        total = total + layer(buffer).sum()
+    assert mw.grad(total, layer.kernel).tolist() == [[11.0], [22.0]]
+    labels, logits = np.array([0]), mw.tensor([[0.0, 0.0]], requires_grad=True)
+    loss = mw.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    labels[0] = 1
+    assert mw.grad(loss, logits).tolist() == [[-0.5, 0.5]]
+
+
+def test_without_a_graph_arrays_are_not_copied() -> None:
+    a = np.array([1.0, 2.0], "f4")
+    with mw.no_grad():
+        assert as_tensor(a).data is a
+    assert as_tensor(a).data is not a
+    assert operands(mw.tensor([1.0, 1.0]), a)[1].data is a
+
+
+# ---- what is no plain array ------------------------------------------------------------------------------------------
+
+
+def test_masked_elements_are_refused() -> None:
+    x = np.ma.masked_array([1.0, 2.0, 1e20], mask=[0, 0, 1])
+    ones = mw.tensor([1.0, 1.0, 1.0])
+    for use in (mw.tensor, mw.Tensor, lambda x: ones * x, lambda x: mw.tensor([x, x]), lambda x: mw.maximum(ones, x)):
+        with pytest.raises(TypeError, match=r"filled\(value\)"):
+            use(x)
+    same(mw.tensor(np.ma.masked_array([1.0, 2.0])), [1, 2])
+    same(mw.tensor(x.filled(0.0)), [1, 2, 0])
+
+
+def test_other_kinds_of_arrays() -> None:
+    same(mw.tensor(np.matrix([[1.0, 2.0]])), [[1, 2]])
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix([[1.0, 0.0]])
+    with pytest.raises(TypeError, match="toarray"):
+        mw.tensor(sparse)
+    pandas = pytest.importorskip("pandas")
+    series, w = pandas.Series([1.0, 2.0]), tracked()
+    same(mw.grad((w * series).sum(), w), [1, 2])
+
+
+# ---- names that users of other libraries type ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("view", "reshape"),
+        ("unsqueeze", "None"),
+        ("std", "var"),
+        ("cpu", "CPU"),
+        ("sin", "np.sin"),
+        ("zero_grad", "x.grad = None"),
+    ],
+)
+def test_a_missing_name_says_what_to_write(name: str, way: str) -> None:
+    with pytest.raises(AttributeError, match=way) as error:
+        getattr(tracked(), name)
+    assert error.value.name == name
+
+
+def test_other_missing_names() -> None:
+    with pytest.raises(AttributeError, match=r"'Tensor' object has no attribute 'nonsense'$"):
+        tracked().nonsense  # noqa: B018
+    assert not any(hasattr(mw.Tensor, name) for name in TENSOR_HINTS)
+
+
+def test_equal_to_what_is_no_number() -> None:
+    t = tracked()
+    assert (t == None, t != None, t == "3") == (False, True, False)  # noqa: E711
+    assert t not in [None, "a"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 
 PACKAGE = os.path.dirname(__file__) + os.sep
 
@@ -24,6 +25,16 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+def no_attribute(owner: object, name: str, hints: Mapping[str, str]) -> AttributeError:
+    """The error for an attribute that is not there, with what to write instead if `hints` has a word on that name.
+
+    >>> no_attribute([], "size", {"size": "Use len(x)."})
+    AttributeError("'list' object has no attribute 'size'. Use len(x).")
+    """
+    hint = f". {hints[name]}" if name in hints else ""
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=owner)
 
 
 class NonFiniteError(FloatingPointError):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import heapq
+import inspect
 import threading
+import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ContextDecorator, contextmanager
+from contextlib import contextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from .errors import explain
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # The clock: every operation and every overwriting of values takes the next number, so that of two events the earlier is known.
 tick = count(1).__next__
@@ -111,6 +115,9 @@ def changed(part: Part, why: str = "") -> None:
 
 
 class _State(threading.local):  # each thread has its own
+    def __init__(self) -> None:
+        self.before: list[bool] = []  # what `recording` was outside of each no_grad that is open
+
     recording = True  # whether operations are being recorded for backward
     training = False  # whether the outermost call of a layer is part of a training
     watch: Watch | None = None
@@ -149,25 +156,75 @@ def mark() -> None:
             t.changed = max(t.changed, marks.time)
 
 
-class no_grad(ContextDecorator):
-    """Within this context nothing is recorded: results do not require gradients. Works as a decorator, too.
+class no_grad:
+    """Within this context nothing is recorded: results do not require gradients.
+
+    It decorates functions, generators and coroutines, too, with or without parentheses. A generator or coroutine records
+    nothing in its own steps, and what runs between them is not concerned; nor are other threads.
 
     >>> import microweights as mw
     >>> w = mw.tensor(2.0, requires_grad=True)
     >>> with mw.no_grad():
     ...     print((w * 3).requires_grad)
     False
+    >>> @mw.no_grad
+    ... def tripled():
+    ...     return w * 3
+    >>> tripled().requires_grad
+    False
     """
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    @overload
+    def __new__(cls) -> no_grad: ...
+    @overload
+    def __new__(cls, fn: F) -> F: ...  # type: ignore[misc]
+    def __new__(cls, fn: Any = None) -> Any:
+        return super().__new__(cls) if fn is None else super().__new__(cls)(fn)
 
     def __enter__(self) -> None:
-        self._before.append(state.recording)
+        state.before.append(state.recording)
         state.recording = False
 
     def __exit__(self, *error: object) -> None:
-        state.recording = self._before.pop()
+        state.recording = state.before.pop()
+
+    def __call__(self, fn: F) -> F:
+        if not callable(fn) or isinstance(fn, type) or inspect.isasyncgenfunction(fn):
+            remedy = "Write `with mw.no_grad():` inside of it."
+            raise TypeError(explain("a function, generator or coroutine to decorate", repr(fn), remedy))
+
+        async def coroutine(*args: Any, **named: Any) -> Any:
+            return await _stepwise(fn(*args, **named))
+
+        def generator(*args: Any, **named: Any) -> Any:
+            return (yield from _stepwise(fn(*args, **named)))
+
+        def function(*args: Any, **named: Any) -> Any:
+            with self:
+                return fn(*args, **named)
+
+        is_coroutine, is_generator = inspect.iscoroutinefunction(fn), inspect.isgeneratorfunction(fn)
+        return functools.wraps(fn)(coroutine if is_coroutine else generator if is_generator else function)  # type: ignore
+
+
+@types.coroutine
+def _stepwise(steps: Any) -> Any:
+    """Run a generator or coroutine, each of its steps in :class:`no_grad`."""
+    go, value = steps.send, None
+    try:
+        while True:
+            with no_grad():
+                item = go(value)
+            try:
+                go, value = steps.send, (yield item)
+            except GeneratorExit:
+                with no_grad():
+                    steps.close()
+                raise
+            except BaseException as error:
+                go, value = steps.throw, error
+    except StopIteration as end:
+        return end.value
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from . import graph, ops
 from .errors import explain, warn
 from .kernels import door
 from .naming import lookup, snake_case
-from .tensor import Array, Operand, Tensor, as_array, real
+from .tensor import Array, Operand, Tensor, as_array, as_tensor, real
 
 
 class Loss(graph.Part):
@@ -42,7 +42,9 @@ class Loss(graph.Part):
         prediction = real(y_pred)
         if prediction.ndim == 0 or prediction.size == 0:
             raise ValueError(explain("predictions for at least one sample", f"shape {prediction.shape}", "Check the data."))
-        target = y_true if isinstance(y_true, Tensor) else Tensor(self.targets(y_true, prediction.dtype))
+        target = as_tensor(y_true)
+        if target is not y_true and not target.requires_grad:
+            target = Tensor(self.targets(target.data, prediction.dtype))
         if sample_weight is None:
             return self.mean(target, prediction)
         losses = self.call(target, prediction)
@@ -264,7 +266,7 @@ def logits_of(probabilities: Tensor, activation: str) -> Tensor | None:
     graph.mark()
     owner = known.owner()
     stale = probabilities.memory.changed > known.since or (owner is not None and owner.changed > known.since)
-    return None if stale else known.values
+    return known.values if not stale and known.still_give(probabilities) else None
 
 
 def _checked_smoothing(value: float) -> float:

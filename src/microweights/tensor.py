@@ -6,15 +6,18 @@ The operations themselves are in ops/, the walk back through them in graph.py. T
 from __future__ import annotations
 
 import copy
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
+from numbers import Number
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 
 from . import graph
-from .errors import explain
+from .errors import CaptureError, explain, no_attribute
 from .kernels import door
+from .naming import TENSOR_HINTS
 
 if TYPE_CHECKING:
     from .ops.base import Op
@@ -23,12 +26,27 @@ Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]  # as numpy.typing.NDArray[An
 Axis: TypeAlias = int | Sequence[int] | None
 Operand: TypeAlias = Union["Tensor", Array, float, int, bool, Sequence[Any]]
 
+# Ufuncs that NumPy calls for `array + tensor`: the method of a tensor on the left, and of one on the right.
+_OPERATORS = {
+    "add": ("__add__", "__radd__"), "subtract": ("__sub__", "__rsub__"), "multiply": ("__mul__", "__rmul__"),
+    "divide": ("__truediv__", "__rtruediv__"), "power": ("__pow__", "__rpow__"), "matmul": ("__matmul__", "__rmatmul__"),
+    "less": ("__lt__", "__gt__"), "less_equal": ("__le__", "__ge__"), "greater": ("__gt__", "__lt__"),
+    "greater_equal": ("__ge__", "__le__"), "equal": ("__eq__", "__eq__"), "not_equal": ("__ne__", "__ne__"),
+}  # fmt: skip
+
 FLOATS = (door.FLOAT32, door.FLOAT64)
 ndarray = np.ndarray
 
 
+class LostGradient(TypeError):
+    """Values were asked for in a way that would leave the graph without a word."""
+
+
 class Tensor:
     """An array in the graph of operations. Make one with :func:`tensor`.
+
+    `Tensor(data)` and :func:`from_dlpack` share the memory of `data`: what is written there later, past the tensor, is in it,
+    and a graph that needs the old values does not learn of it. `assign` and `t[...] = values` tell it.
 
     Attributes
     ----------
@@ -43,7 +61,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "logits", "op", "requires_grad")
-    __array_ufunc__ = None  # array + tensor is left to Tensor.__radd__
     __hash__ = object.__hash__
 
     data: Array
@@ -118,10 +135,29 @@ class Tensor:
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        self._leaves_the_graph("an array made of it")
         converts = dtype is not None and np.dtype(dtype) != self.data.dtype
         if converts and copy is False:
             raise ValueError(explain("copy=None or True to change the type", "copy=False", "Ask for the type it has."))
         return np.array(self.numpy(), dtype) if copy or converts else self.numpy()
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """An operator with an array on the left, or a function of NumPy's."""
+        names = _OPERATORS.get(ufunc.__name__)
+        if names is None or method != "__call__" or options:
+            return _by_numpy(getattr(ufunc, method), ufunc.__name__, inputs, options)
+        left, right = inputs
+        result = getattr(left, names[0])(right) if isinstance(left, Tensor) else getattr(right, names[1])(left)
+        return ufunc.__name__ == "not_equal" if result is NotImplemented else result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return _by_numpy(function, function.__name__, args, options)
+
+    def _leaves_the_graph(self, what: str, remedy: str = "Compute with tensors") -> None:
+        """Refuse it if that would lose a gradient."""
+        if self.requires_grad and graph.state.recording:
+            ways = f"{remedy}, which keeps the gradient, or write .numpy() for the values, or .detach()."
+            raise LostGradient(explain(f"a tensor outside of any graph for {what}", "one that requires a gradient", ways))
 
     def __dlpack__(self, **options: Any) -> Any:
         return self.numpy().__dlpack__(**options)
@@ -129,10 +165,22 @@ class Tensor:
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
 
-    def __deepcopy__(self, memo: Any) -> Tensor:
-        t = Tensor(door.aligned(self.numpy()), self.requires_grad)
-        t.grad = copy.deepcopy(self.grad, memo)
+    def __copy__(self) -> Tensor:
+        if self.op is not None and graph.state.recording:
+            return self.copy()
+        t = Tensor(self.data, self.requires_grad, self.memory)
+        t.grad = self.grad
         return t
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        values, requires_grad, gradient = self.__reduce__()[1]
+        return _leaf(values, requires_grad, copy.deepcopy(gradient, memo))
+
+    def __reduce__(self) -> Any:
+        if self.op is not None and graph.state.recording:
+            remedy = "Write .copy(), which stays in the graph, or .detach()."
+            raise LostGradient(explain("a leaf, to be copied without its graph", "the result of an operation", remedy))
+        return _leaf, (self.numpy(), self.requires_grad, self.grad)
 
     def item(self) -> Any:
         """The one value as a Python number.
@@ -150,7 +198,19 @@ class Tensor:
         return self.numpy().tolist()
 
     def __float__(self) -> float:
+        if self.requires_grad and graph.state.recording:
+            text = "float() of a tensor that requires a gradient gives a number without one. Compute with the tensor, or"
+            warnings.warn(f"{text} write .item() where the number is meant.", stacklevel=2)
         return float(self.item())
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    def __format__(self, spec: str) -> str:
+        if spec and self.data.size != 1:
+            remedy = "Format its numbers one by one, or .numpy()."
+            raise TypeError(explain(f"one number to format by {spec!r}", f"shape {self.shape}", remedy))
+        return format(self.item(), spec) if spec else str(self)
 
     def __int__(self) -> int:
         return int(self.item())
@@ -194,12 +254,13 @@ class Tensor:
         self[...] = values
 
     def __setitem__(self, key: Any, value: Operand) -> None:
-        if graph.state.recording and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+        source = as_tensor(value, saved=False)
+        if graph.state.recording and (self.requires_grad or source.requires_grad):
             remedy = "Do it under `with mw.no_grad():`, or use mw.where or mw.concatenate."
             raise RuntimeError(explain("to overwrite values outside the graph", "a tensor that requires a gradient", remedy))
         if not self.data.flags.writeable:
             raise ValueError(explain("a tensor that may be written to", "a read-only one", "Write to a .copy()."))
-        values = as_array(value)
+        values = source.data
         if self.dtype not in FLOATS and not np.array_equal(values, values.astype(self.dtype)):
             remedy = "Convert the values first, or make a tensor of the larger type."
             raise TypeError(explain(f"values that {self.dtype} can hold", values.dtype, remedy))
@@ -229,6 +290,13 @@ class Tensor:
     def zeros_like(self) -> Tensor:
         """Zeros of the same shape and type."""
         return Tensor(door.zeros(self.shape, self.dtype) if self.dtype in FLOATS else np.zeros_like(self.data))
+
+    if not TYPE_CHECKING:  # which would take it for a licence to ask for any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            numpys = f"np.{name}(x.numpy()) gives the values, without a gradient."
+            hints = TENSOR_HINTS if name in TENSOR_HINTS or not hasattr(np, name) else {name: numpys}
+            raise no_attribute(self, name, hints)
 
     # ---- arithmetic --------------------------------------------------------------------------------------------
 
@@ -303,10 +371,14 @@ class Tensor:
         return ops.compare("less_equal", other, self)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.compare("equal", self, other)  # type: ignore[arg-type]
+        return self._compared("equal", other)
 
     def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return ops.compare("not_equal", self, other)  # type: ignore[arg-type]
+        return self._compared("not_equal", other)
+
+    def _compared(self, kernel: str, other: Any) -> Tensor:
+        """What holds no numbers (None, a text) is equal to no tensor: Python says so if we don't know."""
+        return NotImplemented if other is None or isinstance(other, str) else ops.compare(kernel, self, other)
 
     # ---- functions of one tensor -------------------------------------------------------------------------------
 
@@ -429,6 +501,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, int32,
     int64, bool), and other numbers go to the nearest of these: float16 to float32, small integers to int64.
 
+    Tensors that are in a graph, alone or in lists, stay in it: the result is theirs and no leaf. Pass `.detach()` for one.
+
     Parameters
     ----------
     data : number, nested list, array or Tensor
@@ -447,10 +521,21 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     >>> tensor([1.0, 2.0]) * 3
     tensor([3., 6.])
     """
-    values = door.aligned(as_array(data.numpy() if isinstance(data, Tensor) else data, dtype))
+    is_tracked = isinstance(data, Tensor) and data.requires_grad and graph.state.recording
+    found = as_tensor(data.numpy() if isinstance(data, Tensor) and not is_tracked else data, dtype, saved=False)
+    if found.requires_grad and graph.state.recording:
+        return found.copy() if found is data else found
+    values = door.aligned(found.data)
     if requires_grad and values.dtype not in FLOATS:
         raise TypeError(explain("floating-point data to require a gradient", values.dtype, "Pass dtype='float32'."))
     return Tensor(values, bool(requires_grad))
+
+
+def _leaf(values: Array, requires_grad: bool, gradient: Tensor | None) -> Tensor:
+    """A copy of a leaf, or what pickle makes of one."""
+    t = Tensor(door.aligned(values), requires_grad)
+    t.grad = gradient
+    return t
 
 
 _KINDS = {np.dtype(t) for t in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
@@ -460,7 +545,22 @@ def _only_an_array(data: Any) -> Array:
     if not isinstance(data, (np.ndarray, np.generic)):
         remedy = "Make it with mw.tensor(...), which takes numbers and lists, too."
         raise TypeError(explain("an array to make a Tensor of", f"{type(data).__name__}", remedy))
-    return np.asarray(data)
+    return np.asarray(without_mask(data))
+
+
+def without_mask(data: Any) -> Any:
+    """`data`, if it has no masked elements: their values are nobody's.
+
+    Raises
+    ------
+    TypeError
+        If it has some.
+    """
+    parts = data if isinstance(data, (list, tuple)) and len(data) and isinstance(data[0], ndarray) else (data,)
+    if any(type(p) is not ndarray and isinstance(p, ndarray) and hasattr(p, "filled") and np.ma.is_masked(p) for p in parts):
+        remedy = "Write .filled(value) for what stands in their place, or .compressed()."
+        raise TypeError(explain("an array of which no element is masked", "a masked array", remedy))
+    return data
 
 
 def as_array(data: Any, dtype: Any = None) -> Array:
@@ -468,11 +568,11 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     if isinstance(data, Tensor):
         data = data.data
     try:
-        values = np.asarray(data)
+        values = np.asarray(data if type(data) is ndarray else without_mask(data))
     except ValueError:
         raise ValueError(explain("rows of one length", "a ragged nested list", "Pad the shorter rows.")) from None
     if values.dtype.kind not in "fiub":
-        remedy = "Convert it to numbers first."
+        remedy = "Write .toarray()." if hasattr(data, "toarray") else "Convert it to numbers first."
         raise TypeError(explain("numbers: floats, integers or booleans", f"{type(data).__name__} of {values.dtype}", remedy))
     if dtype is not None:
         wanted = known_dtype(dtype)
@@ -543,7 +643,7 @@ def all_constants() -> list[Tensor]:
 
 def real(x: Operand) -> Tensor:
     """`x` as a tensor of floats: integers and booleans become float32."""
-    t = x if isinstance(x, Tensor) else Tensor(as_array(x))
+    t = x if isinstance(x, Tensor) else as_tensor(x)
     return t if t.data.dtype in FLOATS else ops.astype(t, door.FLOAT32)
 
 
@@ -555,7 +655,7 @@ def operands(x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
     """
     a, b = _float_type(x), _float_type(y)
     common = b if a is None else a if b is None or a == b else door.FLOAT64
-    return _as_float(x, common or door.FLOAT32), _as_float(y, common or door.FLOAT32)
+    return _as_float(x, common or door.FLOAT32, y), _as_float(y, common or door.FLOAT32, x)
 
 
 def _float_type(x: Operand) -> np.dtype[Any] | None:
@@ -568,7 +668,7 @@ def _float_type(x: Operand) -> np.dtype[Any] | None:
     return None if dtype.kind in "iub" else door.FLOAT32 if dtype.itemsize < 4 else door.FLOAT64
 
 
-def _as_float(x: Operand, dtype: np.dtype[Any]) -> Tensor:
+def _as_float(x: Operand, dtype: np.dtype[Any], other: Operand) -> Tensor:
     if isinstance(x, Tensor):
         return x if x.data.dtype == dtype else ops.astype(x, dtype)
     if isinstance(x, (int, float)):
@@ -576,7 +676,52 @@ def _as_float(x: Operand, dtype: np.dtype[Any]) -> Tensor:
             return constant(x, dtype)
         except OverflowError:
             raise OverflowError(explain("a number that floats can hold", "an integer beyond", "Use a smaller one.")) from None
-    return Tensor(as_array(x, dtype))
+    return as_tensor(x, dtype, saved=not isinstance(other, Tensor) or other.requires_grad)
+
+
+def as_tensor(x: Any, dtype: Any = None, saved: bool = True) -> Tensor:
+    """Anything that holds numbers as a tensor. A list of tensors keeps their graph.
+
+    Where a graph may save it, an array is copied: its owner fills it again, as loaders of data do with the next batch. What a
+    captured function uses is guarded otherwise.
+    """
+    if isinstance(x, Tensor):
+        return x if dtype is None else ops.astype(x, known_dtype(dtype))
+    try:
+        values = as_array(x, dtype)
+    except (LostGradient, CaptureError):
+        if not isinstance(x, (list, tuple)):
+            raise
+        joined = _stacked(x, _common_float(x))
+        return joined if dtype is None else ops.astype(joined, known_dtype(dtype))
+    is_saved = saved and graph.state.recording and graph.state.watch is None and not isinstance(x, (list, tuple, Number))
+    return Tensor(values.copy() if is_saved and (values is x or np.may_share_memory(values, x)) else values)
+
+
+def _common_float(x: Any) -> np.dtype[Any]:
+    """float64 if a tensor or array in a nested list is of it, else float32."""
+    kinds = (_common_float(v) if isinstance(v, (list, tuple)) else _float_type(v) for v in x)
+    return door.FLOAT64 if door.FLOAT64 in kinds else door.FLOAT32
+
+
+def _stacked(x: Any, dtype: np.dtype[Any]) -> Tensor:
+    """A nested list, some of whose parts are tensors, as one tensor with their graph."""
+    return ops.stack([_stacked(v, dtype) if isinstance(v, (list, tuple)) else _as_float(v, dtype, x) for v in x])
+
+
+def _by_numpy(function: Any, name: str, args: Any, options: Any) -> Any:
+    """A function of NumPy's on the values of tensors that are in no graph; those that are in one have their own functions."""
+
+    def values(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            ours = f"x.{name}()" if hasattr(Tensor, name) else f"mw.{name}" if hasattr(ops, name) else "operations of tensors"
+            x._leaves_the_graph(f"NumPy's {name}", TENSOR_HINTS.get(name, f"Write {ours}").rstrip("."))
+            shown = x.numpy().view()
+            shown.flags.writeable = False  # the tensor would not learn of it
+            return shown
+        return type(x)(map(values, x)) if type(x) in (list, tuple) else x
+
+    return function(*values(tuple(args)), **{key: values(option) for key, option in options.items()})
 
 
 class Logits(NamedTuple):
@@ -586,6 +731,14 @@ class Logits(NamedTuple):
     values: Tensor
     owner: weakref.ref[Tensor]  # of the memory, which may be overwritten
     since: int
+
+    def still_give(self, probabilities: Tensor) -> bool:
+        """Whether these probabilities, into whose array anybody may have written, are what the logits give."""
+        if graph.state.watch is not None:  # a recording does not look at values, and notices what is written past it
+            return True
+        x, p = self.values.data, probabilities.data
+        z = door.rowwise("softmax", x) if self.activation == "softmax" else door.unary("sigmoid", x)
+        return z.shape == p.shape and (bool((z == p).all()) or np.array_equal(z, p, equal_nan=True))
 
 
 def remember_logits(probabilities: Tensor, values: Tensor, activation: str) -> Tensor:

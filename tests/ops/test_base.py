@@ -231,7 +231,7 @@ def test_overwriting_before_use_is_fine_and_after_backward_too() -> None:
 def test_overwriting_a_copy_is_fine() -> None:
     x, w = pair()
     y = (x * w).sum()
-    for copy in (x.copy().detach(), mw.tensor(x), x.detach().copy(), (x * 1).detach(), x.detach()[np.array([0, 1])]):
+    for copy in (x.copy().detach(), mw.tensor(x.detach()), x.detach().copy(), (x * 1).detach(), x.detach()[np.array([0, 1])]):
         copy[...] = 0.0
     y.backward()
     assert x.grad.tolist() == w.tolist()

@@ -11,7 +11,7 @@ from .. import graph, initializers, regularizers
 from ..errors import explain
 from ..kernels import door
 from ..naming import snake_case
-from ..tensor import FLOATS, Array, Tensor, as_array
+from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor
 
 Shape = tuple[int, ...]
 
@@ -263,7 +263,7 @@ def _as_tensor(x: Any) -> Tensor:
     if isinstance(x, Layer):
         remedy = "Put layers in a row with mw.Sequential, or call them in a subclass of mw.Model: there is no functional API."
         raise TypeError(explain("numbers", f"the layer {x!r}", remedy))
-    return Tensor(as_array(x))
+    return as_tensor(x)
 
 
 def checked_shape(name: str, shape: Any) -> Shape:
