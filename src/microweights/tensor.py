@@ -33,7 +33,7 @@ class Tensor:
     Attributes
     ----------
     data : numpy.ndarray
-        The values: float32, float64, int32, int64 or bool.
+        The values: float32, float64, bool, or integers: int8 to int64, uint8 to uint32.
     requires_grad : bool
         Whether gradients flow back to it.
     grad : Tensor or None
@@ -410,8 +410,8 @@ class Tensor:
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor holding a copy of `data`.
 
-    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, int32,
-    int64, bool), and other numbers go to the nearest of these: float16 to float32, small integers to int64.
+    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, bool, int8
+    to int64, uint8 to uint32), and other numbers go to the nearest of these: float16 to float32, uint64 to int64.
 
     Parameters
     ----------
@@ -437,7 +437,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     return Tensor(values, bool(requires_grad))
 
 
-_KINDS = {np.dtype(t) for t in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
+_KINDS = {*FLOATS, door.BOOL, *door.INTEGERS}
 
 
 def _only_an_array(data: Any) -> Array:
@@ -469,7 +469,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
             raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", wanted, "Choose one of these."))
         wanted = door.INT64 if wanted.kind in "iu" else door.FLOAT32 if wanted.itemsize < 4 else door.FLOAT64
     if (
-        wanted.kind == "i"
+        wanted.kind in "iu"
         and values.dtype != wanted
         and values.dtype.kind in "fiu"
         and values.size
@@ -495,7 +495,7 @@ def known_dtype(dtype: Any) -> np.dtype[Any]:
     Raises
     ------
     TypeError
-        If it is none of float32, float64, int32, int64, bool.
+        If it is none of float32, float64, bool, int8 to int64, uint8 to uint32.
     """
     try:
         found: np.dtype[Any] | None = np.dtype(dtype).newbyteorder("=")
