@@ -15,6 +15,7 @@ import numpy as np
 from . import graph
 from .errors import explain
 from .kernels import door
+from .tables import array_of, is_table
 
 if TYPE_CHECKING:
     from .ops.base import Op
@@ -410,8 +411,8 @@ class Tensor:
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor holding a copy of `data`.
 
-    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, bool, int8
-    to int64, uint8 to uint32), and other numbers go to the nearest of these: float16 to float32, uint64 to int64.
+    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, bool,
+    int8 to int64, uint8 to uint32), and other numbers go to the nearest of these: float16 to float32, uint64 to int64.
 
     Parameters
     ----------
@@ -451,6 +452,8 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of a tensor's types, in native byte order; a copy only where it must be."""
     if isinstance(data, Tensor):
         data = data.data
+    elif is_table(data):
+        data = array_of(data)
     try:
         values = np.asarray(data)
     except ValueError:

@@ -411,7 +411,7 @@ class Trainer(Layer):
         elif split:
             samples, validation = split_off_validation(samples, split)
         if class_weight is not None:  # of what is learned from
-            samples.weights = class_weights(samples.y, class_weight, samples.weights, samples.x.dtype)
+            samples.weights = class_weights(samples.y, class_weight, samples.weights, self.compute_dtype)
         return samples, validation
 
     def _try_out(self, samples: Samples, validation: Samples | None) -> None:
