@@ -22,8 +22,8 @@ class Samples:
     Parameters
     ----------
     x : array (samples, ...)
-        Floats are cast to `dtype`. Integers and booleans stay what they are, without a copy: the rows of a batch are cast by the
-        layer that computes with them.
+        Floats are cast to `dtype`. Integers and booleans stay what they are, without a copy: the layer that computes with the
+        rows of a batch casts them.
     y : array (samples, ...), optional
         As the loss wants it.
     weights : array (samples,), optional

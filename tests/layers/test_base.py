@@ -206,4 +206,10 @@ def test_a_layer_without_call_says_so() -> None:
 def test_inputs_are_cast_to_the_type_of_the_layer() -> None:
     assert layers.Dense(1)(np.zeros((1, 2))).dtype == np.float32
     assert layers.Dense(1, dtype="float64")(np.zeros((1, 2), "float32")).dtype == np.float64
-    assert layers.Flatten()(np.zeros((1, 2), "int8")).dtype == np.float32
+    assert layers.Dense(1, dtype="float64")(np.zeros((1, 2), "int8")).dtype == np.float64
+    assert layers.Activation("relu", dtype="float64")(np.zeros((1, 2), "uint8")).dtype == np.float64
+    assert layers.Dropout(0.5)(np.ones((1, 2), "int32"), training=True).dtype == np.float32
+    for layer in (layers.Flatten(), layers.Reshape((2, 1)), mw.Sequential([layers.Flatten()])):
+        assert layer(np.zeros((1, 2), "int8")).dtype == np.int8
+    assert layers.Flatten(autocast=False)(np.zeros((1, 2))).dtype == np.float64
+    assert layers.Flatten()(np.zeros((1, 2))).dtype == np.float32

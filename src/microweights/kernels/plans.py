@@ -53,7 +53,7 @@ def aligned(a: Array) -> Array:
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
 if ffi is not None:
-    POINTER_TYPE = {
+    POINTER_TYPE: dict[np.dtype[Any], Any] = {
         FLOAT32: ffi.typeof("float[]"),
         FLOAT64: ffi.typeof("double[]"),
         BOOL: ffi.typeof("uint8_t[]"),
