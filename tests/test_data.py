@@ -83,7 +83,7 @@ def test_data_frames() -> None:
     samples = Samples(pandas.DataFrame(X), pandas.Series(Y[::-1], index=Y + 5), None, losses.MeanSquaredError())
     np.testing.assert_array_equal(samples.x, X)
     assert samples.y is not None and samples.y.tolist() == Y[::-1].tolist()
-    with pytest.raises(TypeError, match="`x`: .*column 'b' of"):
+    with pytest.raises(TypeError, match=r"`x`: .*column 'b' of"):
         Samples(pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
 
 

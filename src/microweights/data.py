@@ -15,6 +15,8 @@ from .kernels import door
 from .losses import Loss
 from .tensor import FLOATS, Array, Tensor, as_array
 
+__all__ = ["Batch", "Samples"]
+
 
 class Samples:
     """Arrays of as many rows: inputs, and maybe targets and weights.
@@ -160,3 +162,7 @@ def class_weights(y: Array | None, weights: dict[int, float], base: Array | None
         raise ValueError(explain(f"a weight for each class {classes.tolist()}", weights, f"Add classes {missing}."))
     table = np.array([weights[int(c)] for c in classes], dtype)
     return np.ascontiguousarray(table[place] * (1 if base is None else base), dtype)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -105,7 +105,7 @@ def test_dense_with_a_function_of_ones_own() -> None:
 
     layer = layers.Dense(1, twice, kernel_initializer="ones")
     assert layer([[1.0, 2.0]]).tolist() == [[6.0]]
-    assert layer.activation_name == "twice"
+    assert layer.activation is twice
 
 
 def test_a_function_that_is_called_relu_is_not_taken_for_relu() -> None:
@@ -240,7 +240,8 @@ def test_activation_is_keras_activation(keras: Any, dtype: str, activation: str)
     got = forward_and_gradients(layers.Activation(activation, dtype=dtype), x, dz.astype(dtype))
     theirs = keras.layers.Activation(activation, dtype="float64")
     for a, b in zip(got, keras_forward_and_gradients(theirs, x.astype(float), dz), strict=True):
-        np.testing.assert_allclose(a, b, **TOLERANCE[dtype])
+        # Keras on torch has 1/6 in float32
+        np.testing.assert_allclose(a, b, **(DENSE_TOLERANCE if activation.startswith("hard_s") else TOLERANCE)[dtype])
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -444,8 +444,8 @@ def _as_tensor(x: Any) -> Tensor:
     if isinstance(x, Layer):
         remedy = "Put layers in a row with mw.Sequential, or call them in a subclass of mw.Model: there is no functional API."
         raise TypeError(explain("numbers", f"the layer {x!r}", remedy))
-    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
-        remedy = "Join them first, with mw.stack or mw.concatenate."
+    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) and part.ndim > 1 for part in x):
+        remedy = "Join them first, with mw.concatenate or mw.stack."
         raise TypeError(explain("one tensor as the input of a layer", f"a {type(x).__name__} of {len(x)}", remedy))
     return Tensor(as_array(x))
 

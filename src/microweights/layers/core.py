@@ -19,11 +19,8 @@ class Activated(Layer):
     """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""
 
     _computes_in_floats = True
-    activation_name: str
     _function: activations.Activation
-    # What the matrix product's kernel applies itself, if it does. Other activations come as operations of their own: sigmoid,
-    # too, because a loss goes from it back to the logits.
-    _inside: str | None
+    _inside: str | None  # what the kernel of the matrix product applies itself, if it does
 
     @property
     def activation(self) -> activations.Activation:
@@ -31,10 +28,9 @@ class Activated(Layer):
 
     @activation.setter
     def activation(self, identifier: Any) -> None:
-        name, function = activations.get(identifier)
-        is_named = activations.NAMED.get(name) is function
-        self.activation_name, self._function = name, function
-        self._inside = name if is_named and name in ("linear", "relu", "tanh") else None
+        self._function = function = activations.get(identifier)
+        # Other activations are operations of their own: sigmoid, too, because a loss goes from it back to the logits.
+        self._inside = next((name for name in ("linear", "relu", "tanh") if activations.NAMED[name] is function), None)
 
 
 class Dense(Activated):
