@@ -13,13 +13,13 @@ import numpy as np
 
 from . import random
 from .errors import explain
-from .naming import lookup, snake_case
+from .naming import Configurable, lookup, snake_case
 from .tensor import Array
 
 Shape = tuple[int, ...]
 
 
-class Initializer:
+class Initializer(Configurable):
     """Makes the first values of weights: `initializer(shape, dtype)` returns an array."""
 
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
