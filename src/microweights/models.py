@@ -151,11 +151,14 @@ class Model(Trainer):
         """
         arrays = load_arrays(path)
         if not all(layer.built for _, layer in self.walk()):
-            trial, stream = copy.deepcopy(self), random.common().copy()
-            trial._build_for_weights(arrays)
-            trial._set_named(arrays)  # or an error, and nothing has changed
-            random.common()[...] = stream
-            self._build_for_weights(arrays)
+            stream = random.common().copy()
+            try:
+                trial = copy.deepcopy(self)
+                trial._build_for_weights(arrays)
+                trial._set_named(arrays)  # or an error, and nothing has changed
+                self._build_for_weights(arrays)
+            finally:
+                random.common()[...] = stream
         self._set_named(arrays)
 
     def _build_for_weights(self, arrays: Mapping[str, Array]) -> None:
@@ -295,9 +298,10 @@ class Sequential(Model):
         shape = last.input_shape if not before else before[-1].output_shape
         if shape is None or any(layer.output_shape is None for layer in before):
             return
-        kind = before[0].input_dtype if len(before) == 1 and isinstance(before[0], InputLayer) else last.dtype
+        zeros = np.zeros((1, *checked_shape("input_shape", shape[1:])), before[-1].output_type if before else last.dtype)
         with graph.no_grad():
-            last(Tensor(np.zeros((1, *checked_shape("input_shape", shape[1:])), kind)))
+            z = last(Tensor(zeros))
+        self.output_type = z.data.dtype
 
     def call(self, x: Tensor) -> Tensor:
         if not self._row:

@@ -66,7 +66,7 @@ class Layer(Configurable):
 
     _takes_training: ClassVar[bool] = False
     _notes: ClassVar[frozenset[str]] = frozenset(
-        ("built", "name", "_input_shape", "_output_shape", "_is_building")
+        ("built", "name", "output_type", "_input_shape", "_output_shape", "_is_building")
     )  # attributes that no computation depends on
     _own_lists: ClassVar[frozenset[str]] = frozenset(
         ("_own_weights", "_penalties", "_row")
@@ -128,6 +128,7 @@ class Layer(Configurable):
         self.name = name or snake_case(type(self).__name__)
         self._input_shape: BatchShape | None = None if sample is None else (None, *checked_shape("input_shape", sample))
         self._output_shape: BatchShape | None = None
+        self.output_type: np.dtype[Any] | None = None  # of data, known after the first call
 
     def __init_subclass__(cls) -> None:
         code = cls.call.__code__
@@ -186,6 +187,7 @@ class Layer(Configurable):
                 graph.state.training = before
         if self._output_shape is None and isinstance(z, Tensor):
             self._input_shape, self._output_shape = (None, *t.shape[1:]), (None, *z.shape[1:])
+            self.output_type = z.data.dtype
         return z
 
     def _build_once(self, input_shape: Shape) -> None:

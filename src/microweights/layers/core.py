@@ -263,7 +263,7 @@ class InputLayer(Layer):
         super().__init__(input_shape=shape, dtype=self.input_dtype if self.input_dtype in FLOATS else None, **options)
         self.shape = checked_shape("shape", shape)
         self.batch_size = None if batch_size is None else checked_shape("batch_size", batch_size)[0]
-        self.built = True
+        self.built, self.output_type = True, self.input_dtype
         self.batch_shape = self._input_shape = self._output_shape = (self.batch_size, *self.shape)
 
     def call(self, x: Tensor) -> Tensor:
