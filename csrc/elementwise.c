@@ -26,6 +26,8 @@ INLINE void copy_run(uint8_t *to, int64_t to_stride, const uint8_t *from, int64_
         for (int64_t i = 0; i < n; i++) memcpy(to + 8 * i * to_stride, from + 8 * i * from_stride, 8);
     } else if (size == sizeof(uint32_t)) {
         for (int64_t i = 0; i < n; i++) memcpy(to + 4 * i * to_stride, from + 4 * i * from_stride, 4);
+    } else if (size == sizeof(uint16_t)) {
+        for (int64_t i = 0; i < n; i++) memcpy(to + 2 * i * to_stride, from + 2 * i * from_stride, 2);
     } else {
         for (int64_t i = 0; i < n; i++) to[i * to_stride] = from[i * from_stride];
     }
@@ -262,9 +264,13 @@ static void where_block(uint8_t *const *p, int64_t n) {
 void mw_where_real(const uint8_t *condition, const real *x, const real *y, real *z, const mw_walk *walk)
     WALK(where, IN(z), IN(condition), IN(x), IN(y))
 
-INLINE real bool_at(const void *x, int64_t i) { return ((const uint8_t *)x)[i]; }
+INLINE real int8_at(const void *x, int64_t i) { return ((const int8_t *)x)[i]; }
+INLINE real int16_at(const void *x, int64_t i) { return ((const int16_t *)x)[i]; }
 INLINE real int32_at(const void *x, int64_t i) { return (real)((const int32_t *)x)[i]; }
 INLINE real int64_at(const void *x, int64_t i) { return (real)((const int64_t *)x)[i]; }
+INLINE real uint8_at(const void *x, int64_t i) { return ((const uint8_t *)x)[i]; }
+INLINE real uint16_at(const void *x, int64_t i) { return ((const uint16_t *)x)[i]; }
+INLINE real uint32_at(const void *x, int64_t i) { return (real)((const uint32_t *)x)[i]; }
 INLINE real float32_at(const void *x, int64_t i) { return (real)((const float *)x)[i]; }
 INLINE real float64_at(const void *x, int64_t i) { return (real)((const double *)x)[i]; }
 
@@ -276,8 +282,13 @@ INLINE void cast_map(uint8_t *const *p, int64_t n, real (*at)(const void *, int6
 #define CAST_DOOR(name, type) void mw_##name##_real(const type *x, real *z, const mw_walk *walk) WALK(name, IN(z), IN(x))
 #define CAST(name, type, at) LOOP(name, cast_map, at) CAST_DOOR(name, type)
 
-CAST(cast_bool, uint8_t, bool_at)
+CAST(cast_bool, uint8_t, uint8_at)
+CAST(cast_int8, int8_t, int8_at)
+CAST(cast_int16, int16_t, int16_at)
 CAST(cast_int32, int32_t, int32_at)
 CAST(cast_int64, int64_t, int64_at)
+CAST(cast_uint8, uint8_t, uint8_at)
+CAST(cast_uint16, uint16_t, uint16_at)
+CAST(cast_uint32, uint32_t, uint32_at)
 CAST(cast_float32, float, float32_at)
 CAST(cast_float64, double, float64_at)

@@ -174,8 +174,13 @@ void mw_where_real(const uint8_t *condition, const real *x, const real *y, real 
 
 /* z = x converted to real, x being of the named type */
 void mw_cast_bool_real(const uint8_t *x, real *z, const mw_walk *walk);
+void mw_cast_int8_real(const int8_t *x, real *z, const mw_walk *walk);
+void mw_cast_int16_real(const int16_t *x, real *z, const mw_walk *walk);
 void mw_cast_int32_real(const int32_t *x, real *z, const mw_walk *walk);
 void mw_cast_int64_real(const int64_t *x, real *z, const mw_walk *walk);
+void mw_cast_uint8_real(const uint8_t *x, real *z, const mw_walk *walk);
+void mw_cast_uint16_real(const uint16_t *x, real *z, const mw_walk *walk);
+void mw_cast_uint32_real(const uint32_t *x, real *z, const mw_walk *walk);
 void mw_cast_float32_real(const float *x, real *z, const mw_walk *walk);
 void mw_cast_float64_real(const double *x, real *z, const mw_walk *walk);
 
@@ -213,6 +218,8 @@ void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *targe
 
 /* ---- rows by index ----------------------------------------------------------------------------------------------- */
 
+/* z[i] = the integer of `size` bytes (1, 2 or 4) at x[i size] as int64 */
+void mw_widen(const uint8_t *x, int64_t *z, int64_t n, int64_t size, int64_t is_signed);
 /* out[i] = source[index[i]]; every index lies in 0 .. source_rows - 1 */
 void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const mw_indexing *plan);
 /* out[index[i]] += dz[i], in the order of i; out has source_rows rows */

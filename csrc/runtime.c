@@ -120,6 +120,18 @@ void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const 
     mw_parallel(mw_threads_for(plan->rows * plan->row_size, GATHER_GRAIN), plan->rows, gather_rows, &job);
 }
 
+void mw_widen(const uint8_t *x, int64_t *z, int64_t n, int64_t size, int64_t is_signed) {
+    const void *at = x;
+    switch (is_signed ? -size : size) {
+    case 1: for (int64_t i = 0; i < n; i++) z[i] = x[i]; break;
+    case 2: for (int64_t i = 0; i < n; i++) z[i] = ((const uint16_t *)at)[i]; break;
+    case 4: for (int64_t i = 0; i < n; i++) z[i] = ((const uint32_t *)at)[i]; break;
+    case -1: for (int64_t i = 0; i < n; i++) z[i] = ((const int8_t *)at)[i]; break;
+    case -2: for (int64_t i = 0; i < n; i++) z[i] = ((const int16_t *)at)[i]; break;
+    default: for (int64_t i = 0; i < n; i++) z[i] = ((const int32_t *)at)[i]; break;
+    }
+}
+
 int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes) {
     for (int64_t i = 0; i < n; i++)
         if (label[i] < 0 || label[i] >= classes) return i;

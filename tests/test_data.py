@@ -52,7 +52,7 @@ def test_shuffled_batches_keep_rows_together(setting: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_types(dtype: str) -> None:
-    samples = Samples(X.astype("int8"), Y, Y, losses.MeanSquaredError(), np.dtype(dtype))
+    samples = Samples(X.astype("float16"), Y, Y, losses.MeanSquaredError(), np.dtype(dtype))
     assert samples.y is not None and samples.weights is not None
     assert samples.x.dtype == samples.y.dtype == samples.weights.dtype == dtype
 
@@ -83,8 +83,45 @@ def test_data_frames() -> None:
     samples = Samples(pandas.DataFrame(X), pandas.Series(Y[::-1], index=Y + 5), None, losses.MeanSquaredError())
     np.testing.assert_array_equal(samples.x, X)
     assert samples.y is not None and samples.y.tolist() == Y[::-1].tolist()
-    with pytest.raises(TypeError, match="DataFrame of object"):
+    with pytest.raises(TypeError, match=r"`x`: .*column 'b' of"):
         Samples(pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+
+
+def test_columns_of_several_kinds() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({
+        "float": [0.5, 1.5], "bool": [True, False], "int": [1, 2], "small": np.array([3, 4], "int8"),
+        "nullable": pd.array([5, None], "Int64"), "flag": pd.array([True, None], "boolean"), "object": pd.Series([7, 8.5], dtype=object),
+        "sparse": pd.arrays.SparseArray([0, 9]),
+    })  # fmt: skip
+    expected = np.array([[0.5, 1, 1, 3, 5, 1, 7, 0], [1.5, 0, 2, 4, np.nan, np.nan, 8.5, 9]])
+    for dtype in ("float32", "float64"):
+        x = Samples(frame, dtype=np.dtype(dtype)).x
+        assert x.dtype == dtype
+        np.testing.assert_array_equal(x, expected.astype(dtype))
+    np.testing.assert_array_equal(mw.tensor(frame["nullable"]).numpy(), [5, np.nan])
+    whole = pd.DataFrame({"a": pd.array([1, 2], "Int64"), "b": np.array([3, 4], "int8"), "c": [True, False]})
+    assert Samples(whole).x.dtype == np.int64 and Samples(whole).x.tolist() == [[1, 3, 1], [2, 4, 0]]
+    assert Samples(whole[["b"]]).x.dtype == np.int8
+    targets = Samples(X[:2], pd.Series([True, None], dtype="boolean").fillna(False), None, losses.BinaryCrossentropy()).y
+    assert targets is not None and targets.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [(["x", "y"], "'x' in column 'b'"), ([1, "y"], "'y' in column 'b'"), ([None, 1.0], "in column 'b'"),
+     (np.array(["2020-01-01"] * 2, "datetime64[ns]"), "in column 'b'"), ([[1], [1, 2]], "in column 'b'")],
+    ids=str,
+)  # fmt: skip
+def test_columns_that_hold_no_numbers_are_named(column: Any, shown: str) -> None:
+    pd = pytest.importorskip("pandas")
+    column = pd.Series(column, dtype=object if isinstance(column, list) else None)
+    with pytest.raises(TypeError, match=f"`x`: Expected columns of numbers.*{shown}.*get_dummies"):
+        Samples(pd.DataFrame({"a": [1, 2], "b": column}))
+    with pytest.raises(TypeError, match="`y`: Expected columns of numbers"):
+        Samples(X[:2], pd.Series(column, name="b"), None, losses.MeanSquaredError())
+    with pytest.raises(TypeError, match="in column 'b' of category"):
+        Samples(pd.DataFrame({"b": pd.Categorical(["u", "v"])}))
 
 
 def test_the_caller_s_arrays_are_left_alone() -> None:
@@ -140,14 +177,27 @@ def test_batch_sizes() -> None:
     assert checked_batch_size(np.int64(7)) == 7 and checked_batch_size(None) is None
 
 
-@pytest.mark.parametrize(("fraction", "train"), [(0.2, 8), (0.5, 5), (0.9, 1), (0.1, 9), (0.3, 7)])
+@pytest.mark.parametrize(("fraction", "train"), [(0.2, 8), (0.5, 5), (0.9, 1), (0.1, 9), (0.3, 7), (0.01, 9), (0.25, 7)])
 def test_validation_is_split_off_the_end(fraction: float, train: int) -> None:
     one, two = split_off_validation(Samples(X, Y, Y, losses.MeanSquaredError()), fraction)
     assert one.y is not None and two.y is not None and two.weights is not None
     assert one.y.tolist() == list(range(train)) and two.y.tolist() == two.weights.tolist() == list(range(train, 10))
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, 0.01, float("nan")])
+def test_splits_have_the_sizes_of_keras() -> None:
+    """floor(n (1 - fraction)) samples are for training, the product taken exactly."""
+    for n, fraction, train in [(100, 0.29, 71), (100, 0.57, 43), (100, 0.58, 42), (569, 0.2, 455), (10, 0.8, 2), (7, 0.5, 3)]:
+        one, two = split_off_validation(Samples(np.zeros((n, 1))), fraction)
+        assert (len(one), len(two)) == (train, n - train)
+
+
+@pytest.mark.parametrize("fraction", ["0.1", True, [0.1], None])
+def test_splits_are_numbers(fraction: Any) -> None:
+    with pytest.raises(TypeError, match="`validation_split` to be a number"):
+        split_off_validation(Samples(X), fraction)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, 0.999, float("nan")])
 def test_splits_are_checked(fraction: float) -> None:
     with pytest.raises(ValueError, match="`validation_split`"):
         split_off_validation(Samples(X[:3]), fraction)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def test_lazy_shapes_and_build() -> None:
     assert model.weights == [] and model.count_params() == 0
     model.build((None, 4, 5))
     assert [w.shape for w in model.weights] == [(5, 3), (3,), (12, 2), (2,)]
-    assert [layer.output_shape for layer in model.layers] == [(4, 3), (12,), (2,)]
+    assert [layer.output_shape for layer in model.layers] == [(None, 4, 3), (None, 12), (None, 2)]
+    assert model.input_shape == (None, 4, 5) and model.output_shape == (None, 2)
     with pytest.raises(ValueError, match="Expected inputs of shape"):
         model(np.zeros((1, 4, 6)))
     with pytest.raises(ValueError, match="`input_shape`"):
@@ -239,7 +241,7 @@ def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert text.splitlines()[0].split() == ["layer", "(type)", "output", "shape", "weights"]
     for words in (
-        "input (Input)",
+        "input_layer (InputLayer)",
         "dense (Dense)",
         "(None, 1000)",
         "6,000",
@@ -277,26 +279,8 @@ COMPARED = {
 }
 # What Keras has and microweights has not (yet).
 MISSING: dict[str, set[str]] = {
-    "layers.Dense": {
-        "activity_regularizer",
-        "kernel_constraint",
-        "bias_constraint",
-        "lora_rank",
-        "lora_alpha",
-        "quantization_config",
-    },
-    "layers.Dropout": {"noise_shape"},
-    "layers.Flatten": {"data_format"},
-    "layers.Input": {
-        "batch_size",
-        "dtype",
-        "sparse",
-        "ragged",
-        "batch_shape",
-        "name",
-        "tensor",
-        "optional",
-    },  # dtype, name: options
+    "layers.Dense": {"lora_rank", "lora_alpha", "quantization_config"},
+    "layers.Input": {"sparse", "ragged", "name", "tensor", "optional"},  # name: an option
     "losses.SparseCategoricalCrossentropy": {"ignore_class"},
     "metrics.R2Score": {"class_aggregation", "num_regressors"},
     "callbacks.ModelCheckpoint": {"save_weights_only", "save_freq", "initial_value_threshold"},  # it only saves weights
@@ -312,7 +296,7 @@ MISSING: dict[str, set[str]] = {
     "Model.evaluate": {"steps", "callbacks"},
     "Model.predict": {"steps", "callbacks"},
     "Model.train_on_batch": {"class_weight", "return_dict"},
-    "Model.summary": {"line_length", "positions", "expand_nested", "show_trainable", "layer_range"},
+    "Model.summary": {"line_length", "positions", "show_trainable", "layer_range"},
     "Model.save_weights": {"filepath", "overwrite", "max_shard_size"},
     "Model.load_weights": {"filepath", "skip_mismatch"},
 }
@@ -324,7 +308,6 @@ OWN: dict[str, set[str]] = {
 }
 # Where the two differ on purpose: theirs, ours.
 DIFFERENT: dict[str, tuple[Any, Any]] = {
-    "layers.Input.shape": (None, "required"),  # a shape is what Input is for
     "Model.fit.batch_size": (None, 32),  # None is full batch here; Keras takes it for 32
     "Model.evaluate.batch_size": (None, 32),
     "Model.predict.batch_size": (None, 32),
@@ -460,3 +443,151 @@ def test_a_build_that_fails_leaves_the_weights_of_init() -> None:
 def test_what_other_libraries_have_is_refused_with_a_remedy(call: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         call()
+
+
+# ---- names, configs, files -------------------------------------------------------------------------------------------
+
+
+class Pair(mw.Model):
+    def __init__(self, units: int = 3) -> None:
+        super().__init__()
+        self.units = units
+        self.enter = layers.Dense(units, "relu")
+        self.more = [layers.Dense(2), mw.Sequential([layers.Dense(2)]), layers.Dense(1, name="out")]
+        self.scale = mw.tensor([2.0], requires_grad=True)
+
+    def call(self, x: mw.Tensor) -> mw.Tensor:
+        x = self.enter(x)
+        for part in self.more:
+            x = part(x)
+        return x * self.scale
+
+
+def test_layers_of_a_subclass_have_names_of_their_own() -> None:
+    model = Pair()
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "sequential", "out"]
+    model(X)
+    assert model.get_layer("dense_1") is model.more[0] is model.get_layer("more.0") is model.get_layer(index=1)
+    assert len(set(model.named_weights())) == 9
+    model.extra = layers.Dense(1)
+    assert model.layers[-1].name == "dense_2" and model.enter.name == "dense"
+    for wrong, message in (
+        ((0,), "index=0"),
+        ((), "a layer out of"),
+        ((None, 9), "`index` of one of 5"),
+        (("dens",), "spelling"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.get_layer(*wrong)
+
+
+def test_a_summary_shows_weights_of_the_model_and_inner_layers() -> None:
+    model, lines = Pair(), list[str]()
+    model(X)
+    model.summary(print_fn=lines.append, expand_nested=True)
+    rows = [line.split("  ")[0].strip() for line in lines[2:-2]]
+    inside = ["more.1 (Sequential)", "more.1.dense (Dense)", "more.2 (Dense)"]
+    assert rows == ["scale (weight)", "enter (Dense)", "more.0 (Dense)", *inside]
+    assert lines[-1].startswith("36 weights, 36")
+
+
+@pytest.mark.parametrize("make", [Pair, lambda: mw.Sequential([layers.Dense(3), layers.Dropout(0.1), layers.Dense(1)])])
+def test_weights_are_loaded_before_the_first_call(make: Any, tmp_path: Path) -> None:
+    one, two = make(), make()
+    one(X)
+    one.save_weights(tmp_path / "w")
+    mw.seed(0)
+    expected = mw.random.normal(1).tolist()
+    mw.seed(0)
+    two.load_weights(tmp_path / "w")
+    assert mw.random.normal(1).tolist() == expected  # as if nothing had been drawn
+    np.testing.assert_array_equal(one.predict(X), two.predict(X))
+
+
+def test_a_file_that_does_not_fit_makes_no_weights(tmp_path: Path) -> None:
+    one, other = Pair(), Pair(7)
+    one(X)
+    one.save_weights(tmp_path / "w")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Expected a file with the weights of this model"):
+            other.load_weights(tmp_path / "w")
+        assert not other.enter.built and list(other.named_weights()) == ["scale"]
+    other(X)
+
+    class Own(mw.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = Shifted()
+
+        def call(self, x: mw.Tensor) -> mw.Tensor:
+            return self.part(x)
+
+    class Shifted(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.shift = self.add_weight(input_shape[-1:], name="shift")
+
+        def call(self, x: mw.Tensor) -> mw.Tensor:
+            return x + self.shift
+
+    a, b = Own(), Own()
+    a(X)
+    a.save_weights(tmp_path / "v")
+    with pytest.raises(ValueError, match=r"call it once before, as model\(x\[:1\]\)"):
+        b.load_weights(tmp_path / "v")
+    b(X[:1])
+    b.load_weights(tmp_path / "v")
+    np.testing.assert_array_equal(a.predict(X), b.predict(X))
+
+
+def test_a_model_made_of_its_config() -> None:
+    model = mw.Sequential([
+        mw.Input((5,)), layers.Dense(4, "relu", kernel_regularizer="l2"), layers.Dropout(0.1, seed=1), layers.Flatten(),
+        mw.Sequential([layers.Dense(2, "softmax")], name="head"), Pair(3),
+    ], name="whole")  # fmt: skip
+    config = json.loads(json.dumps(model.get_config()))
+    again = mw.Sequential.from_config(config)
+    assert again.get_config() == config and again.name == "whole" and list(again.named_weights()) == list(model.named_weights())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert Pair.from_config(Pair(9).get_config()).units == 9
+    with pytest.raises(ValueError, match="layer out of"):
+        mw.Sequential.from_config({"layers": [{"class_name": "Nonsense", "config": {}}]})
+
+
+def test_one_number_a_sample() -> None:
+    model = mw.Sequential([layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mse")
+    column = np.arange(10.0)
+    losses = [model.evaluate(x, column, verbose=0) for x in (column, column[:, None])]
+    assert losses[0] == losses[1] and model.predict(column).shape == (10, 1)
+    model.fit(column / 10, column, verbose=0)
+    lazy = mw.Sequential([layers.Dense(1)])
+    lazy.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):
+        lazy.fit(column, column, verbose=0)
+
+
+def test_a_frozen_model_freezes_what_is_added() -> None:
+    model = mw.Sequential([mw.Input((5,)), layers.Dense(2)], trainable=False)
+    model.add(layers.Dense(1))
+    assert model.trainable_weights == [] and len(model.non_trainable_weights) == 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_layers_without_brackets(count: int) -> None:
+    with pytest.raises(TypeError, match="Write them in brackets"):
+        mw.Sequential(*[layers.Dense(1) for _ in range(count)])
+
+
+def test_a_build_that_calls_the_one_of_the_model() -> None:
+    class Built(mw.Model):
+        def build(self, input_shape: Any) -> None:
+            self.dense = layers.Dense(2)
+            super().build(input_shape)
+
+        def call(self, x: mw.Tensor) -> mw.Tensor:
+            return self.dense(x)
+
+    model = Built()
+    model.build((None, 5))
+    assert model.built and model(X).shape == (30, 2)

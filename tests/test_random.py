@@ -17,7 +17,7 @@ F32 = door.FLOAT32
 def draw() -> list[Any]:
     state = random.new_state(None)
     return [
-        random.uniform((5,), 0, 1, F32, state).tolist(), random.normal((5,), 0, 1, F32, state).tolist(),
+        random.draw("uniform", (5,), 0, 1, F32, state).tolist(), random.draw("normal", (5,), 0, 1, F32, state).tolist(),
         random.dropout_mask((5,), 0.5, F32, state).tolist(), random.permutation(10).tolist(),
     ]  # fmt: skip
 
@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_numbers(setting: str) -> None:
 
 
 def test_seeds_that_differ_only_in_high_bits_differ() -> None:
-    assert len({str(random.normal((4,), 0, 1, F32, random.new_state(n))) for n in (0, 1, 2**32, 2**63, 2**64 - 1)}) == 5
+    assert len({str(random.draw("normal", (4,), 0, 1, F32, random.new_state(n))) for n in (0, 1, 2**32, 2**63, 2**64 - 1)}) == 5
 
 
 def test_any_number_of_threads_gives_the_same_bits(c_only: str) -> None:
@@ -42,16 +42,17 @@ def test_any_number_of_threads_gives_the_same_bits(c_only: str) -> None:
         machine.set_num_threads(threads)
         state = random.new_state(5)
         found.add(
-            random.normal((300_001,), 0, 1, F32, state).tobytes() + random.uniform((300_001,), 0, 1, F32, state).tobytes()
+            random.draw("normal", (300_001,), 0, 1, F32, state).tobytes()
+            + random.draw("uniform", (300_001,), 0, 1, F32, state).tobytes()
         )
     assert len(found) == 1
 
 
 def test_moments(setting: str, dtype: str) -> None:
     state, n = random.new_state(0), 200_000
-    u = random.uniform((n,), -2, 5, np.dtype(dtype), state)
+    u = random.draw("uniform", (n,), -2, 5, np.dtype(dtype), state)
     assert u.min() >= -2 and u.max() < 5 and u.mean() == pytest.approx(1.5, abs=5 * 7 / np.sqrt(12 * n))
-    z = random.normal((n,), 1, 2, np.dtype(dtype), state)
+    z = random.draw("normal", (n,), 1, 2, np.dtype(dtype), state)
     assert z.mean() == pytest.approx(1, abs=10 / np.sqrt(n)) and z.std() == pytest.approx(2, rel=0.01)
     assert ((z - 1) ** 4).mean() / 16 == pytest.approx(3, rel=0.05)
     assert np.corrcoef(u, z)[0, 1] == pytest.approx(0, abs=0.012)
@@ -93,3 +94,19 @@ def test_numpy_integers_are_seeds() -> None:
     first = draw()
     mw.seed(2**64 - 1)
     assert draw() == first
+
+
+def test_public_numbers(setting: str) -> None:
+    mw.seed(5)
+    z, u = mw.random.normal((1000,), 3.0, 0.5), mw.random.uniform((10, 100), -1, 1, dtype="float64")
+    assert isinstance(z, mw.Tensor) and z.dtype == np.float32 and abs(z.mean().item() - 3) < 0.06
+    assert u.shape == (10, 100) and u.dtype == np.float64 and u.min().item() >= -1 and u.max().item() < 1
+    mw.seed(5)
+    assert mw.random.normal((1000,), 3.0, 0.5).tolist() == z.tolist() != mw.random.normal((1000,), 3.0, 0.5).tolist()
+    assert mw.random.normal(3, seed=1).tolist() == mw.random.normal((3,), seed=1).tolist()
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((2.5,), None), ((-1,), None), ((2,), "int32")])
+def test_public_numbers_are_checked(shape: Any, dtype: Any) -> None:
+    with pytest.raises(ValueError, match="Expected a shape"):
+        mw.random.normal(shape, dtype=dtype)

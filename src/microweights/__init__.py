@@ -3,13 +3,16 @@
 __version__ = "0.1.0"
 
 from . import (
+    activations,
     callbacks,
     initializers,
     layers,
     losses,
     metrics,
+    models,
     ops,
     optimizers,
+    random,
     regularizers,
     schedules,
 )
@@ -25,19 +28,18 @@ from .scalar import Value, weighted_sum
 from .tape import Tape
 from .tensor import Tensor, from_dlpack, tensor
 
+_LATER = ("datasets", "inspect", "linear_model", "neural_network", "utils")  # read only by those who ask for them
+
 __all__ = [
-    "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets",
-    "from_dlpack", "grad", "gradcheck", "initializers", "inspect", "layers", "linear_model", "losses", "maximum",
-    "metrics", "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "regularizers", "schedules", "seed",
-    "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
+    "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "activations", "callbacks", "capture", "concatenate", "datasets",
+    "from_dlpack", "grad", "gradcheck", "initializers", "inspect", "layers", "linear_model", "losses", "maximum", "metrics",
+    "minimum", "models", "neural_network", "no_grad", "ops", "optimizers", "pad", "random", "regularizers", "schedules", "seed",
+    "set_num_threads", "show_config", "stack", "tensor", "utils", "weighted_sum", "where",
 ]  # fmt: skip
 
 
-_LATER = ("datasets", "inspect", "linear_model", "neural_network")  # read only by those who ask for them
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted([*__all__, "__version__"])
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any, NamedTuple
@@ -12,7 +13,9 @@ from . import random
 from .errors import explain
 from .kernels import door
 from .losses import Loss
-from .tensor import Array, Tensor, as_array
+from .tensor import FLOATS, Array, Tensor, as_array
+
+__all__ = ["Batch", "Samples"]
 
 
 class Samples:
@@ -21,7 +24,8 @@ class Samples:
     Parameters
     ----------
     x : array (samples, ...)
-        Cast to `dtype`.
+        Floats are cast to `dtype`. Integers and booleans stay what they are, without a copy: the layer that computes with the
+        rows of a batch casts them.
     y : array (samples, ...), optional
         As the loss wants it.
     weights : array (samples,), optional
@@ -33,7 +37,7 @@ class Samples:
         self, x: Any, y: Any = None, weights: Any = None, loss: Loss | None = None, dtype: np.dtype[Any] = door.FLOAT32
     ) -> None:
         self.x = _rows("x", x)
-        if self.x.dtype != dtype:
+        if self.x.dtype in FLOATS and self.x.dtype != dtype:
             self.x = door.cast(self.x, dtype)
         self.x = np.ascontiguousarray(self.x)
         self.y: Array | None = None
@@ -122,14 +126,19 @@ def checked_batch_size(batch_size: Any) -> int | None:
 
 
 def split_off_validation(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
-    """The last `fraction` of the samples apart, before any shuffling.
+    """The last `fraction` of the samples apart, before any shuffling; the first floor(n (1 - fraction)) are for training.
 
     Raises
     ------
+    TypeError
+        If it is no number.
     ValueError
         If one of the parts would be empty.
     """
-    cut = len(samples) - int(len(samples) * fraction) if 0 < fraction < 1 else 0
+    if isinstance(fraction, bool) or not isinstance(fraction, Real):
+        raise TypeError(explain("`validation_split` to be a number", repr(fraction), "Give a fraction, such as 0.1."))
+    exact = len(samples) * (1 - float(fraction))
+    cut = math.floor(round(exact, 6)) if 0 < fraction < 1 else 0  # 1 - 0.9 is a little less than 0.1
     if not 0 < cut < len(samples):
         remedy = "Use a fraction between 0 and 1 that leaves samples on both sides."
         raise ValueError(explain("`validation_split` to leave samples on both sides", f"{fraction} of {len(samples)}", remedy))
@@ -157,3 +166,7 @@ def class_weights(y: Array | None, weights: dict[int, float], base: Array | None
         raise ValueError(explain(f"a weight for each class {classes.tolist()}", weights, f"Add classes {missing}."))
     table = np.array([weights[int(c)] for c in classes], dtype)
     return np.ascontiguousarray(table[place] * (1 if base is None else base), dtype)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import graph
 from .kernels import door
-from .tensor import Tensor
+from .tensor import FLOATS, Tensor
 
 if TYPE_CHECKING:
     from .callbacks import History
@@ -108,22 +108,26 @@ def diagnose(model: Model, batch: Batch, history: History) -> Diagnosis:
 
 def first_nonfinite(model: Model, batch: Batch) -> str | None:
     """Where a forward pass first meets infinity or NaN: in the data, the weights, or the output of a layer."""
-    if not door.all_finite(batch.x.data):
+    if not _is_finite(batch.x):
         return "the input data"
-    if batch.y is not None and batch.y.dtype != door.INT64 and not door.all_finite(batch.y.data):
+    if batch.y is not None and not _is_finite(batch.y):
         return "the targets"
     for name, w in model.named_weights().items():
-        if not door.all_finite(w.data):
+        if not _is_finite(w):
             return f"the weights {name!r}"
     found: list[str] = []
 
     def look(layer: Layer, z: Tensor) -> None:
-        if not found and not door.all_finite(z.data):
+        if not found and not _is_finite(z):
             found.append(f"the output of layer {layer.name!r}")
 
     with graph.no_grad(), watched(model, look):
         model(batch.x, training=False)
     return found[0] if found else None
+
+
+def _is_finite(t: Tensor) -> bool:
+    return t.dtype not in FLOATS or door.all_finite(t.data)
 
 
 @contextmanager

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
-from . import graph
+from . import graph, layers, random
 from .errors import explain
-from .layers import Input, Layer
-from .layers.base import Shape, checked_shape
-from .naming import snake_case
+from .layers import InputLayer, Layer
+from .layers.base import BatchShape, checked_shape, unique_name
+from .naming import lookup, plain
 from .saving import load_arrays, save_arrays
-from .tensor import Tensor
+from .tensor import Array, Tensor
 from .training import Trainer
+
+__all__ = ["Model", "Sequential"]
 
 
 class Model(Trainer):
@@ -35,27 +38,71 @@ class Model(Trainer):
     (1, 4)
     """
 
-    def __init__(self, **options: Any) -> None:
-        if "inputs" in options or "outputs" in options:
+    _hints: ClassVar[dict[str, str]] = Trainer._hints | {
+        "parameters": "Use model.weights, or model.trainable_variables for those that are trained.",
+        "named_parameters": "Use model.named_weights(), a dict.",
+        "zero_grad": "Gradients are not kept: mw.grad(loss, model.trainable_variables) returns them, and fit does it all.",
+        "train": "Use model(x, training=True); fit does so itself.",
+        "eval": "Use model(x) or model.predict(x): training=False is what a call does unless told otherwise.",
+        "forward": "Call the model itself, as model(x); define call(self, x) in a class of your own.",
+        "save": "Use model.save_weights(path), and model.get_config() for the layers.",
+        "export": "Use model.save_weights(path), and model.get_config() for the layers.",
+        "load": "Make the model, and then model.load_weights(path).",
+        "to_json": "Use json.dumps(model.get_config()).",
+        "append": "Use model.add(layer).",
+        "predict_proba": "Use model.predict(x).",
+        "predict_classes": "Use model.predict(x).argmax(-1), or model.predict(x) > 0.5 for one output.",
+        "fit_generator": "Use model.fit(x, y).",
+        "fit_transform": "Use model.fit(x, y), and then model.predict(x).",
+        "score": "Use model.evaluate(x, y).",
+        "coef_": "Use model.get_weights().",
+        "inputs": "Use model.input_shape: there is no functional API.",
+        "outputs": "Use model.output_shape: there is no functional API.",
+    }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if args or "inputs" in options or "outputs" in options:
             remedy = "Use mw.Sequential, or subclass mw.Model and call the layers in call(x): there is no functional API."
             raise TypeError(explain("options of a layer, such as `name`", "inputs and outputs", remedy))
         super().__init__(**options)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers directly in it, without an `Input`."""
-        return [layer for layer in self.sublayers().values() if not isinstance(layer, Input)]
+        """The layers directly in it, without an `Input`; no two of them have the same name."""
+        self._name_parts()
+        return [layer for layer in self.sublayers().values() if not isinstance(layer, InputLayer)]
+
+    def _name_parts(self) -> None:
+        """Number the names of layers, as in dense, dense_1, unless a name was given or another model did that before."""
+        parts = self.sublayers().values()
+        taken = {layer.name for layer in parts if layer.is_named or layer.given_name}
+        for layer in parts:
+            if not layer.is_named and not layer.given_name:
+                layer.name = unique_name(layer.name, taken)
+                taken.add(layer.name)
+            layer.is_named = True
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name or its place."""
+        """A layer by its name, or the attribute that it is, or its place.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        found = self.layers
+        names = [layer.name for layer in found]
         if index is not None:
-            return self.layers[index]
+            if not isinstance(index, (int, np.integer)) or not -len(found) <= index < len(found):
+                raise ValueError(explain(f"`index` of one of {len(found)} layers", repr(index), f"The layers are {names}."))
+            return found[index]
         for key, layer in self.sublayers().items():
             if name in (key, layer.name):
                 return layer
-        raise ValueError(explain(f"a layer out of {[layer.name for layer in self.layers]}", repr(name), "Check the spelling."))
+        remedy = f"Write get_layer(index={name})." if isinstance(name, int) else "Check the spelling."
+        raise ValueError(explain(f"a layer out of {names}", repr(name), remedy))
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         """Make all weights, by running one sample of zeros; normally the first data does it.
 
         Parameters
@@ -63,11 +110,14 @@ class Model(Trainer):
         input_shape : tuple
             With the axis of samples in front, which may be None.
         """
+        if type(self).build is not Model.build:  # one of its own called this one; the first data does the rest
+            return
         sample = checked_shape("input_shape", tuple(input_shape)[1:])
         with graph.no_grad():
             self(Tensor(np.zeros((1, *sample), self.compute_dtype)))
 
-    def build_for(self, input_shape: Shape) -> None:
+    def build_for(self, input_shape: BatchShape) -> None:
+        self._name_parts()
         if type(self).build is not Model.build:  # a build of one's own makes layers or weights
             self.build(input_shape)
 
@@ -96,27 +146,51 @@ class Model(Trainer):
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is cut off, not a safetensors file, or of another model.
+            If it is cut off, not a safetensors file, or of another model; or if the model has no weights yet, and the file does
+            not tell the shapes of what comes in.
         """
-        arrays, weights = load_arrays(path), self.named_weights()
-        if not weights:
-            raise ValueError(explain("a model with weights", "none", "Call the model or build(input_shape) first."))
+        arrays = load_arrays(path)
+        if not all(layer.built for _, layer in self.walk()):
+            stream = random.common().copy()
+            try:
+                trial = copy.deepcopy(self)
+                trial._build_for_weights(arrays)
+                trial._set_named(arrays)  # or an error, and nothing has changed
+                self._build_for_weights(arrays)
+            finally:
+                random.common()[...] = stream
+        self._set_named(arrays)
+
+    def _build_for_weights(self, arrays: Mapping[str, Array]) -> None:
+        """Make the weights of layers that have none yet, where weights of these names tell what comes in."""
+        for path, layer in self.walk():
+            own = {name.removeprefix(path): a.shape for name, a in arrays.items() if name.startswith(path)}
+            shape = None if layer.built else layer.input_shape_of(own)
+            if shape is not None:
+                layer.build(shape)
+
+    def _set_named(self, arrays: Mapping[str, Array]) -> None:
+        weights = self.named_weights()
         if set(arrays) != set(weights):
             received = f"missing {sorted(set(weights) - set(arrays))}, unknown {sorted(set(arrays) - set(weights))}"
-            raise ValueError(
-                explain("a file with the weights of this model", received, "Load it into the model that saved it.")
-            )
+            remedy = "Load it into the model that saved it."
+            if not all(layer.built for _, layer in self.walk()):
+                remedy += " If this is one, call it once before, as model(x[:1]): some of its layers have no weights yet."
+            raise ValueError(explain("a file with the weights of this model", received, remedy))
         self.set_weights([arrays[name] for name in weights])
 
     # ---- a look at it ------------------------------------------------------------------------------------------
 
-    def summary(self, print_fn: Callable[[str], object] = print) -> None:
-        """Print a table: each layer, the shape of its output and how many weights it has."""
-        rows = [("layer (type)", "output shape", "weights")]
-        for name, layer in self.sublayers().items():
-            shape = "?" if layer.output_shape is None else str((None, *layer.output_shape))
-            count = f"{layer.count_params():,}" if layer.built else "not built"
-            rows.append((f"{name} ({type(layer).__name__})", shape, count))
+    def summary(self, *, print_fn: Callable[[str], object] = print, expand_nested: bool = False) -> None:
+        """Print a table: each layer, the shape of its output and how many weights it has.
+
+        Parameters
+        ----------
+        print_fn : function of a line
+        expand_nested : bool
+            Show the layers inside of layers, too.
+        """
+        rows = [("layer (type)", "output shape", "weights"), *self._summary_rows("", expand_nested)]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         line = "-" * (sum(widths) + 4)
         for number, (name, shape, count) in enumerate(rows):
@@ -125,6 +199,16 @@ class Model(Trainer):
                 print_fn(line)
         total, trainable = self.count_params(), sum(w.size for w in self.trainable_variables)
         print_fn(f"{total:,} weights, {trainable:,} of them trainable")
+
+    def _summary_rows(self, path: str, expand_nested: bool) -> list[tuple[str, str, str]]:
+        rows = [(f"{path}{name} (weight)", str(w.shape), f"{w.size:,}") for name, w in self._own_weights.items()]
+        for name, layer in self.sublayers().items():
+            shape = "?" if layer.output_shape is None else str(layer.output_shape)
+            count = f"{layer.count_params():,}" if layer.built else "not built"
+            rows.append((f"{path}{name} ({type(layer).__name__})", shape, count))
+            if expand_nested and isinstance(layer, Model):
+                rows += layer._summary_rows(f"{path}{name}.", expand_nested)
+        return rows
 
 
 class Sequential(Model):
@@ -135,6 +219,7 @@ class Sequential(Model):
     layers : list of Layers, optional
         The shape of a sample may be told by an `Input` in front or `input_shape` of the first layer; otherwise the first
         data tells it.
+    trainable : bool
     name : str, optional
 
     Examples
@@ -145,13 +230,26 @@ class Sequential(Model):
     49
     """
 
-    def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(
+        self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None, *unpacked: Any
+    ) -> None:
+        given = (layers, trainable, name, *unpacked)
+        if unpacked or any(isinstance(layer, Layer) for layer in given):
+            raise TypeError(
+                explain("a list of layers", f"{given[0]!r} and so on", "Write them in brackets: Sequential([...]).")
+            )
+        super().__init__(trainable=trainable, name=name)
         self._row: dict[str, Layer] = {}
-        if isinstance(layers, Layer):
-            raise TypeError(explain("a list of layers", f"{layers!r}", "Write them in brackets."))
         for layer in layers or ():
             self.add(layer)
+
+    @property
+    def input_shape(self) -> BatchShape | None:
+        return next(iter(self._row.values())).input_shape if self._row else None
+
+    @property
+    def output_shape(self) -> BatchShape | None:
+        return next(reversed(self._row.values())).output_shape if self._row else None
 
     def add(self, layer: Layer) -> None:
         """Put a layer at the end.
@@ -170,27 +268,24 @@ class Sequential(Model):
             raise ValueError(explain("each layer once in a row", f"{layer.name!r} twice", "Subclass mw.Model to share layers."))
         if layer.given_name in self._row:
             raise ValueError(explain("layers of different names", f"{layer.given_name!r} twice", "Rename one."))
-        name, number = layer.name, 0
-        while name in self._row:
-            number += 1
-            name = f"{snake_case(type(layer).__name__)}_{number}"
-        if not layer.is_in_a_row:
+        name = unique_name(layer.name, self._row)
+        if not layer.is_named:
             layer.name = name
+        if not self.trainable:
+            layer.trainable = False
         self._row[name] = layer
         try:
             self._build_if_possible()
         except BaseException:
             del self._row[name]
             raise
-        layer.is_in_a_row = True
-        self.output_shape = None
+        layer.is_named = True
         graph.changed(self)
 
     def pop(self) -> Layer:
         """Take the last layer away."""
         if not self._row:
             raise IndexError(explain("a model with a layer to take away", "none", "Add one first."))
-        self.output_shape = None
         graph.changed(self)
         return self._row.pop(next(reversed(self._row)))
 
@@ -199,25 +294,45 @@ class Sequential(Model):
 
     def _build_if_possible(self) -> None:
         """Run one sample of zeros through the layers, if its shape is known: each makes its weights."""
-        first = next(iter(self._row.values()))
-        sample = first.input_shape if first.output_shape is None else None
-        if sample is None and not (len(self._row) > 1 and self._is_built_before_last()):
+        *before, last = self._row.values()
+        shape = last.input_shape if not before else before[-1].output_shape
+        if shape is None or any(layer.output_shape is None for layer in before):
             return
+        zeros = np.zeros((1, *checked_shape("input_shape", shape[1:])), before[-1].output_type if before else last.dtype)
         with graph.no_grad():
-            if sample is not None:
-                self(Tensor(np.zeros((1, *sample), first.dtype)))
-            else:
-                *_, before, last = self._row.values()
-                shape = before.output_shape
-                assert shape is not None
-                last(Tensor(np.zeros((1, *shape), before.dtype)))
-
-    def _is_built_before_last(self) -> bool:
-        return all(layer.output_shape is not None for layer in list(self._row.values())[:-1])
+            z = last(Tensor(zeros))
+        self.output_type = z.data.dtype
 
     def call(self, x: Tensor) -> Tensor:
         if not self._row:
             raise ValueError(explain("a model with layers", "none", "Add one, as in model.add(mw.layers.Dense(10))."))
+        if x.ndim == 1 and self.input_shape == (None, 1):  # one number a sample
+            x = x.reshape(len(x), 1)
         for layer in self._row.values():
             x = layer(x)
         return x
+
+    def get_config(self) -> dict[str, Any]:
+        """Names and layers, from which :meth:`from_config` makes a model like this one, with weights of its own.
+
+        Examples
+        --------
+        >>> import microweights as mw
+        >>> config = mw.Sequential([mw.Input((4,)), mw.layers.Dense(2)]).get_config()
+        >>> [layer["class_name"] for layer in config["layers"]]
+        ['InputLayer', 'Dense']
+        >>> mw.Sequential.from_config(config).count_params()
+        10
+        """
+        return {"name": self.name, "trainable": self.trainable, "layers": [plain(layer, "") for layer in self._row.values()]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+        """A model from what :meth:`get_config` gave; classes of the user are found by their names."""
+        known = {name: getattr(layers, name) for name in layers.__all__}
+        parts = [lookup("layer", part, Layer, known) for part in config["layers"]]
+        return cls(parts, trainable=config.get("trainable", True), name=config.get("name"))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -365,7 +365,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         for w, b, name in zip(self.coefs_, self.intercepts_, names, strict=True):
             a = door.matmul(a, w, b)
             with no_grad():
-                a = activations.get(name)[1](Tensor(a)).data
+                a = activations.get(name)(Tensor(a)).data
         return a
 
     def __sklearn_tags__(self) -> Any:

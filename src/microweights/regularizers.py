@@ -6,11 +6,11 @@ from typing import Any
 
 from . import graph
 from .errors import explain
-from .naming import lookup
+from .naming import Configurable, lookup
 from .tensor import Tensor
 
 
-class Regularizer(graph.Part):
+class Regularizer(graph.Part, Configurable):
     """A penalty: `regularizer(weights)` returns a scalar tensor."""
 
     def __call__(self, w: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from . import graph
 from .errors import CaptureError, explain, no_attribute
 from .kernels import door
 from .naming import TENSOR_HINTS
+from .tables import array_of, is_table
 
 if TYPE_CHECKING:
     from .ops.base import Op
@@ -51,7 +52,7 @@ class Tensor:
     Attributes
     ----------
     data : numpy.ndarray
-        The values: float32, float64, int32, int64 or bool.
+        The values: float32, float64, bool, or integers: int8 to int64, uint8 to uint32.
     requires_grad : bool
         Whether gradients flow back to it.
     grad : Tensor or None
@@ -498,8 +499,8 @@ class Guarded(Tensor):
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor holding a copy of `data`.
 
-    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, int32,
-    int64, bool), and other numbers go to the nearest of these: float16 to float32, small integers to int64.
+    Python numbers become float32, int64 or bool; arrays keep their type if it is one of a tensor's (float32, float64, bool,
+    int8 to int64, uint8 to uint32), and other numbers go to the nearest of these: float16 to float32, uint64 to int64.
 
     Tensors that are in a graph, alone or in lists, stay in it: the result is theirs and no leaf. Pass `.detach()` for one.
 
@@ -538,7 +539,7 @@ def _leaf(values: Array, requires_grad: bool, gradient: Tensor | None) -> Tensor
     return t
 
 
-_KINDS = {np.dtype(t) for t in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
+_KINDS = {*FLOATS, door.BOOL, *door.INTEGERS}
 
 
 def _only_an_array(data: Any) -> Array:
@@ -567,6 +568,8 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of a tensor's types, in native byte order; a copy only where it must be."""
     if isinstance(data, Tensor):
         data = data.data
+    elif is_table(data):
+        data = array_of(data)
     try:
         values = np.asarray(data if type(data) is ndarray else without_mask(data))
     except ValueError:
@@ -585,7 +588,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
             raise TypeError(explain(f"a type out of {sorted(map(str, _KINDS))}", wanted, "Choose one of these."))
         wanted = door.INT64 if wanted.kind in "iu" else door.FLOAT32 if wanted.itemsize < 4 else door.FLOAT64
     if (
-        wanted.kind == "i"
+        wanted.kind in "iu"
         and values.dtype != wanted
         and values.dtype.kind in "fiu"
         and values.size
@@ -611,7 +614,7 @@ def known_dtype(dtype: Any) -> np.dtype[Any]:
     Raises
     ------
     TypeError
-        If it is none of float32, float64, int32, int64, bool.
+        If it is none of float32, float64, bool, int8 to int64, uint8 to uint32.
     """
     try:
         found: np.dtype[Any] | None = np.dtype(dtype).newbyteorder("=")

@@ -16,7 +16,7 @@ from microweights.kernels import door
 from microweights.kernels.machine import struct
 
 SIZES = (0, 1, 2, 15, 16, 17, 31, 33, 64, 127, 1023, 1024, 1025, 2053)
-NOT_TYPED = {"gather", "first_bad_label", "weighted_sum", "tape_forward", "tape_backward", "tape_update"}
+NOT_TYPED = {"gather", "widen", "first_bad_label", "weighted_sum", "tape_forward", "tape_backward", "tape_update"}
 RULES = {"sgd": 1, "adam": 2, "rmsprop": 3, "adagrad": 1}
 
 
@@ -126,9 +126,8 @@ def elementwise(kernel: str, m: Maker, inputs: list[Callable[..., Any]], out: An
 
 def ints(kind: str) -> Callable[[Maker], Callable[..., Any]]:
     def make(m: Maker) -> Callable[..., Any]:
-        limit = 1 if kind == "uint8" else np.iinfo(kind).max
-        low = 0 if kind == "uint8" else -limit
-        return lambda *shape: m.of(m.rng.integers(low, limit, shape, endpoint=True), kind)
+        low, high = (0, 1) if kind == "bool" else (np.iinfo(kind).min, np.iinfo(kind).max)
+        return lambda *shape: m.of(m.rng.integers(low, high, shape, endpoint=True), np.uint8 if kind == "bool" else kind)
 
     return make
 
@@ -236,6 +235,13 @@ def gather(kernel: str, m: Maker) -> Iterator[Case]:
         yield Case(kernel, [table, index, m.garbage(n, size, dtype=np.uint8)], (plan,))
 
 
+def widen(kernel: str, m: Maker) -> Iterator[Case]:
+    for kind in ("int8", "int16", "int32", "uint8", "uint16", "uint32"):
+        for n in SIZES:
+            bytes_of = m.of(ints(kind)(m)(n).view(np.uint8), np.uint8)
+            yield Case(kernel, [bytes_of, m.garbage(n, dtype=np.int64)], (n, np.dtype(kind).itemsize, int(kind[0] == "i")))
+
+
 def scatter_add(kernel: str, m: Maker) -> Iterator[Case]:
     for n, size, source in [(0, 4, 3), (1, 4, 1), (7, 1, 3), (40, 17, 5), (5, 300, 9), (3, 0, 2)]:
         plan = struct("mw_indexing", rows=n, row_size=size, source_rows=source)
@@ -298,8 +304,8 @@ def weighted_sum(kernel: str, m: Maker) -> Iterator[Case]:
 
 
 def cast(kernel: str, m: Maker) -> Iterator[Case]:
-    kind = {"bool": "uint8"}.get(kernel.removeprefix("cast_"), kernel.removeprefix("cast_"))
-    make = ints(kind)(m) if kind[0] in "ui" else lambda *shape: m.of(m.odd(*shape), kind)
+    kind = kernel.removeprefix("cast_")
+    make = ints(kind)(m) if kind[0] in "uib" else lambda *shape: m.of(m.odd(*shape), kind)
     for n in SIZES:
         yield Case(kernel, [make(n), z := m.garbage(n)], (door.make_walk(kernel, z.shape, z, [z]),))
     x, z = make(7, 5, 3).T, m.garbage(3, 5, 10)[:, :, 1:8]
@@ -336,7 +342,7 @@ UNARY = [
 ]  # fmt: skip
 ARITHMETIC = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error", "soft_threshold"]
 COMPARE = ["less", "less_equal", "equal", "not_equal"]
-CASTS = ["cast_bool", "cast_int32", "cast_int64", "cast_float32", "cast_float64"]
+CASTS = [f"cast_{kind}" for kind in ("bool", *map(str, door.INTEGERS), "float32", "float64")]
 ACTIVATION_GRADS = ["relu_grad", "sigmoid_grad", "tanh_grad", "gelu_grad"]
 CASES |= dict.fromkeys(UNARY, lambda kernel, m: elementwise(kernel, m, [m.odd]))
 CASES |= dict.fromkeys(ARITHMETIC, lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd]))
@@ -363,6 +369,7 @@ CASES |= {
     "cross_entropy": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=False),
     "cross_entropy_grad": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=True),
     "gather": gather,
+    "widen": widen,
     "scatter_add": scatter_add,
     "uniform": lambda kernel, m: random(kernel, m, 0.0, 1.0),
     "normal": lambda kernel, m: random(kernel, m, -1.0, 2.0),
@@ -386,6 +393,6 @@ def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> li
 # Bit for bit, in the same type.
 EXACT = {
     "copy", "negative", "absolute", "sign", "square", "sqrt", "relu", "add", "subtract", "multiply", "divide", "maximum",
-    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather",
+    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather", "widen",
     "scatter_add", "uniform", "bernoulli", "first_nonfinite", "first_bad_label",
 }  # fmt: skip

@@ -44,6 +44,15 @@ def test_no_row_of_an_empty_source(setting: str) -> None:
     assert door.gather(np.ones((0, 2)), np.empty(0, np.int64)).shape == (0, 2)
 
 
+@pytest.mark.parametrize("kind", ["bool", *map(str, door.INTEGERS), "uint64"])
+def test_integers_become_int64(kind: str, setting: str) -> None:
+    limits = np.iinfo(kind) if kind != "bool" else np.iinfo("uint8")
+    x = np.array([[0, 1, 1], [limits.min, min(limits.max, 2**63 - 1), 7]]).astype(kind)
+    for a in (x, x.T, x[:, ::-2], x[:0], x[0, 1]):
+        z = door.widen(np.asarray(a))
+        assert z.dtype == np.int64 and np.array_equal(z, a.astype(np.int64))
+
+
 @pytest.mark.parametrize("index", [[0.5, 1.0], [True, False, True]])
 def test_indices_that_are_no_whole_numbers_are_refused(index: Any, setting: str) -> None:
     with pytest.raises((TypeError, IndexError)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -206,4 +207,204 @@ def test_a_layer_without_call_says_so() -> None:
 def test_inputs_are_cast_to_the_type_of_the_layer() -> None:
     assert layers.Dense(1)(np.zeros((1, 2))).dtype == np.float32
     assert layers.Dense(1, dtype="float64")(np.zeros((1, 2), "float32")).dtype == np.float64
-    assert layers.Flatten()(np.zeros((1, 2), "int8")).dtype == np.float32
+    assert layers.Dense(1, dtype="float64")(np.zeros((1, 2), "int8")).dtype == np.float64
+    assert layers.Activation("relu", dtype="float64")(np.zeros((1, 2), "uint8")).dtype == np.float64
+    assert layers.Dropout(0.5)(np.ones((1, 2), "int32"), training=True).dtype == np.float32
+    for layer in (layers.Flatten(), layers.Reshape((2, 1)), mw.Sequential([layers.Flatten()])):
+        assert layer(np.zeros((1, 2), "int8")).dtype == np.int8
+    assert layers.Flatten(autocast=False)(np.zeros((1, 2))).dtype == np.float64
+    assert layers.Flatten()(np.zeros((1, 2))).dtype == np.float32
+
+
+# ---- as Keras's users expect it --------------------------------------------------------------------------------------
+
+
+class Unnamed(layers.Layer):
+    def build(self, input_shape: Any) -> None:
+        self.a, self.b = self.add_weight((1,)), self.add_weight((1,))
+        self.count = self.add_weight(dtype="int32")
+        self.scale = self.add_weight(2, "ones", "float64", False)
+
+    def call(self, x: mw.Tensor) -> mw.Tensor:
+        return x * self.a + self.b
+
+
+def test_weights_without_names_and_of_several_types() -> None:
+    layer = Unnamed()
+    assert layer(np.ones((1, 1))).shape == (1, 1)
+    found = {name: (w.shape, w.dtype.name, w.requires_grad) for name, w in layer.named_weights().items()}
+    assert found == {
+        "weight": ((1,), "float32", True), "weight_1": ((1,), "float32", True), "weight_2": ((), "int32", False),
+        "weight_3": ((2,), "float64", False),
+    }  # fmt: skip
+    assert layer.trainable_weights == layer.trainable_variables == [layer.a, layer.b]
+    assert layer.non_trainable_weights == [layer.count, layer.scale] and layer.variables == layer.weights
+    layer.trainable = True
+    assert layer.trainable_weights == [layer.a, layer.b]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"constraint": "max_norm"}, NotImplementedError), ({"aggregation": "mean"}, NotImplementedError),
+     ({"overwrite_with_gradient": True}, NotImplementedError), ({"shape": "name"}, TypeError),
+     ({"dtype": "complex64"}, TypeError)],
+    ids=str,
+)  # fmt: skip
+def test_options_of_weights_that_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
+    layer = layers.Layer()
+    with pytest.raises(error, match="Expected"):
+        layer.add_weight(**{"shape": (1,), **options})
+    assert layer.weights == []
+    layer.add_weight((1,), autocast=False, aggregation="none", constraint=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"kernel_constraint": "unit_norm"}, NotImplementedError), ({"bias_constraint": "unit_norm"}, NotImplementedError),
+     ({"activity_regularizer": "l2"}, NotImplementedError), ({"dtype": "mixed_float16"}, ValueError), ({"name": 3}, TypeError),
+     ({"input_dim": 0}, ValueError), ({"colour": "red"}, TypeError)],
+    ids=str,
+)  # fmt: skip
+def test_options_of_layers_that_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        layers.Dense(2, **options)
+
+
+def test_a_layer_is_built_by_hand_once() -> None:
+    for layer in (layers.Dense(2), Scale(), Unnamed()):
+        layer.build((1, 2))
+        assert layer.built and (before := layer.weights)
+        layer(np.ones((1, 2)))
+        assert all(a is b for a, b in zip(before, layer.weights, strict=True))
+        with pytest.raises(RuntimeError, match="which is built"):
+            layer.build((1, 3))
+        assert all(a is b for a, b in zip(before, layer.weights, strict=True))
+
+
+def test_a_build_by_hand_that_fails_makes_nothing() -> None:
+    class Broken(Scale):
+        def build(self, input_shape: tuple[int, ...]) -> None:
+            super().build(input_shape)
+            if input_shape[-1] == 3:
+                raise ValueError("three")
+            self.third = self.add_weight(name="third")
+
+    layer = Broken()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="three"):
+            layer.build((1, 3))
+        assert not layer.built and layer.weights == []
+    layer.build((1, 2))
+    assert list(layer.named_weights()) == ["factor", "offset", "third"]
+
+
+def test_shapes_with_the_axis_of_samples() -> None:
+    layer = layers.Dense(2)
+    assert layer.input_shape is None and layer.output_shape is None
+    layer(np.zeros((7, 5, 3)))
+    assert layer.input_shape == (None, 5, 3) and layer.output_shape == (None, 5, 2)
+    assert layers.Dense(2, input_shape=(3,)).input_shape == layers.Dense(2, input_dim=3).input_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "expected"),
+    [(layers.Dense(3), (None, 5, 4), (None, 5, 3)), (layers.Flatten(), (7, 2, 3), (7, 6)), (Scale(), (None, 2), (None, 2)),
+     (layers.Reshape((2, -1)), (None, 8), (None, 2, 4)), (layers.Dropout(0.5), (2, 3), (2, 3)), (Two(), (None, 4), (None, 1))],
+    ids=str,
+)  # fmt: skip
+def test_output_shapes_that_are_asked_for(layer: Any, given: Any, expected: Any) -> None:
+    mw.seed(3)
+    expected_next = mw.random.normal(2).tolist()
+    mw.seed(3)
+    assert layer.compute_output_shape(given) == expected
+    assert not layer.built and layer.weights == [] and layer.output_shape is None
+    assert mw.random.normal(2).tolist() == expected_next
+
+
+CONFIGURED = [
+    layers.Dense(3, "relu", False, "he_normal", kernel_regularizer="l2", name="hidden", trainable=False, dtype="float64"),
+    layers.Dense(3, mw.activations.swish, kernel_initializer=mw.initializers.RandomNormal(0.0, 0.5, 4), input_shape=(2,)),
+    layers.Activation("gelu"), layers.Dropout(0.25, (None, 1), 7), layers.Flatten("channels_first"), layers.Reshape((3, -1)),
+    layers.Input((4,), 8, "int32", name="ids"), layers.Flatten(autocast=False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", CONFIGURED, ids=repr)
+def test_a_layer_made_of_its_config(layer: Any) -> None:
+    config = json.loads(json.dumps(layer.get_config()))
+    again = type(layer).from_config(config)
+    assert again.get_config() == config and again.name == layer.name and again.dtype == layer.dtype
+    assert again.input_shape == layer.input_shape and again.trainable == layer.trainable and again.autocast == layer.autocast
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32) if isinstance(layer, layers.Dense) else None
+    if x is not None:
+        layer(x), again(x)
+        again.set_weights(layer.get_weights())
+        np.testing.assert_array_equal(again(x).numpy(), layer(x).numpy())
+
+
+def test_a_layer_of_ones_own_made_of_its_config() -> None:
+    class Power(layers.Layer):
+        def __init__(self, exponent: float, **options: Any) -> None:
+            super().__init__(**options)
+            self.exponent = exponent
+
+        def call(self, x: mw.Tensor) -> mw.Tensor:
+            return x**self.exponent
+
+    again = Power.from_config(Power(3.0, name="cube").get_config())
+    assert again.exponent == 3.0 and again.name == "cube" and again([[2.0]]).item() == 8
+
+    class Forgetful(layers.Layer):
+        def __init__(self, size: int) -> None:
+            super().__init__()
+
+    with pytest.raises(TypeError, match="Keep each argument under its name"):
+        Forgetful(3).get_config()
+
+
+@pytest.mark.parametrize("name", ["forward", "parameters", "zero_grad", "train", "eval", "state_dict", "to", "losses", "input"])
+def test_names_of_other_libraries_are_told_of(name: str) -> None:
+    for thing in (layers.Dense(1), mw.Sequential()):
+        with pytest.raises(AttributeError, match=rf"has no attribute '{name}'\. [A-Z]"):
+            getattr(thing, name)
+        assert not hasattr(thing, name) and not hasattr(thing, "nonsense")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("kernel", "first call"), ("bias", "first call"), ("weight", "layer.kernel")])
+def test_weights_that_are_not_there(name: str, hint: str) -> None:
+    with pytest.raises(AttributeError, match=hint):
+        getattr(layers.Dense(1), name)
+
+
+def test_forward_is_call_here() -> None:
+    class Torch(layers.Layer):
+        def forward(self, x: mw.Tensor) -> mw.Tensor:
+            return x
+
+    with pytest.raises(NotImplementedError, match="Rename `forward` to `call`"):
+        Torch()(np.ones((1, 1)))
+
+
+def test_a_list_of_inputs_is_refused() -> None:
+    a = mw.tensor(np.ones((2, 3)))
+    with pytest.raises(TypeError, match="Expected one tensor"):
+        layers.Dense(1)([a, a])
+    assert layers.Dense(1)([[1.0, 2.0], [3.0, 4.0]]).shape == (2, 1)
+
+
+def test_dropout_of_whole_rows_and_channels() -> None:
+    z = layers.Dropout(0.5, noise_shape=(None, 1, None), seed=1)(np.ones((20, 3, 4)), training=True).numpy()
+    assert (z == z[:, :1]).all() and set(z.ravel()) == {0.0, 2.0} and len({row.tobytes() for row in z}) > 3
+    for wrong in ((None, 2, None), (None, None)):
+        with pytest.raises(ValueError, match="`noise_shape` to fit"):
+            layers.Dropout(0.5, wrong)(np.ones((20, 3, 4)), training=True)
+    with pytest.raises(TypeError, match="`noise_shape` to be a tuple"):
+        layers.Dropout(0.5, 3)
+
+
+def test_flattening_with_channels_in_front() -> None:
+    x = np.arange(12).reshape(1, 2, 2, 3)
+    assert layers.Flatten("channels_first")(x).tolist() == x.transpose(0, 2, 3, 1).reshape(1, -1).tolist()
+    assert layers.Flatten()(x).tolist() == x.reshape(1, -1).tolist()
+    with pytest.raises(ValueError, match="`data_format`"):
+        layers.Flatten("channels")

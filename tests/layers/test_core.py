@@ -87,7 +87,7 @@ def test_dense_three_axes_are_rows_of_the_last() -> None:
     layer = layers.Dense(2, "softmax")
     x = numbers(3, 5, 4).astype("float32")
     np.testing.assert_array_equal(layer(x).numpy().reshape(15, 2), layer(x.reshape(15, 4)).numpy())
-    assert layer.output_shape == (5, 2)
+    assert layer.input_shape == (None, 5, 4) and layer.output_shape == (None, 5, 2)
 
 
 def test_dense_starts_as_keras_does() -> None:
@@ -105,7 +105,7 @@ def test_dense_with_a_function_of_ones_own() -> None:
 
     layer = layers.Dense(1, twice, kernel_initializer="ones")
     assert layer([[1.0, 2.0]]).tolist() == [[6.0]]
-    assert layer.activation_name == "twice"
+    assert layer.activation is twice
 
 
 def test_a_function_that_is_called_relu_is_not_taken_for_relu() -> None:
@@ -134,14 +134,14 @@ def test_dense_refuses_another_width() -> None:
 
 def test_dense_refuses_a_vector() -> None:
     layer = layers.Dense(2)
-    with pytest.raises(ValueError, match="Add an axis for the samples"):
+    with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):
         layer(np.zeros(4))
 
 
 def test_dense_refuses_a_vector_when_built() -> None:
     layer = layers.Dense(2)
     layer(np.zeros((1, 4)))
-    with pytest.raises(ValueError, match="Add an axis for the samples"):
+    with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):
         layer(np.zeros(4))
 
 
@@ -240,7 +240,8 @@ def test_activation_is_keras_activation(keras: Any, dtype: str, activation: str)
     got = forward_and_gradients(layers.Activation(activation, dtype=dtype), x, dz.astype(dtype))
     theirs = keras.layers.Activation(activation, dtype="float64")
     for a, b in zip(got, keras_forward_and_gradients(theirs, x.astype(float), dz), strict=True):
-        np.testing.assert_allclose(a, b, **TOLERANCE[dtype])
+        # Keras on torch has 1/6 in float32
+        np.testing.assert_allclose(a, b, **(DENSE_TOLERANCE if activation.startswith("hard_s") else TOLERANCE)[dtype])
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -340,7 +341,11 @@ def test_input_tells_a_shape() -> None:
     model = mw.Sequential([mw.Input((6,)), layers.Dense(2)])
     assert model.layers[0].built and model.count_params() == 14
     assert mw.Input is layers.Input
-    assert layers.Input(6).input_shape == (6,)
+    assert layers.Input(6).input_shape == (None, 6)
+    assert layers.Input((6, 2), 3).input_shape == layers.Input(batch_shape=(3, 6, 2)).input_shape == (3, 6, 2)
+    assert layers.InputLayer(input_shape=(6,)).output_shape == (None, 6)
+    with pytest.raises(ValueError, match="the shape of one sample"):
+        layers.Input()
 
 
 @pytest.mark.parametrize("shape", [(0,), (-1,), (2.5,), "ab", (True, "x"), object()])

@@ -23,6 +23,7 @@ from .plans import (
     FLOAT32,
     FLOAT64,
     INT64,
+    INTEGERS,
     SUFFIX,
     UINT64,
     Array,
@@ -39,7 +40,7 @@ from .plans import (
 )
 from .products import dense_grad, matmul
 from .reductions import arg_reduce, reduce
-from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add
+from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add, widen
 from .updates import Parameters, slots_of
 from .work import peaks
 
@@ -48,6 +49,7 @@ __all__ = [
     "FLOAT32",
     "FLOAT64",
     "INT64",
+    "INTEGERS",
     "SUFFIX",
     "ZERO",
     "Array",
@@ -91,6 +93,7 @@ __all__ = [
     "unary",
     "weighted_sum",
     "where",
+    "widen",
     "zeros",
 ]
 

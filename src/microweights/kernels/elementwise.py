@@ -13,8 +13,7 @@ from .plans import (
     BOOL,
     FLOAT32,
     FLOAT64,
-    INT32,
-    INT64,
+    INTEGERS,
     POINTER_TYPE,
     SUFFIX,
     Array,
@@ -125,13 +124,13 @@ def where(condition: Array, x: Array, y: Array) -> Array:
 
 
 def cast(x: Array, dtype: np.dtype[Any]) -> Array:
-    """`x` (bool, int32, int64, float32 or float64) as float32 or float64."""
+    """`x`, of any type that tensors have, as float32 or float64."""
     key = ("cast", x.shape, x.strides, x.dtype, dtype)
     plan = machine.active.plans.get(key)
     if plan is None:
-        if x.dtype not in (BOOL, INT32, INT64, FLOAT32, FLOAT64):
+        if x.dtype not in (BOOL, *INTEGERS, FLOAT32, FLOAT64):
             remedy = "Convert with NumPy first."
-            raise TypeError(explain("`cast` to get bool, int32, int64, float32 or float64", x.dtype, remedy))
+            raise TypeError(explain("`cast` to get bool, integers of up to 64 bits, float32 or float64", x.dtype, remedy))
         z = empty(x.shape, dtype)
         kernel = f"cast_{x.dtype.name}" + real_suffix("cast", (dtype,))
         plan = remember(key, (kernel, x.shape, dtype, make_walk("cast", x.shape, z, (x,))))

@@ -22,6 +22,7 @@ Shape = tuple[int, ...]
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64, BOOL = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
 UINT8, UINT64 = np.dtype(np.uint8), np.dtype(np.uint64)
+INTEGERS = (np.dtype(np.int8), np.dtype(np.int16), INT32, INT64, UINT8, np.dtype(np.uint16), np.dtype(np.uint32))
 SUFFIX = {FLOAT32: "_f32", FLOAT64: "_f64"}
 empty = np.empty
 
@@ -52,17 +53,14 @@ def aligned(a: Array) -> Array:
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
 if ffi is not None:
-    POINTER_TYPE = {
+    POINTER_TYPE: dict[np.dtype[Any], Any] = {
         FLOAT32: ffi.typeof("float[]"),
         FLOAT64: ffi.typeof("double[]"),
-        INT32: ffi.typeof("int32_t[]"),
-        INT64: ffi.typeof("int64_t[]"),
         BOOL: ffi.typeof("uint8_t[]"),
-        UINT8: ffi.typeof("uint8_t[]"),
-        UINT64: ffi.typeof("uint64_t[]"),
+        **{kind: ffi.typeof(f"{kind}_t[]") for kind in (*INTEGERS, UINT64)},
     }
 else:
-    POINTER_TYPE = dict.fromkeys((FLOAT32, FLOAT64, INT32, INT64, BOOL, UINT8, UINT64))
+    POINTER_TYPE = dict.fromkeys((FLOAT32, FLOAT64, BOOL, *INTEGERS, UINT64))
 
 _FIRST = [(slice(0, 1),) * ndim for ndim in range(65)]
 

@@ -203,7 +203,8 @@ def where(condition: Array, x: Array, y: Array, z: Array, walk: Any) -> None:
     z[...] = np.where(condition, x, y)
 
 
-cast_bool = cast_int32 = cast_int64 = cast_float32 = cast_float64 = copy
+cast_bool = cast_int8 = cast_int16 = cast_int32 = cast_int64 = copy
+cast_uint8 = cast_uint16 = cast_uint32 = cast_float32 = cast_float64 = copy
 
 # ---- reductions ----------------------------------------------------------------------------------------------------
 
@@ -291,6 +292,10 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, dx: Array, plan: Any)
 
 
 # ---- rows by index -------------------------------------------------------------------------------------------------
+
+
+def widen(x: Array, z: Array, n: int, size: int, is_signed: int) -> None:
+    z.reshape(-1)[...] = x.reshape(-1).view(f"{'ui'[is_signed]}{size}")
 
 
 def gather(source: Array, index: Array, out: Array, plan: Any) -> None:

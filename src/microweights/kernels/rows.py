@@ -11,7 +11,7 @@ from ..errors import explain
 from . import machine
 from .elementwise import contiguous, zeros
 from .machine import struct
-from .plans import INT64, POINTER_TYPE, UINT8, Array, Shape, apart, call, empty, real_suffix, remember
+from .plans import BOOL, INT64, INTEGERS, POINTER_TYPE, UINT8, Array, Shape, apart, call, empty, real_suffix, remember
 
 ROWWISE = {"softmax": 1, "log_softmax": 1, "softmax_grad": 2, "log_softmax_grad": 2}  # how many arrays come in
 
@@ -104,12 +104,24 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, mean: bool = False) -
 # ---- rows by index -------------------------------------------------------------------------------------------------
 
 
+def widen(x: Array) -> Array:
+    """Integers or booleans of any type as int64; itself if it is that, and contiguous."""
+    x = contiguous(x)
+    if x.dtype == INT64:
+        return x
+    if x.dtype not in (BOOL, *INTEGERS):
+        machine.active.refuse("a conversion of uint64")
+        return np.asarray(x, INT64)
+    z, backend = empty(x.shape, INT64), machine.active
+    arrays = backend.pointer(POINTER_TYPE[UINT8], x), backend.pointer(POINTER_TYPE[INT64], z)
+    backend.kernel("widen")(*arrays, x.size, x.itemsize, int(x.dtype.kind == "i"))
+    return z
+
+
 def _check_index(index: Array, rows: int) -> Array:
     if index.dtype.kind not in "iu":
         raise TypeError(explain("indices that are integers", index.dtype, "Convert them with .astype('int64')."))
-    if index.dtype != INT64 or not index.flags.c_contiguous:
-        machine.active.refuse("a conversion of indices")
-        index = np.asarray(index, INT64, order="C")
+    index = widen(index)
     bad = int(call("first_bad_label", (index,), index.size, rows)) if index.size else -1
     if bad >= 0:
         raise IndexError(explain(f"indices from 0 to {rows - 1}", int(index.flat[bad]), "Check the indices."))

@@ -1,6 +1,10 @@
 """The parts of a network."""
 
 from .base import Layer
-from .core import Activation, Dense, Dropout, Flatten, Input, Reshape
+from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Reshape
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Layer", "Reshape"]
+__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Layer", "Reshape"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import copy
+import functools
+from collections.abc import Callable, Container, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import graph, initializers, regularizers
-from ..errors import explain
+from .. import graph, initializers, random, regularizers
+from ..errors import explain, no_attribute
 from ..kernels import door
-from ..naming import snake_case
-from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor
+from ..naming import Configurable, snake_case
+from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor, known_dtype
 
 Shape = tuple[int, ...]
+BatchShape = tuple[int | None, ...]  # with the axis of samples, which is None
 
 
-class Layer(graph.Part):
+class Layer(graph.Part, Configurable):
     """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
 
     Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights. So does a tensor
     that requires a gradient and is set as an attribute in `__init__` or `build`.
 
+    Floats that come in are cast to the layer's type. Integers and booleans come as they are, exact as identifiers and indices
+    must be; arithmetic with a weight makes floats of them.
+
     Parameters
     ----------
-    name : str, optional
+    activity_regularizer : None
+        Penalties on outputs are not there; add them to the loss.
     trainable : bool
         Whether training changes the weights; may be set later, too.
     dtype : data type
         Of weights and computation: float32 or float64.
+    autocast : bool
+        Whether floats that come in are cast to `dtype`.
+    name : str, optional
     input_shape : tuple of int, optional
         The shape of one sample, if it shall be known before the first.
+    input_dim : int, optional
+        The same for samples of one axis.
+
+    Attributes
+    ----------
+    input_shape, output_shape : tuple or None
+        Known after the first call; the axis of samples is None in front.
+    built : bool
+        Whether its weights are made.
 
     Examples
     --------
@@ -46,49 +65,115 @@ class Layer(graph.Part):
 
     _takes_training: ClassVar[bool] = False
     # `trainable` shows in the weights' requires_grad, which every replay looks at
-    _notes: ClassVar[frozenset[str]] = frozenset(("built", "output_shape", "trainable", "_trainable"))
+    _notes: ClassVar[frozenset[str]] = frozenset(
+        ("built", "name", "output_type", "_input_shape", "_output_shape", "_is_building", "trainable", "_trainable", "is_named")
+    )
     _own_lists: ClassVar[frozenset[str]] = frozenset(("_own_weights", "_fixed", "_penalties", "_row"))
-    _casts: ClassVar[bool] = True  # inputs to its own type; a model leaves that to its layers
+    _casts: bool = True  # floats that come in to its own type; a model leaves that to its layers
+    _computes_in_floats: ClassVar[bool] = False  # and so casts integers, too
+    _hints: ClassVar[dict[str, str]] = {  # what people look for first, and what to write instead
+        "forward": "Call the layer itself, as layer(x); define call(self, x) in a class of your own.",
+        "parameters": "Use layer.weights, or layer.trainable_variables for those that are trained.",
+        "named_parameters": "Use layer.named_weights(), a dict.",
+        "zero_grad": "Gradients are not kept: mw.grad(loss, layer.trainable_variables) returns them.",
+        "train": "Call with training=True; fit does so itself.",
+        "eval": "Call with training=False, which is what a call does unless told otherwise.",
+        "state_dict": "Use layer.named_weights(), a dict of tensors, or model.save_weights(path).",
+        "load_state_dict": "Use layer.set_weights(arrays), or model.load_weights(path).",
+        "to": "Everything runs on the CPU; the type is chosen with dtype= when the layer is made.",
+        "cuda": "Everything runs on the CPU.",
+        "cpu": "Everything runs on the CPU.",
+        "double": "Pass dtype='float64' when the layer is made.",
+        "requires_grad_": "Set layer.trainable = False or True.",
+        "children": "Use layer.sublayers(), a dict.",
+        "modules": "Use layer.walk(), a list of (path, layer).",
+        "register_buffer": "Use self.add_weight(..., trainable=False).",
+        "register_parameter": "Use self.add_weight(...), or set a tensor with requires_grad=True as an attribute.",
+        "add_loss": "Give add_weight a regularizer, or add the term in a loss of your own.",
+        "losses": "Use layer.penalty(), the sum of all penalties.",
+        "input": "Use layer.input_shape: layers are not connected before they are called.",
+        "output": "Use layer.output_shape, or what layer(x) returns.",
+    }
+    activity_regularizer: ClassVar[None] = None
+    input_dim: ClassVar[None] = None
 
     def __init__(
-        self, *, name: str | None = None, trainable: bool = True, dtype: Any = None, input_shape: Sequence[int] | None = None
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+        input_dim: int | None = None,
     ) -> None:
-        wanted = door.FLOAT32 if dtype is None else np.dtype(dtype)
-        if wanted not in FLOATS:
-            raise ValueError(explain("`dtype` float32 or float64", dtype, "float32 is the usual choice."))
+        refuse_unless_none(activity_regularizer=activity_regularizer)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(explain("`name` to be a text", repr(name), "Options are passed by their names."))
+        sample = input_shape if input_dim is None else (input_dim,)
         self._own_weights: dict[str, Tensor] = {}
         self._fixed: set[str] = set()  # names of weights that are never trained
         self._penalties: list[tuple[regularizers.Regularizer, Tensor]] = []
         self._trainable = trainable
         self.built = False
-        self.is_in_a_row = False  # a Sequential model has it and knows it by its name
-        self.dtype = wanted
+        self._is_building = False
+        self.is_named = False  # by a model, in which no other layer has its name
+        self.dtype = checked_float_type(dtype)
+        if not autocast:
+            self._casts = False
         self.given_name = name
         self.name = name or snake_case(type(self).__name__)
-        self.input_shape = None if input_shape is None else checked_shape("input_shape", input_shape)
-        self.output_shape: Shape | None = None  # of one sample, known after the first call
+        self._input_shape: BatchShape | None = None if sample is None else (None, *checked_shape("input_shape", sample))
+        self._output_shape: BatchShape | None = None
+        self.output_type: np.dtype[Any] | None = None  # of data, known after the first call
 
     def __init_subclass__(cls) -> None:
         code = cls.call.__code__
         cls._takes_training = "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if "build" in vars(cls):
+            cls.build = _whole(cls.build)  # type: ignore[assignment, method-assign]
 
-    def build(self, input_shape: Shape) -> None:
+    if not TYPE_CHECKING:  # for which any attribute would be there
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name, self._hints)
+
+    @property
+    def autocast(self) -> bool:
+        return self._casts
+
+    @property
+    def input_shape(self) -> BatchShape | None:
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> BatchShape | None:
+        return self._output_shape
+
+    def build(self, input_shape: BatchShape) -> None:
         """Make the weights for inputs of this shape (with the axis of samples)."""
 
     def build_for(self, input_shape: Shape) -> None:
         """What the first call does."""
         self.build(input_shape)
 
+    def input_shape_of(self, weights: dict[str, Shape]) -> BatchShape | None:
+        """The shape of inputs for which `build` makes weights of these shapes; None if they do not tell."""
+        return None
+
     def call(self, x: Tensor) -> Tensor:
         """The layer's function."""
-        raise NotImplementedError(explain("a layer with a `call` method", type(self).__name__, "Define call(self, x)."))
+        remedy = "Rename `forward` to `call`." if hasattr(type(self), "forward") else "Define call(self, x)."
+        raise NotImplementedError(explain("a layer with a `call` method", type(self).__name__, remedy))
 
     def __call__(self, x: Any, training: bool | None = None) -> Tensor:
         """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
         if graph.state.watch is not None and id(self) not in graph.state.watch.parts:
             graph.used(*(layer for _, layer in self.walk()))
         t = x if isinstance(x, Tensor) else _as_tensor(x)
-        if self._casts and t.data.dtype is not self.dtype:
+        kind = t.data.dtype
+        if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
             t = t.astype(self.dtype)
         if not self.built:
             self._build_once(t.shape)
@@ -100,30 +185,107 @@ class Layer(graph.Part):
                 z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
             finally:
                 graph.state.training = before
-        if self.output_shape is None:
-            self.output_shape = z.shape[1:]
+        if self._output_shape is None and isinstance(z, Tensor):
+            self._input_shape, self._output_shape = (None, *t.shape[1:]), (None, *z.shape[1:])
+            self.output_type = z.data.dtype
         return z
 
     def _build_once(self, input_shape: Shape) -> None:
-        before = dict(self._own_weights), set(self._fixed), list(self._penalties)
-        try:
-            self.build_for(input_shape)
-        except BaseException:  # as if it had not been tried
-            self._own_weights, self._fixed, self._penalties = before
-            raise
+        self.build_for(input_shape)
         self.built = True
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> BatchShape:
+        """The shape of what comes out for inputs of a shape, both with the axis of samples in front, which may be None.
+
+        A copy of the layer is tried on a sample of zeros; neither the layer nor the common random numbers change.
+
+        Examples
+        --------
+        >>> import microweights as mw
+        >>> mw.layers.Dense(3).compute_output_shape((None, 5, 4))
+        (None, 5, 3)
+        """
+        samples, *sizes = input_shape
+        trial, stream = copy.deepcopy(self), random.common().copy()
+        try:
+            with graph.no_grad():
+                z = trial(Tensor(np.zeros((1, *checked_shape("input_shape", sizes)), self.dtype)), training=False)
+        finally:
+            random.common()[...] = stream
+        return (samples, *z.shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make a layer like this one, with weights of its own.
+
+        Examples
+        --------
+        >>> import microweights as mw
+        >>> config = mw.layers.Dense(3, activation="relu", name="hidden").get_config()
+        >>> config["units"], config["activation"], config["kernel_initializer"]["class_name"]
+        (3, 'relu', 'GlorotUniform')
+        >>> mw.layers.Dense.from_config(config)
+        <Dense 'hidden'>
+        """
+        config = super().get_config()
+        if "input_shape" in config:
+            config["input_shape"] = None if self._input_shape is None else list(self._input_shape[1:])
+        return config
 
     # ---- weights -----------------------------------------------------------------------------------------------
 
     def add_weight(
-        self, shape: Sequence[int], initializer: Any = "glorot_uniform", name: str = "weight", trainable: bool = True,
+        self,
+        shape: int | Sequence[int] | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
-    ) -> Tensor:  # fmt: skip
-        """A new tensor of weights that belongs to the layer."""
+        constraint: Any = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Tensor:
+        """A new tensor of weights that belongs to the layer.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            None, as (), is one number.
+        initializer : str or Initializer
+            None is "glorot_uniform" for floats, else "zeros".
+        dtype : data type
+            None is the layer's. Integers and booleans are not trained.
+        trainable : bool
+        autocast : bool
+            Taken as Keras's; weights are never cast.
+        regularizer : str or Regularizer
+        constraint, aggregation, overwrite_with_gradient
+            Taken only as they are by default: there are none of these.
+        name : str
+            None is "weight", "weight_1" and so on.
+
+        Raises
+        ------
+        ValueError
+            If a weight of that name is there already.
+        """
+        refuse_unless_none(
+            constraint=constraint,
+            aggregation=None if aggregation == "none" else aggregation,
+            overwrite_with_gradient=overwrite_with_gradient or None,
+        )
         if name in self._own_weights:
             raise ValueError(explain("weights of different names in a layer", f"{name!r} twice", "Pass another `name`."))
-        values = initializers.get(initializer)(tuple(shape), self.dtype)
-        w = Tensor(door.aligned(np.asarray(values, self.dtype)), requires_grad=bool(trainable and self._trainable))
+        if isinstance(shape, str):
+            raise TypeError(explain("a shape first", repr(shape), f"Write add_weight(shape, name={shape!r})."))
+        name = unique_name("weight", self._own_weights) if name is None else name
+        kind = self.dtype if dtype is None else known_dtype(dtype)
+        make = initializers.get(initializer or ("glorot_uniform" if kind in FLOATS else "zeros"))
+        sizes = tuple(int(n) for n in ((shape,) if isinstance(shape, (int, np.integer)) else shape or ()))
+        values = make(sizes, kind if kind in FLOATS else door.FLOAT32)
+        trainable = bool(trainable) and kind in FLOATS
+        w = Tensor(door.aligned(np.asarray(values, kind)), requires_grad=trainable and self._trainable)
         self._own_weights[name] = w
         if not trainable:
             self._fixed.add(name)
@@ -198,6 +360,10 @@ class Layer(graph.Part):
         return list(self.named_weights().values())
 
     @property
+    def variables(self) -> list[Tensor]:
+        return self.weights
+
+    @property
     def trainable_variables(self) -> list[Tensor]:
         """The weights that training changes."""
         return [w for w in self.weights if w.requires_grad]
@@ -205,6 +371,14 @@ class Layer(graph.Part):
     @property
     def non_trainable_variables(self) -> list[Tensor]:
         return [w for w in self.weights if not w.requires_grad]
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        return self.trainable_variables
+
+    @property
+    def non_trainable_weights(self) -> list[Tensor]:
+        return self.non_trainable_variables
 
     @property
     def trainable(self) -> bool:
@@ -263,7 +437,71 @@ def _as_tensor(x: Any) -> Tensor:
     if isinstance(x, Layer):
         remedy = "Put layers in a row with mw.Sequential, or call them in a subclass of mw.Model: there is no functional API."
         raise TypeError(explain("numbers", f"the layer {x!r}", remedy))
+    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) and part.ndim > 1 for part in x):
+        remedy = "Join them first, with mw.concatenate or mw.stack."
+        raise TypeError(explain("one tensor as the input of a layer", f"a {type(x).__name__} of {len(x)}", remedy))
     return as_tensor(x)
+
+
+def _whole(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """A `build` that makes all weights or none, whether the first call calls it or the user."""
+
+    @functools.wraps(build)
+    def whole(self: Layer, input_shape: Any) -> None:
+        if self._is_building:  # by the build of a subclass, which goes on
+            return build(self, input_shape)
+        if self.built and self._own_weights:
+            remedy = "Make a new layer for inputs of another shape."
+            raise RuntimeError(explain("a layer whose weights are not made yet", f"{self!r}, which is built", remedy))
+        before = dict(self._own_weights), set(self._fixed), list(self._penalties)
+        self._is_building = True
+        try:
+            build(self, input_shape)
+        except BaseException:
+            self._own_weights, self._fixed, self._penalties = before
+            raise
+        finally:
+            self._is_building = False
+        self.built = True
+
+    return whole
+
+
+def refuse_unless_none(**options: Any) -> None:
+    """Raise NotImplementedError for options that are Keras's, and not to be had here."""
+    for name, value in options.items():
+        if value is not None:
+            raise NotImplementedError(explain(f"no `{name}`, which layers here do not have", repr(value), "Leave it out."))
+
+
+def unique_name(name: str, taken: Container[str]) -> str:
+    """The name itself, or with the first number that makes it one of its own.
+
+    >>> unique_name("dense", {"dense", "dense_1"})
+    'dense_2'
+    """
+    number, found = 0, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
+def checked_float_type(dtype: Any) -> np.dtype[Any]:
+    """float32, also for None, or float64.
+
+    Raises
+    ------
+    ValueError
+        If it is another type, or none at all.
+    """
+    try:
+        wanted = door.FLOAT32 if dtype is None else np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted is None or wanted not in FLOATS:
+        raise ValueError(explain("`dtype` float32 or float64", repr(dtype), "float32 is the usual choice."))
+    return wanted
 
 
 def checked_shape(name: str, shape: Any) -> Shape:

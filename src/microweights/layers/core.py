@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import activations, initializers, ops, random, regularizers
 from ..errors import explain
-from ..tensor import Array, Tensor
-from .base import Layer, Shape, checked_shape
+from ..tensor import FLOATS, Array, Tensor, known_dtype
+from .base import BatchShape, Layer, Shape, checked_shape, refuse_unless_none
 
 
 class Activated(Layer):
     """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""
 
-    activation_name: str
+    _computes_in_floats = True
     _function: activations.Activation
-    # What the matrix product's kernel applies itself, if it does. Other activations come as operations of their own: sigmoid,
-    # too, because a loss goes from it back to the logits.
-    _inside: str | None
+    _inside: str | None  # what the kernel of the matrix product applies itself, if it does
 
     @property
     def activation(self) -> activations.Activation:
@@ -30,10 +28,9 @@ class Activated(Layer):
 
     @activation.setter
     def activation(self, identifier: Any) -> None:
-        name, function = activations.get(identifier)
-        is_named = activations.NAMED.get(name) is function
-        self.activation_name, self._function = name, function
-        self._inside = name if is_named and name in ("linear", "relu", "tanh") else None
+        self._function = function = activations.get(identifier)
+        # Other activations are operations of their own: sigmoid, too, because a loss goes from it back to the logits.
+        self._inside = next((name for name in ("linear", "relu", "tanh") if activations.NAMED[name] is function), None)
 
 
 class Dense(Activated):
@@ -47,8 +44,10 @@ class Dense(Activated):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str, Regularizer or None
+    activity_regularizer, kernel_constraint, bias_constraint : None
+        Keras's; there are none here.
     **options
-        `name`, `trainable`, `dtype`, `input_shape` of :class:`Layer`.
+        `name`, `trainable`, `dtype`, `input_shape` and others of :class:`Layer`.
 
     The kernel has shape (inputs, units); inputs of shape (samples, ..., inputs) give (samples, ..., units).
 
@@ -59,6 +58,16 @@ class Dense(Activated):
     [[3.0, 3.0, 3.0]]
     """
 
+    _hints: ClassVar[dict[str, str]] = Layer._hints | {
+        "weight": "Use layer.kernel, of shape (inputs, units).",
+        "kernel": "Weights are made by the first call, or by layer.build(input_shape).",
+        "bias": "Weights are made by the first call, or by layer.build(input_shape).",
+        "in_features": "Use layer.input_shape[-1].",
+        "out_features": "Use layer.units.",
+    }
+    kernel_constraint: ClassVar[None] = None
+    bias_constraint: ClassVar[None] = None
+
     def __init__(
         self,
         units: int,
@@ -68,9 +77,13 @@ class Dense(Activated):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(activity_regularizer=activity_regularizer, **options)
+        refuse_unless_none(kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units <= 0:
             raise ValueError(explain("`units` to be a positive integer", repr(units), "Give the number of outputs."))
         self.units, self.use_bias = int(units), use_bias
@@ -80,15 +93,19 @@ class Dense(Activated):
         self.kernel_regularizer = regularizers.get(kernel_regularizer) if kernel_regularizer is not None else None
         self.bias_regularizer = regularizers.get(bias_regularizer) if bias_regularizer is not None else None
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: BatchShape) -> None:
         _check_axes(input_shape)
-        self.inputs = input_shape[-1]
+        (self.inputs,) = checked_shape("input_shape", input_shape[-1:])
         self.kernel = self.add_weight(
-            (self.inputs, self.units), self.kernel_initializer, "kernel", regularizer=self.kernel_regularizer
+            (self.inputs, self.units), self.kernel_initializer, name="kernel", regularizer=self.kernel_regularizer
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, "bias", regularizer=self.bias_regularizer)
+            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias", regularizer=self.bias_regularizer)
+
+    def input_shape_of(self, weights: dict[str, Shape]) -> BatchShape | None:
+        kernel = weights.get("kernel", ())
+        return (None, kernel[0]) if kernel[1:] == (self.units,) else None
 
     def call(self, x: Tensor) -> Tensor:
         shape = x.data.shape
@@ -106,9 +123,10 @@ class Dense(Activated):
         return z if self._inside else self._function(z)
 
 
-def _check_axes(shape: Shape) -> None:
+def _check_axes(shape: BatchShape) -> None:
     if len(shape) < 2:
-        raise ValueError(explain("inputs of shape (samples, ..., inputs)", shape, "Add an axis for the samples."))
+        remedy = "Reshape one number a sample with x.reshape(-1, 1), one sample of many numbers with x.reshape(1, -1)."
+        raise ValueError(explain("inputs of shape (samples, ..., inputs)", shape, remedy))
 
 
 class Activation(Activated):
@@ -131,29 +149,63 @@ class Dropout(Layer):
     ----------
     rate : float
         From 0 to below 1.
+    noise_shape : tuple of int, optional
+        The shape of the zeros and ones that inputs are multiplied with; None in it is the size of the input, and along an axis
+        of size 1 all are dropped together.
     seed : int, optional
         For random numbers of its own.
     """
 
-    def __init__(self, rate: Any, seed: int | None = None, **options: Any) -> None:
+    _computes_in_floats = True
+
+    def __init__(
+        self, rate: Any, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
             raise ValueError(explain("`rate` from 0 to below 1", repr(rate), "It is the part of inputs to drop."))
         self.rate: float = float(rate)
+        if noise_shape is not None and not isinstance(noise_shape, (tuple, list)):
+            remedy = "Give a size or None for each axis, that of samples too."
+            raise TypeError(explain("`noise_shape` to be a tuple", repr(noise_shape), remedy))
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
         self._state: Array | None = None if seed is None else random.new_state(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return x
-        return x * random.dropout_mask(x.shape, self.rate, x.dtype, random.common() if self._state is None else self._state)
+        shape = x.shape
+        if self.noise_shape is not None:
+            given = self.noise_shape
+            shape = tuple(n if m is None else m for n, m in zip(shape, given)) if len(given) == x.ndim else ()
+            if not shape or any(m not in (1, n) for n, m in zip(x.shape, shape)):
+                remedy = "Give 1, None or the size itself for each axis."
+                raise ValueError(explain(f"`noise_shape` to fit inputs of shape {x.shape}", given, remedy))
+        return x * random.dropout_mask(shape, self.rate, x.dtype, random.common() if self._state is None else self._state)
 
 
 class Flatten(Layer):
-    """(samples, a, b, ...) becomes (samples, a b ...)."""
+    """(samples, a, b, ...) becomes (samples, a b ...).
+
+    Parameters
+    ----------
+    data_format : "channels_last" or "channels_first"
+        "channels_first" says that inputs are (samples, channels, ...): the channels go last before.
+    """
+
+    def __init__(self, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        if data_format not in (None, "channels_last", "channels_first"):
+            remedy = "None is 'channels_last'."
+            raise ValueError(explain("`data_format` 'channels_last' or 'channels_first'", repr(data_format), remedy))
+        self.data_format = data_format or "channels_last"
 
     def call(self, x: Tensor) -> Tensor:
         if x.ndim == 0:
             raise ValueError(explain("inputs with an axis of samples", "a scalar", "Add an axis."))
+        if self.data_format == "channels_first" and x.ndim > 2:
+            x = x.transpose(0, *range(2, x.ndim), 1)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
@@ -175,11 +227,51 @@ class Reshape(Layer):
         return x.reshape(x.shape[0], *self.target_shape)
 
 
-class Input(Layer):
-    """Stands first in a Sequential model and tells the shape of one sample."""
+class InputLayer(Layer):
+    """Stands first in a Sequential model and tells the shape of one sample; also called `Input`.
 
-    def __init__(self, shape: Sequence[int], **options: Any) -> None:
-        super().__init__(**{"input_shape": shape, **options})
+    Parameters
+    ----------
+    shape : tuple of int
+        Without the axis of samples.
+    batch_size : int, optional
+        Shown in `input_shape`; batches of other sizes work all the same.
+    dtype : data type
+        float32 or float64, to which inputs are cast, or a type of integers, in which layers expect them that take indices.
+    batch_shape : tuple, optional
+        Instead of both: the shape with the axis of samples, which may be None, in front.
+    **options
+        `name` and others of :class:`Layer`.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        *,
+        batch_shape: Sequence[int | None] | None = None,
+        **options: Any,
+    ) -> None:
+        if shape is None and batch_shape is not None:
+            batch_size, *shape = batch_shape  # type: ignore[assignment]
+        elif shape is None:
+            shape = options.pop("input_shape", None)
+        if shape is None:
+            raise ValueError(explain("the shape of one sample", None, "Give it, as in Input((4,))."))
+        self.input_dtype = known_dtype("float32" if dtype is None else dtype)
+        super().__init__(input_shape=shape, dtype=self.input_dtype if self.input_dtype in FLOATS else None, **options)
+        self.shape = checked_shape("shape", shape)
+        self.batch_size = None if batch_size is None else checked_shape("batch_size", batch_size)[0]
+        self.built, self.output_type = True, self.input_dtype
+        self.batch_shape = self._input_shape = self._output_shape = (self.batch_size, *self.shape)
 
     def call(self, x: Tensor) -> Tensor:
-        return x
+        cut = x.dtype in FLOATS and self.input_dtype not in FLOATS  # as where weights are made for zeros
+        return x.astype(self.input_dtype) if cut else x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"shape": list(self.shape), "batch_size": self.batch_size, "dtype": self.input_dtype.name, "name": self.name}
+
+
+Input = InputLayer

@@ -210,6 +210,8 @@ def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         return x
     if dtype in FLOATS:
         return Cast(dtype)(x)
+    if dtype == door.INT64 and x.dtype not in FLOATS:
+        return Tensor(door.widen(x.data))
     return Tensor(as_array(x.numpy(), dtype))
 
 
