@@ -92,7 +92,8 @@ def test_columns_of_several_kinds() -> None:
     frame = pd.DataFrame({
         "float": [0.5, 1.5], "bool": [True, False], "int": [1, 2], "small": np.array([3, 4], "int8"),
         "nullable": pd.array([5, None], "Int64"), "flag": pd.array([True, None], "boolean"),
-        "object": pd.Series([7, 8.5], dtype=object), "sparse": pd.arrays.SparseArray([0, 9]),
+        "object": pd.Series([7, 8.5], dtype=object),
+        "sparse": pd.arrays.SparseArray([0, 9]),
     })  # fmt: skip
     expected = np.array([[0.5, 1, 1, 3, 5, 1, 7, 0], [1.5, 0, 2, 4, np.nan, np.nan, 8.5, 9]])
     for dtype in ("float32", "float64"):

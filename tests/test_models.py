@@ -550,6 +550,11 @@ def test_a_model_made_of_its_config() -> None:
     again.set_weights(model.get_weights())
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     assert Pair.from_config(Pair(9).get_config()).units == 9
+
+    class Other(Pair):
+        pass
+
+    assert type(mw.Sequential.from_config(config, {"Pair": Other}).layers[-1]) is Other
     with pytest.raises(ValueError, match="layer out of"):
         mw.Sequential.from_config({"layers": [{"class_name": "Nonsense", "config": {}}]})
 

@@ -327,10 +327,18 @@ class Sequential(Model):
         return {"name": self.name, "trainable": self.trainable, "layers": [plain(layer, "") for layer in self._row.values()]}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
-        """A model from what :meth:`get_config` gave; classes of the user are found by their names."""
-        known = {name: getattr(layers, name) for name in layers.__all__}
-        parts = [lookup("layer", part, Layer, known) for part in config["layers"]]
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, type[Layer]] | None = None) -> Sequential:
+        """A model from what :meth:`get_config` gave.
+
+        Classes of the user are found by their names, the last of that name that was defined; or in `custom_objects`.
+        """
+        known, own = {name: getattr(layers, name) for name in layers.__all__}, custom_objects or {}
+        parts = [
+            own[part["class_name"]].from_config(part["config"])
+            if part["class_name"] in own
+            else lookup("layer", part, Layer, known)
+            for part in config["layers"]
+        ]
         return cls(parts, trainable=config.get("trainable", True), name=config.get("name"))
 
 

@@ -568,7 +568,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of a tensor's types, in native byte order; a copy only where it must be."""
     if isinstance(data, Tensor):
         data = data.data
-    elif is_table(data):
+    elif type(data) is not ndarray and is_table(data):
         data = array_of(data)
     try:
         values = np.asarray(data if type(data) is ndarray else without_mask(data))

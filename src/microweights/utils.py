@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import explain
-from .random import seed
+from .random import seed as start_anew
 from .tensor import Array, as_array
 
 __all__ = ["normalize", "set_random_seed", "to_categorical"]
@@ -49,13 +49,13 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     return np.eye(classes)[whole]
 
 
-def set_random_seed(n: int) -> None:
+def set_random_seed(seed: int) -> None:
     """As :func:`microweights.seed`; and seed NumPy's and Python's random numbers, too."""
     import random
 
-    seed(n)
-    np.random.seed(n % 2**32)  # noqa: NPY002  what code of the user's may draw from
-    random.seed(n)
+    start_anew(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  what code of the user's may draw from
+    random.seed(seed)
 
 
 def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:

@@ -409,7 +409,7 @@ class Layer(graph.Part, Configurable):
         """Copies of all weights."""
         return [w.numpy().copy() for w in self.weights]
 
-    def set_weights(self, values: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights; if one does not fit, none is changed.
 
         Raises
@@ -417,16 +417,16 @@ class Layer(graph.Part, Configurable):
         ValueError
             If number or shapes do not fit.
         """
-        weights = self.named_weights()
-        if len(values) != len(weights):
+        named = self.named_weights()
+        if len(weights) != len(named):
             remedy = "Build the layer first by calling it, or pass as many arrays as get_weights() gives."
-            raise ValueError(explain(f"{len(weights)} arrays of weights", len(values), remedy))
-        arrays = [as_array(v).copy() for v in values]  # they may be views of these very weights
-        for (name, w), a in zip(weights.items(), arrays, strict=True):
+            raise ValueError(explain(f"{len(named)} arrays of weights", len(weights), remedy))
+        arrays = [as_array(v).copy() for v in weights]  # they may be views of these very weights
+        for (name, w), a in zip(named.items(), arrays, strict=True):
             if a.shape != w.shape:
                 raise ValueError(explain(f"shape {w.shape} for {name!r}", a.shape, "No weight was changed."))
         with graph.no_grad():
-            for w, a in zip(weights.values(), arrays, strict=True):
+            for w, a in zip(named.values(), arrays, strict=True):
                 w.assign(a)
 
     def __repr__(self) -> str:

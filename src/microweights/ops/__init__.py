@@ -45,13 +45,15 @@ from .elementwise import (
 )
 from .matmul import Dense, MatMul
 from .reduction import CrossEntropy, LogSoftmax, Max, Mean, Min, Softmax, Sum
-from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose, with_ellipsis
+from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose
+from .shape import with_ellipsis as with_ellipsis
 
 __all__ = [
     "OPS", "Absolute", "Add", "BinaryCrossEntropy", "BroadcastTo", "Case", "Cast", "Concatenate", "Copy", "CrossEntropy",
     "Dense", "Divide", "Erf", "Exp", "Gelu", "Index", "Log", "LogSoftmax", "MatMul", "Max", "Maximum", "Mean", "Min",
     "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "SoftThreshold", "Softmax",
-    "Softplus", "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "with_ellipsis",
+    "Softplus", "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "concatenate", "matmul",
+    "maximum", "minimum", "pad", "stack", "where",
 ]  # fmt: skip
 
 # ---- axes ----------------------------------------------------------------------------------------------------------
@@ -280,3 +282,7 @@ def maximum(x: Operand, y: Operand) -> Tensor:
 def minimum(x: Operand, y: Operand) -> Tensor:
     """The smaller of two, element by element; NaN if either is."""
     return Minimum()(*operands(x, y))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
