@@ -79,6 +79,7 @@ class Trainer(Layer):
         self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._captured.clear()
+        chosen.begin(self.trainable_variables)
 
     # ---- one batch ---------------------------------------------------------------------------------------------
 
