@@ -233,8 +233,9 @@ def test_checkpoint_of_the_best(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a_file").write_bytes(b"")
     with pytest.raises(OSError):
-        model().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "nowhere" / "f")])
+        model().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "a_file" / "f")])
 
 
 # ---- LearningRateScheduler -------------------------------------------------------------------------------------------
