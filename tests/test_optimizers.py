@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -52,13 +51,6 @@ def run(optimizer: Any, dtype: str, steps: int = 20, extra: Any = None) -> list[
             gradients = [g + extra(v.numpy()) for g, v in zip(gradients, variables, strict=True)]
         optimizer.apply([mw.tensor(g, dtype) for g in gradients], variables)
     return [v.numpy() for v in variables]
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 @pytest.fixture(scope="module")

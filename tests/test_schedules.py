@@ -123,8 +123,7 @@ KERAS_S: list[tuple[str, list[Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "given", "named"), KERAS_S)
-def test_rates_are_those_of_keras(name: str, given: list[Any], named: dict[str, Any]) -> None:
-    keras = pytest.importorskip("keras")
+def test_rates_are_those_of_keras(keras: Any, name: str, given: list[Any], named: dict[str, Any]) -> None:
     theirs, ours = getattr(keras.optimizers.schedules, name)(*given, **named), getattr(mw.schedules, name)(*given, **named)
     for t in range(60):
         assert ours(t) == pytest.approx(float(theirs(t)), rel=1e-5, abs=3e-8)
@@ -331,8 +330,7 @@ def test_averages_of_weights(setting: str) -> None:
         np.testing.assert_allclose(variables[0].numpy(), average, rtol=1e-12)
 
 
-def test_training_ends_with_the_averages() -> None:
-    keras = pytest.importorskip("keras")
+def test_training_ends_with_the_averages(keras: Any) -> None:
     x, y = np.random.default_rng(0).normal(size=(40, 3)).astype("float32"), np.arange(40, dtype="float32")[:, None] / 40
     ours = mw.Sequential([mw.layers.Dense(1, kernel_initializer="zeros")])
     ours.compile(mw.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8), "mse")

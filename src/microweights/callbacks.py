@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from typing import IO, TYPE_CHECKING, Any
 
 from .diagnosis import Diagnosis, diagnose
-from .errors import NonFiniteError, explain
+from .errors import explain
 from .schedules import check
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class CallbackList:
         for c in self._hearing[hook]:
             getattr(c, hook)(*number, logs)
 
-    def ends_at(self, error: NonFiniteError) -> bool:
+    def ends_at(self, error: FloatingPointError) -> bool:
         """Whether a loss that is not finite is to end the training, and not to raise its error."""
         ending = [c for c in self.callbacks if isinstance(c, TerminateOnNaN) and not c.raise_error]
         for c in ending:
@@ -489,7 +489,7 @@ class TerminateOnNaN(Callback):
     def __init__(self, raise_error: bool = False) -> None:
         self.raise_error = raise_error
 
-    def end(self, error: NonFiniteError) -> None:
+    def end(self, error: FloatingPointError) -> None:
         print(f"training ended: {error}")
         self.model.stop_training = True
 

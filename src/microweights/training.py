@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import graph, losses, optimizers
-from .callbacks import Callback, History, as_list
+from .callbacks import Callback, CallbackList, History, as_list
 from .capture import Captured
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 from .diagnosis import first_nonfinite
@@ -228,12 +228,11 @@ class Trainer(Layer):
         self._try_out(samples, validation)
         self.history = history = History()
         history.sample = copy.deepcopy(samples.part(0, SAMPLE))  # not a view, which would keep all the data
-        every = [*as_list(callbacks), history]
         self.stop_training, self.validates = False, validation is not None
-        for c in every:
-            c.set_model(self)  # type: ignore[arg-type]
-            c.on_train_begin()
         steps = -(-len(samples) // (size or len(samples)))
+        params = {"epochs": epochs, "steps": steps, "verbose": mode}
+        every = CallbackList([*as_list(callbacks), history], self, params)  # type: ignore[arg-type]
+        every.call("on_train_begin")
         progress = _Progress(mode, epochs, initial_epoch, steps)
 
         def on_rows(index: Tensor | None = None) -> list[Tensor]:
@@ -241,27 +240,29 @@ class Trainer(Layer):
 
         step: Callable[..., Any] = on_rows if self.eager else Captured(on_rows)
         self._captured["fit"] = step
+        logs: dict[str, float] = {}
         try:
             for epoch in range(initial_epoch, epochs):
-                for c in every:
-                    c.on_epoch_begin(epoch)
-                logs = self._run_epoch(step, samples, size, shuffle, every, progress)
+                every.call("on_epoch_begin", epoch)
+                try:
+                    logs = self._run_epoch(step, samples, size, shuffle, every, progress)
+                except FloatingPointError as error:
+                    if not every.ends_at(error):
+                        raise
+                    break
                 if validation is not None and (epoch + 1) % validation_freq == 0:
-                    for c in every:
-                        c.on_test_begin()
-                    logs.update({f"val_{name}": value for name, value in self._evaluate(validation, size).items()})
-                    for c in every:
-                        c.on_test_end(logs)
-                for c in every:
-                    c.on_epoch_end(epoch, logs)
+                    every.call("on_test_begin")
+                    found = self._evaluate(validation, size)
+                    every.call("on_test_end", logs=found)
+                    logs.update({f"val_{name}": value for name, value in found.items()})
+                every.call("on_epoch_end", epoch, logs=logs)
                 progress.end_epoch(epoch, logs)
                 if self.stop_training:
                     break
         finally:
             progress.close()
         self.optimizer.finalize_variable_values(self.trainable_variables)
-        for c in every:
-            c.on_train_end()
+        every.call("on_train_end", logs=logs)
         return history
 
     def _run_epoch(
@@ -270,19 +271,18 @@ class Trainer(Layer):
         samples: Samples,
         size: int | None,
         shuffle: bool,
-        callbacks: Sequence[Callback],
+        callbacks: CallbackList,
         progress: _Progress,
     ) -> dict[str, float]:
-        before = [c for c in callbacks if type(c).on_train_batch_begin is not Callback.on_train_batch_begin]
-        after = [c for c in callbacks if type(c).on_train_batch_end is not Callback.on_train_batch_end]
+        before, after = callbacks.hears("on_train_batch_begin"), callbacks.hears("on_train_batch_end")
         for metric in self.metrics:
             metric.reset_state()
         order, n = samples.order(size, shuffle, self.order_state), len(samples)
         size = n if order is None else size or n
         total, done, number, at_once = 0.0, 0, 0, 1
         while done < n:
-            for c in before:
-                c.on_train_batch_begin(number)
+            if before:
+                callbacks.call("on_train_batch_begin", number)
             rows = min(size, n - done)
             times = 1 if before or after else max(1, min(at_once, (n - done) // size))
             index = None if order is None else order[done : done + times * rows]
@@ -293,8 +293,8 @@ class Trainer(Layer):
             found = self._add(results, samples, None if index is None else index[: times * rows])
             total = sum((loss * rows for loss in found), total)
             done, number = done + times * rows, number + times
-            for c in after:
-                c.on_train_batch_end(number - 1, self._logs(total / done))
+            if after:
+                callbacks.call("on_train_batch_end", number - 1, logs=self._logs(total / done))
             if progress.is_due():
                 progress.step(number - 1, self._logs(total / done))
             if self.stop_training:
