@@ -63,7 +63,7 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
     from scipy.optimize import minimize
 
     variables = list(variables)
-    if not variables or not all(type(v) is Tensor and v.requires_grad for v in variables):
+    if not variables or not all(isinstance(v, Tensor) and v.requires_grad for v in variables):
         raise ValueError(explain("tensors that require gradients", variables, "Pass the variables of the loss."))
     if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ValueError(explain("`max_iter` to be a positive integer", repr(max_iter), "100 is a usual choice."))

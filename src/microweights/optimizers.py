@@ -97,7 +97,7 @@ class Setting:
         checked = self.checked(optimizer, value)
         if self.name in optimizer.__dict__:
             door.refuse(f"a change of `{self.name}`")
-            graph.Layout.changes += 1
+            optimizer._make_stale()
         optimizer.__dict__[self.name] = checked
 
     def checked(self, optimizer: Optimizer, value: Any) -> Any:
@@ -168,19 +168,22 @@ class Optimizer(Configurable):
     """
 
     rule = ""
+    rates: frozenset[str] = frozenset()  # the names of its Rates
     initial_slot_value = 0.0
     always_shown = ("learning_rate",)
     name = ""
     slots = 0  # arrays of state for each variable
     weight_decay, l1, l2 = Rate(optional=True), Rate(), Rate()
     clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum = Setting(), Setting(), Setting(), Setting(), Setting()
+    _notes: frozenset[str] = frozenset()
+    _own_lists = frozenset(("_state", "_plans"))
 
     def __init__(
         self, learning_rate: LearningRate, *, weight_decay: float | None = None, clipnorm: float | None = None,
         clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
         ema_momentum: float = 0.99, name: str | None = None, l1: float = 0.0, l2: float = 0.0, **rates: Any,
     ) -> None:  # fmt: skip
-        unknown = sorted(set(rates) - {n for c in type(self).__mro__ for n, x in vars(c).items() if isinstance(x, Rate)})
+        unknown = sorted(set(rates) - type(self).rates)
         if unknown:
             options = ", ".join(n for n in parameters(type(self)) if n not in unknown)
             remedy = "Write learning_rate." if unknown == ["lr"] else _HINTS.get(unknown[0], "Check the spelling.")
@@ -198,6 +201,12 @@ class Optimizer(Configurable):
         self.learning_rate = learning_rate
 
     # ---- its numbers ---------------------------------------------------------------------------------------------
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.rates = cls.rates | {name for name, x in vars(cls).items() if isinstance(x, Rate)}
+        # A recorded update reads these anew, or they concern variables to come alone.
+        cls._notes = _NOTES | cls.rates
 
     def __setattr__(self, name: str, value: Any) -> None:
         is_known = name.startswith("_") or hasattr(type(self), name)
@@ -217,8 +226,12 @@ class Optimizer(Configurable):
         needed = door.slots_of(self.rule, self._fresh)
         if needed > self.slots and self._state:  # programs that exist have not these arrays
             self._plans.clear()
-            graph.Layout.changes += 1
+            self._make_stale()
         self.slots = needed
+
+    def _make_stale(self) -> None:
+        """What was captured with it is not what it does now."""
+        graph.Layout.changes += 1
 
     def _hypers(self) -> list[Any]:
         """Every `mw_hyper` of variables that are there, once each."""
@@ -301,7 +314,7 @@ class Optimizer(Configurable):
             plan = self._plan(variables)
         if self.clipvalue or self.clipnorm or self.global_clipnorm:
             gradients = self._clipped(gradients)
-        arrays = [g.data if type(g) is Tensor else _not_a_tensor(g) for g in gradients]
+        arrays = [g.data if isinstance(g, Tensor) else _not_a_tensor(g) for g in gradients]
         if len(plan.updates) > 1:  # nothing is updated if one does not fit
             for table, hyper, which in plan.updates:
                 table.check(self.rule, [arrays[i] for i in which], hyper)
@@ -331,7 +344,7 @@ class Optimizer(Configurable):
     @graph.no_grad()
     def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         for g in gradients:
-            if type(g) is not Tensor:
+            if not isinstance(g, Tensor):
                 _not_a_tensor(g)
         if self.clipvalue is not None:
             gradients = [g.clip(-self.clipvalue, self.clipvalue) for g in gradients]
@@ -355,7 +368,7 @@ class Optimizer(Configurable):
         if len({id(v) for v in variables}) < len(variables):
             raise ValueError(explain("each variable once", "one of them twice", "Pass a list without repetitions."))
         for v in variables:
-            if type(v) is not Tensor or not v.requires_grad:
+            if not isinstance(v, Tensor) or not v.requires_grad:
                 remedy = "The order is apply(gradients, variables)."
                 raise ValueError(explain("variables that require a gradient", "one that does not", remedy))
         new = None  # the mw_hyper of all that are new
@@ -393,7 +406,7 @@ class Optimizer(Configurable):
                 for i in which:
                     self._state[id(variables[i])].hyper = hyper
                 self._plans.clear()
-                graph.Layout.changes += 1  # programs that update all of them count for all of them
+                self._make_stale()  # programs that update all of them count for all of them
             found.append((hyper, which))
         return found
 
@@ -450,6 +463,10 @@ def _copy(hyper: Any) -> Any:
     return struct("mw_hyper", **fields(hyper))
 
 
+_NOTES = frozenset((
+    "learning_rate", "lr", "name", "slots", "initial_slot_value", "initial_accumulator_value", "weight_decay", "l1", "l2",
+    "_schedule", "_fresh", "_current", "_state", "_plans",
+))  # fmt: skip
 _NO_RATES: dict[str, Any] = {
     **dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "l1", "l2"), 0.0),
     "weight_decay": 0.0, "step": 0.0, **schedules.numbers_of(0.0),
