@@ -62,10 +62,16 @@ typedef struct {
     double first_rate, warmup_steps;       /* it rises from first_rate to peak_rate during warmup_steps updates, */
     double peak_rate, decay_steps;         /* and then falls: in decay_steps to final_rate, or by that factor every decay_steps */
     double final_rate;
+    double staircase;                      /* 1: whole numbers of decay_steps */
+    double power, cycle;                   /* of a line: the falling part is raised to it; 1: it falls again and again, each time slower */
+    double t_mul, m_mul;                   /* of restarts: how much longer and higher each wave is than the one before */
+    double pieces;                         /* of pieces: how many boundaries there are; value[i] holds up to boundary[i] */
+    double boundary[16], value[17];
 } mw_hyper;
 
-/* The rise is a line, in a cycle half a wave of a cosine; the fall is half a wave, a line, a power, or a power in whole steps. */
-enum mw_schedule { MW_NO_SCHEDULE, MW_COSINE, MW_CYCLE, MW_LINE, MW_POWER, MW_STAIRS };
+/* The rise is a line, in a cycle half a wave of a cosine; the fall is half a wave, a line, a power, 1 / (1 + factor u), many
+ * half waves, or in pieces. */
+enum mw_schedule { MW_NO_SCHEDULE, MW_COSINE, MW_CYCLE, MW_LINE, MW_POWER, MW_INVERSE, MW_RESTARTS, MW_PIECES };
 
 /* C = activation(A @ B + bias), once per item of a batch: A is m×k, B is k×n, C is m×n and bias has n elements.
  * A and B have any strides (so a transpose costs nothing; 0 repeats); a row of C is contiguous. */

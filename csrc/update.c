@@ -1,6 +1,8 @@
 /* The update rules: one pass over the memory of every parameter of a model, in one call.
  *
  * A rule is a function of one vector of weights w, their gradient g and the states s[0], s[1], s[2]. */
+#include <float.h>
+
 #include "simd.h"
 #include "kernels.h"
 #include "runtime.h"
@@ -18,16 +20,43 @@ typedef vec rule_function(vec w, vec g, vec *s, const rates *r);
 /* u goes from 0 to 1, and this from 0 to 1 along half a wave. */
 static double half_wave(double u) { return 0.5 - 0.5 * cos(3.14159265358979323846 * u); }
 
+/* A rate that grows stays a number. */
+static double power_of(double base, double exponent) { return fmin(pow(base, exponent), DBL_MAX); }
+
+/* Warm restarts (Loshchilov & Hutter 2017): half waves, each t_mul times as long and m_mul times as high as the one before. */
+static double restarted_rate(const mw_hyper *h, double u) {
+    double height = 1;
+    if (h->t_mul == 1) {
+        height = power_of(h->m_mul, floor(u));
+        u -= floor(u);
+    } else {
+        double length = 1;
+        for (; u >= length; length *= h->t_mul, height *= h->m_mul) u -= length;
+        u /= length;
+    }
+    return h->final_rate + (h->peak_rate - h->final_rate) * fmin(height, DBL_MAX) * (1 - half_wave(u));
+}
+
+static double rate_of_pieces(const mw_hyper *h) {
+    int i = 0;
+    while (i < h->pieces && h->step > h->boundary[i]) i++;
+    return h->value[i];
+}
+
 static double scheduled_rate(const mw_hyper *h) {
+    if (h->schedule == MW_PIECES) return rate_of_pieces(h);
     if (h->step < h->warmup_steps) {
         double u = h->step / h->warmup_steps;
         return h->first_rate + (h->peak_rate - h->first_rate) * (h->schedule == MW_CYCLE ? half_wave(u) : u);
     }
     double u = (h->step - h->warmup_steps) / h->decay_steps;
-    if (h->schedule == MW_POWER) return h->peak_rate * pow(h->final_rate, u);
-    if (h->schedule == MW_STAIRS) return h->peak_rate * pow(h->final_rate, floor(u));
+    if (h->staircase != 0) u = floor(u);
+    if (h->schedule == MW_POWER) return h->peak_rate * power_of(h->final_rate, u);
+    if (h->schedule == MW_INVERSE) return h->peak_rate / (1 + h->final_rate * u);
+    if (h->schedule == MW_RESTARTS) return restarted_rate(h, u);
+    if (h->cycle != 0 && u > 1) u /= ceil(u);
     u = u < 1 ? u : 1;
-    return h->peak_rate + (h->final_rate - h->peak_rate) * (h->schedule == MW_LINE ? u : half_wave(u));
+    return h->peak_rate + (h->final_rate - h->peak_rate) * (h->schedule == MW_LINE ? 1 - pow(1 - u, h->power) : half_wave(u));
 }
 
 static rates rates_of(const mw_hyper *h) {

@@ -66,3 +66,12 @@ def c_only(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def keras() -> Any:
+    """Keras, to compare with; the test is skipped where it is not installed with a backend."""
+    if "KERAS_BACKEND" not in os.environ:
+        pytest.importorskip("torch")
+        os.environ["KERAS_BACKEND"] = "torch"
+    return pytest.importorskip("keras")

@@ -233,8 +233,9 @@ def test_checkpoint_of_the_best(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a_file").write_bytes(b"")
     with pytest.raises(OSError):
-        model().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "nowhere" / "f")])
+        model().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "a_file" / "f")])
 
 
 # ---- LearningRateScheduler -------------------------------------------------------------------------------------------
@@ -303,3 +304,240 @@ def test_a_misspelt_name_of_a_number_is_refused(tmp_path: Path) -> None:
     checkpoint = ModelCheckpoint(str(tmp_path / "w-{val_los:.2f}.safetensors"))
     with pytest.raises(ValueError, match="val_los"):
         model().fit(X, Y, verbose=0, validation_split=0.2, callbacks=[checkpoint])
+
+
+# ---- hooks -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_hook_is_there_and_gets_a_dict() -> None:
+    heard: list[tuple[str, Any]] = []
+    every = {hook: lambda *given, hook=hook: heard.append((hook, given)) for hook in callbacks.HOOKS}
+    together = callbacks.CallbackList([callbacks.LambdaCallback(**every)], model(), {"epochs": 3})  # type: ignore[arg-type]
+    numbered = [h for h in callbacks.HOOKS if "batch" in h or "epoch" in h]
+    for hook in callbacks.HOOKS:
+        together.call(hook, *([5] if hook in numbered else []))
+    assert [hook for hook, _ in heard] == list(callbacks.HOOKS)
+    assert all(given == ((5, {}) if hook in numbered else ({},)) for hook, given in heard)
+    assert [c.params for c in together] == [{"epochs": 3}]
+
+
+def test_hooks_are_keras_s(keras: Any) -> None:
+    theirs = {name for name in dir(keras.callbacks.Callback) if name.startswith("on_")}
+    assert theirs == set(callbacks.HOOKS)
+
+
+@pytest.mark.parametrize("hook", ["on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"])
+def test_batches_are_heard_by_either_name(hook: str) -> None:
+    seen: list[Any] = []
+    own = type("Own", (Callback,), {hook: lambda self, batch, logs: seen.append((batch, type(logs)))})()
+    for given in (own, callbacks.LambdaCallback(**{hook: lambda batch, logs: seen.append((batch, type(logs)))})):
+        seen.clear()
+        model().fit(X, Y, batch_size=16, verbose=0, callbacks=[given])
+        assert seen == [(0, dict), (1, dict), (2, dict)]
+
+
+def test_nobody_hears_batches_who_does_not_listen() -> None:
+    quiet = [Callback(), callbacks.History(), EarlyStopping(), ModelCheckpoint("f"), callbacks.CSVLogger("f"),
+             callbacks.TerminateOnNaN(), callbacks.ReduceLROnPlateau(), LearningRateScheduler(lambda e: 0.1),
+             callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)]  # fmt: skip
+    assert not any(c.hears(hook) for c in quiet for hook in callbacks.HOOKS if "batch" in hook)
+    assert ModelCheckpoint("f", save_freq=2).hears("on_train_batch_end")
+
+
+def test_functions_and_classes_as_callbacks() -> None:
+    with pytest.raises(TypeError, match="LambdaCallback"):
+        model().fit(X, Y, verbose=0, callbacks=[lambda epoch, logs: None])
+    with pytest.raises(TypeError, match=r"EarlyStopping\(\)"):
+        model().fit(X, Y, verbose=0, callbacks=EarlyStopping)
+    with pytest.raises(TypeError, match="hooks out of"):
+        callbacks.LambdaCallback(on_epoch_ends=lambda epoch, logs: None)
+    with pytest.raises(TypeError, match="`on_epoch_end` to be a function"):
+        callbacks.LambdaCallback(on_epoch_end=3)  # type: ignore[arg-type]
+
+
+def test_logs_of_each_hook() -> None:
+    seen: dict[str, Any] = {}
+    hooks = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end", "on_train_end")
+    given = callbacks.LambdaCallback(**{h: lambda *a, h=h: seen.__setitem__(h, sorted(a[-1])) for h in hooks})  # type: ignore[arg-type]
+    model().fit(X, Y, verbose=0, callbacks=given, validation_data=(X, Y))
+    both = ["loss", "val_loss"]
+    assert seen == {"on_train_begin": [], "on_epoch_begin": [], "on_test_begin": [], "on_test_end": ["loss"],
+                    "on_epoch_end": both, "on_train_end": both}  # fmt: skip
+    assert given.params["epochs"] == 1 and given.params["steps"] == 2
+
+
+# ---- as Keras's ------------------------------------------------------------------------------------------------------
+
+
+class Fake:
+    """As much of a model as callbacks of either library ask for."""
+
+    def __init__(self) -> None:
+        self.stop_training, self.validates, self.metrics, self.epoch = False, False, (), -1
+        self.optimizer = mw.optimizers.SGD(0.5)
+        self.saved: list[tuple[int, str]] = []
+
+    def get_weights(self) -> int:
+        return self.epoch
+
+    def set_weights(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def save_weights(self, path: str, overwrite: bool = True) -> None:
+        self.saved.append((self.epoch, os.path.basename(path)))
+
+
+def what_happens(callback: Any, values: list[float], name: str) -> Any:
+    """The epoch it stopped at, the weights in the end, the rates, what was saved; for two batches in each epoch."""
+    fake, rates = Fake(), []
+    callback.set_model(fake)
+    callback.on_train_begin({})
+    for epoch, value in enumerate(values):
+        callback.on_epoch_begin(epoch, {})
+        for batch in range(2):
+            callback.on_train_batch_end(batch, {name: value})
+        fake.epoch = epoch
+        callback.on_epoch_end(epoch, {name: value})
+        rates.append(fake.optimizer.learning_rate)
+        if fake.stop_training:
+            break
+    stopped = fake.epoch
+    callback.on_train_end({})
+    return stopped, fake.epoch, rates, fake.saved
+
+
+SEQUENCES = [
+    [5.0, 4, 4.5, 3, 3.2, 3.1, 2, 2.5, 2.4, 2.3],
+    [1.0, 1, 1, 1, 1],
+    [3.0, 2.95, 2.9, 2.85, 2.8, 2.7],
+    [1.0, 2, 3, 0.5, 3, 3, 3],
+]
+WATCHING: list[tuple[str, dict[str, Any]]] = [
+    ("EarlyStopping", {}),
+    ("EarlyStopping", {"patience": 2}),
+    ("EarlyStopping", {"patience": 1, "min_delta": 0.3}),
+    ("EarlyStopping", {"patience": 1, "min_delta": -0.3, "restore_best_weights": True}),
+    ("EarlyStopping", {"patience": 1, "mode": "max", "restore_best_weights": True}),
+    ("EarlyStopping", {"patience": 3, "baseline": 2.5, "restore_best_weights": True}),
+    ("EarlyStopping", {"patience": 2, "baseline": 0.1, "restore_best_weights": True}),
+    ("EarlyStopping", {"start_from_epoch": 2, "restore_best_weights": True}),
+    ("EarlyStopping", {"start_from_epoch": 20, "restore_best_weights": True}),
+    ("ReduceLROnPlateau", {"patience": 0}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5, "cooldown": 2}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "min_delta": 0.3, "min_lr": 0.2}),
+    ("ReduceLROnPlateau", {"patience": 1, "mode": "max"}),
+    ("ModelCheckpoint", {}),
+    ("ModelCheckpoint", {"save_best_only": True}),
+    ("ModelCheckpoint", {"save_best_only": True, "initial_value_threshold": 2.9}),
+    ("ModelCheckpoint", {"save_best_only": True, "mode": "max"}),
+    ("ModelCheckpoint", {"save_freq": 3}),
+    ("ModelCheckpoint", {"save_freq": 2}),
+]
+
+
+@pytest.mark.parametrize("values", SEQUENCES, ids=range(len(SEQUENCES)))
+@pytest.mark.parametrize(("name", "arguments"), WATCHING)
+def test_corner_cases_are_keras_s(
+    keras: Any, tmp_path: Path, name: str, arguments: dict[str, Any], values: list[float]
+) -> None:
+    given = {"monitor": "loss", **arguments}
+    if name == "ModelCheckpoint":
+        given |= {"filepath": str(tmp_path / "{epoch}-{loss}.weights.h5"), "save_weights_only": True}
+    results = [what_happens(getattr(library, name)(**given), values, "loss") for library in (callbacks, keras.callbacks)]
+    assert results[0][0] == results[1][0] and results[0][1] == results[1][1] and results[0][3] == results[1][3]
+    assert results[0][2] == pytest.approx(results[1][2], rel=1e-6)
+
+
+def test_weights_that_never_got_better_are_restored_too() -> None:
+    """As in Keras, the first that count are the best there are."""
+    m, epochs = run([float("nan")] * 4, EarlyStopping(patience=2, restore_best_weights=True))
+    assert epochs == [0, 1] and epoch_of(m) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["accumulated_loss", "val_accident", "backlog", "auction", "accuracy_loss", "recalls", "f1_error"]
+)
+def test_words_inside_of_others_do_not_count(name: str) -> None:
+    assert EarlyStopping(name).sign == -1
+
+
+@pytest.mark.parametrize(
+    "name", ["acc", "val_top_5_accuracy", "auc_1", "F1", "r2_score", "val_binary_accuracy", "mean_precision"]
+)
+def test_words_that_count(name: str) -> None:
+    assert EarlyStopping(name).sign == 1
+
+
+def test_checkpoints_after_batches(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "{epoch}-{batch}-{loss:.1f}"
+    model(0.0).fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=[ModelCheckpoint(path, save_freq=4)])
+    assert sorted(name[:3] for name in os.listdir(path.parent)) == ["2-1", "3-2"]
+
+
+@pytest.mark.parametrize("wrong", [{"save_freq": 0}, {"save_freq": "batch"}, {"save_freq": True}, {"save_freq": None}])
+def test_how_often_is_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="`save_freq`"):
+        ModelCheckpoint("f", **wrong)
+    for make in (EarlyStopping, callbacks.ReduceLROnPlateau):
+        for given in ({"patience": "2"}, {"patience": -1}, {"min_delta": "a"}, {"min_delta": float("nan")}):
+            with pytest.raises(ValueError, match=next(iter(given))):
+                make(**given)
+
+
+EPOCH_SCHEDULES: list[Any] = [
+    lambda epoch: 0.4 * 0.5**epoch,
+    lambda epoch, rate: 0.4 * 0.5**epoch,
+    lambda epoch, rate=None: 0.4 * 0.5**epoch,
+    lambda *given: np.float32(0.4 * 0.5 ** given[0]),
+    mw.schedules.ExponentialDecay(0.4, 1, 0.5),
+]
+
+
+@pytest.mark.parametrize("schedule", EPOCH_SCHEDULES)
+def test_schedules_of_epochs(schedule: Any) -> None:
+    history = model().fit(X, Y, epochs=3, verbose=0, callbacks=[LearningRateScheduler(schedule)])
+    assert history.history["learning_rate"] == pytest.approx([0.4, 0.2, 0.1])
+
+
+def test_an_error_in_a_schedule_is_its_own() -> None:
+    with pytest.raises(TypeError, match="unsupported operand"):
+        model().fit(X, Y, verbose=0, callbacks=[LearningRateScheduler(lambda epoch, rate: rate + "a")])
+    with pytest.raises(TypeError, match="`schedule` to be a function"):
+        LearningRateScheduler(0.1)  # type: ignore[arg-type]
+
+
+# ---- files and losses ------------------------------------------------------------------------------------------------
+
+
+def test_csv_logger(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    m = model()
+    first = m.fit(X, Y, epochs=2, verbose=0, callbacks=[callbacks.CSVLogger(path)])
+    lines = path.read_text().splitlines()
+    assert lines[0] == "epoch,loss" and [line.split(",")[0] for line in lines[1:]] == ["0", "1"]
+    assert [float(line.split(",")[1]) for line in lines[1:]] == first.history["loss"]
+    m.fit(X, Y, epochs=3, initial_epoch=2, verbose=0, callbacks=[callbacks.CSVLogger(path, append=True)])
+    assert path.read_text().splitlines()[:3] == lines and len(path.read_text().splitlines()) == 4
+    m.fit(
+        X, Y, epochs=2, verbose=0, callbacks=[callbacks.CSVLogger(path, separator=";")], validation_split=0.2, validation_freq=2
+    )
+    lines = path.read_text().splitlines()
+    assert lines[0] == "epoch;loss;val_loss" and lines[1].endswith(";NA") and float(lines[2].split(";")[2]) > 0
+    with pytest.raises(OSError):
+        m.fit(X, Y, verbose=0, callbacks=[callbacks.CSVLogger(tmp_path / "nowhere" / "f")])
+
+
+def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    for eager in (False, True):
+        m = model()
+        m.compile(mw.optimizers.SGD(1e30), "mse", eager=eager)
+        history = m.fit(X, Y, epochs=50, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+        assert len(history.epoch) < 50 and m.stop_training
+        assert "training ended: Expected" in capsys.readouterr().out
+        with pytest.raises(FloatingPointError):
+            m.fit(X, Y, epochs=50, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
+
+
+def test_only_public_names_are_shown() -> None:
+    assert dir(callbacks) == sorted(callbacks.__all__) and all(hasattr(callbacks, n) for n in callbacks.__all__)

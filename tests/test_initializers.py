@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,6 @@ FAMILY = {
     "he_normal": (2, "in", False), "lecun_uniform": (1, "in", True), "lecun_normal": (1, "in", False),
 }  # fmt: skip
 RANDOM = [*FAMILY, "random_normal", "random_uniform", "truncated_normal", "variance_scaling", "orthogonal"]
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (3, 5), (3, 3, 4, 8), (2, 3, 5)])
@@ -164,3 +157,40 @@ def test_get_by_name() -> None:
 def test_get_refuses(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Expected an initializer"):
         initializers.get(name)
+
+
+# ---- names and configurations ------------------------------------------------------------------------------------------
+
+
+def test_every_name_of_keras_is_there(keras: Any) -> None:
+    for name in dir(keras.initializers):
+        theirs = getattr(keras.initializers, name)
+        if isinstance(theirs, type) and not name.lower().startswith("stft") and not name.endswith("yInitializer"):
+            found = getattr(initializers, name, None)
+            if name != "OrthogonalInitializer":
+                assert isinstance(found, type) and found.__name__ in (theirs.__name__, theirs.__name__ + "Initializer")
+    for short in ("normal", "uniform", "zero", "one", "identity"):
+        assert type(initializers.get(short)).__name__ == type(keras.initializers.get(short)).__name__
+
+
+@pytest.mark.parametrize("name", [n for n in initializers.__all__ if n[0].isupper() and n != "Initializer"])
+def test_initializers_are_made_again(name: str) -> None:
+    cls = getattr(initializers, name)
+    named = {"seed": 3} if "seed" in cls().get_config() else {}
+    made = cls(**named, **({"gain": 2.0} if "gain" in cls().get_config() else {}))
+    twin = initializers.get(json.loads(json.dumps({"class_name": name, "config": made.get_config()})))
+    assert type(twin) is cls and repr(twin) == repr(made)
+    np.testing.assert_array_equal(twin((3, 4), np.float32), made((3, 4), np.float32))
+
+
+def test_identity() -> None:
+    for shape in ((3, 3), (2, 4), (4, 2)):
+        made = initializers.Identity(2.0)(shape, np.float64)
+        np.testing.assert_array_equal(made, 2.0 * np.eye(*shape))
+        assert made.dtype == np.float64
+    with pytest.raises(ValueError, match="two axes"):
+        initializers.get("identity")((3,))
+
+
+def test_only_public_names_are_shown() -> None:
+    assert dir(initializers) == sorted(initializers.__all__) and all(hasattr(initializers, n) for n in initializers.__all__)

@@ -21,8 +21,7 @@ def test_snake_case(name: str, expected: str) -> None:
     assert snake_case(name) == expected
 
 
-def test_names_of_layers_are_keras_s() -> None:
-    keras = pytest.importorskip("keras")
+def test_names_of_layers_are_keras_s(keras: Any) -> None:
     theirs = pytest.importorskip("keras.src.utils.naming").to_snake_case
     names = [n for m in (keras.layers, keras.losses, keras.metrics) for n, c in vars(m).items() if isinstance(c, type)]
     assert len(names) > 150

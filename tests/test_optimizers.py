@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -52,13 +51,6 @@ def run(optimizer: Any, dtype: str, steps: int = 20, extra: Any = None) -> list[
             gradients = [g + extra(v.numpy()) for g, v in zip(gradients, variables, strict=True)]
         optimizer.apply([mw.tensor(g, dtype) for g in gradients], variables)
     return [v.numpy() for v in variables]
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +144,7 @@ def test_the_learning_rate_may_change() -> None:
     first = steps_by_hand(optimizer, [1.0])
     optimizer.learning_rate = 0.5
     assert steps_by_hand(optimizer, [1.0], first[-1]) == pytest.approx([0.4])
-    assert optimizer.iterations == 2
+    assert optimizer.iterations == 1 and optimizer.lr == 0.5
 
 
 def test_state_belongs_to_the_variable() -> None:
@@ -342,7 +334,10 @@ def test_what_no_minimum_can_be_looked_for_with() -> None:
 
 
 def test_optimizers_and_schedules_say_what_they_are() -> None:
-    assert repr(mw.optimizers.SGD(0.05, momentum=0.9)) == "SGD(learning_rate=0.05, momentum=0.9)"
-    assert repr(mw.optimizers.Adam(l2=0.1)) == "Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-07, l2=0.1)"
-    shown = repr(mw.schedules.OneCycle(0.1, 100))
-    assert shown.startswith("OneCycle: ") and "peak_rate=0.1" in shown and "warmup_steps=30" in shown
+    assert repr(optimizers.SGD(0.05, momentum=0.9)) == "SGD(learning_rate=0.05, momentum=0.9)"
+    assert repr(optimizers.Adam(l2=0.1, name="a")) == "Adam(learning_rate=0.001, name='a', l2=0.1)"
+    assert repr(mw.schedules.ExponentialDecay(0.01, 100, 0.9)) == (
+        "ExponentialDecay(initial_learning_rate=0.01, decay_steps=100, decay_rate=0.9)"
+    )
+    shown = "RMSprop(learning_rate=OneCycle(max_learning_rate=0.1, total_steps=100), centered=True)"
+    assert repr(optimizers.RMSprop(mw.schedules.OneCycle(0.1, 100), centered=True)) == shown

@@ -195,13 +195,13 @@ def test_a_model_without_weights(tmp_path: Path) -> None:
 # ---- a full disk -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen"])
+@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen", "dup", "link"])
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     path = tmp_path / "weights"
     model(value=1.0).save_weights(path)
     before = path.read_bytes()
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -251,3 +251,132 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         FileNotFoundError, match=r"Expected a path in a folder that exists\. Received: '.*nodir.a\.safetensors'"
     ):
         model().save_weights(tmp_path / "nodir" / "a.safetensors")
+
+
+# ---- killed ------------------------------------------------------------------------------------------------------------
+
+KILLED = """
+    import os, random, signal, sys, time
+    import numpy as np
+    from microweights.saving import load_arrays, save_arrays
+
+    def in_a_child(act):
+        child = os.fork()
+        if child == 0:
+            try:
+                act()
+            finally:
+                os._exit(0)
+        return child
+
+    def killed_before(call, count):
+        def act():
+            real, left = getattr(os, call), [count]
+            def stop(*given, **named):
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*given, **named)
+            setattr(os, call, stop)
+            save_arrays("weights", {"a": np.full(1000, 2.0)})
+        return in_a_child(act)
+
+    def value():
+        return float(load_arrays("weights")["a"][0])
+
+    if sys.argv[1] == "named":
+        del os.O_TMPFILE
+    save_arrays("weights", {"a": np.full(1000, 1.0)})
+"""
+
+
+def killing(tmp_path: Path, way: str, script: str) -> None:
+    text = textwrap.dedent(KILLED) + textwrap.dedent(script)
+    run = subprocess.run([sys.executable, "-c", text, way], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("way", ["unnamed", "named"])
+def test_killed_at_each_call(tmp_path: Path, way: str) -> None:
+    """The old file is whole, and the next save leaves nothing of the killed one."""
+    killing(tmp_path, way, """
+        for call in ("open", "dup", "fdopen", "fsync", "link", "replace", "close", "listdir"):
+            for count in range(2):
+                _, status = os.waitpid(killed_before(call, count), 0)
+                left = [name for name in os.listdir() if name != "weights"]
+                assert value() in (1.0, 2.0) and len(left) <= 1
+                if sys.argv[1] == "unnamed" and hasattr(os, "O_TMPFILE"):
+                    assert not left or call == "replace", (call, left)
+                save_arrays("weights", {"a": np.full(1000, 1.0)})
+                assert os.listdir() == ["weights"], (call, os.listdir())
+    """)  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_time(tmp_path: Path) -> None:
+    """Sixty times: every time there is one whole file and no other, or the next save clears it."""
+    killing(tmp_path, "unnamed", """
+        def save_on():
+            n = 0.0
+            while True:
+                save_arrays("weights", {"a": np.full(50_000, n := n + 1)})
+        for i in range(60):
+            child = in_a_child(save_on)
+            time.sleep(random.Random(i).uniform(0.001, 0.015))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            value()
+        save_arrays("weights", {"a": np.full(3, 1.0)})
+        assert os.listdir() == ["weights"], os.listdir()
+    """)  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    """Two processes save into one folder, with named files; neither takes the other's for a leftover."""
+    killing(tmp_path, "named", """
+        def save_on(name):
+            for i in range(40):
+                save_arrays(name, {"a": np.full(1000, float(i))})
+            os.rename(name, name + " is done")
+        children = [in_a_child(lambda name=name: save_on(name)) for name in ("one", "two")]
+        for child in children:
+            os.waitpid(child, 0)
+        assert sorted(os.listdir()) == ["one is done", "two is done", "weights"], os.listdir()
+    """)  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink") or not hasattr(os, "fork"), reason="POSIX")
+def test_links_stay_and_point_to_the_new_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "weights")
+    for value in (1.0, 2.0):
+        save_arrays(tmp_path / "link", {"a": np.full(3, value)})
+        assert (tmp_path / "link").is_symlink() and load_arrays(tmp_path / "there" / "weights")["a"][0] == value
+    assert os.listdir(tmp_path / "there") == ["weights"]
+
+
+def test_a_file_system_without_unnamed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def refuse(path: Any, flags: int, *mode: int) -> int:
+        if hasattr(os, "O_TMPFILE") and flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for value in (1.0, 2.0):
+        model(value=value).save_weights(tmp_path / "weights")
+    assert os.listdir(tmp_path) == ["weights"] and (load_arrays(tmp_path / "weights")["dense.bias"] == 2).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write anywhere")
+def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError):
+            model().save_weights(tmp_path / "weights")
+    finally:
+        tmp_path.chmod(0o700)
+    assert os.listdir(tmp_path) == []

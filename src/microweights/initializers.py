@@ -204,15 +204,51 @@ class Orthogonal(RandomInitializer):
         return np.ascontiguousarray(self.gain * (q if rows >= columns else q.T).reshape(shape), dtype)
 
 
+class Identity(Initializer):
+    """`gain` times the identity matrix: a layer that at first gives back what it gets."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
+        if len(shape) != 2:
+            raise ValueError(explain("a shape of two axes for an identity matrix", shape, "Use 'orthogonal' for others."))
+        return np.asarray(self.gain * np.eye(*shape), dtype)
+
+
+_CLASSES = (
+    Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, GlorotUniform, GlorotNormal,
+    HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal, Identity,
+)  # fmt: skip
 _TABLE: dict[str, type[Initializer]] = {
-    snake_case(c.__name__): c
-    for c in (
-        Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, GlorotUniform, GlorotNormal,
-        HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
-    )
+    **{snake_case(c.__name__): c for c in _CLASSES},
+    "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
 }  # fmt: skip
+
+# the names that classes have in Keras, too
+zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
+random_normal, random_uniform, truncated_normal, variance_scaling = (
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+)
+glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
+lecun_normal, lecun_uniform = LecunNormal, LecunUniform
+
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "LecunNormal",
+    "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros",
+    "constant", "get", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal",
+    "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "truncated_normal", "variance_scaling",
+    "zeros",
+]  # fmt: skip
 
 
 def get(identifier: Any) -> Initializer:
-    """The initializer for a name ("he_normal") or an Initializer."""
+    """The initializer for a name ("he_normal"), an Initializer, or its configuration {"class_name": ..., "config": ...}."""
     return lookup("an initializer", identifier, Initializer, _TABLE)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -310,7 +310,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         network, mean, inverse = self._network, self.mean_, self._inverse
         optimizer, updates = network.optimizer, network.optimizer.iterations
         assert network.order_state is not None
-        arrays = [network.order_state, *(slot for _, slots in optimizer._state.values() for slot in slots)]
+        arrays = [network.order_state, *(slot for kept in optimizer._state.values() for slot in kept.slots)]
         before = [a.copy() for a in arrays]
         try:
             yield

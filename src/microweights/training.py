@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import graph, losses, optimizers
-from .callbacks import Callback, History, as_list, overriding, tell
+from .callbacks import Callback, CallbackList, History, as_list
 from .capture import paused
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 from .diagnosis import first_nonfinite
@@ -90,6 +90,7 @@ class Trainer(Layer):
         self.metrics, self.weighted_metrics = with_names_of_their_own([*plain, *weighted]), weighted
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._steps.clear()
+        chosen.begin(self.trainable_variables)
 
     @property
     def run_eagerly(self) -> bool:
@@ -305,7 +306,6 @@ class Trainer(Layer):
         validation = _first_steps(validation, validation_size, validation_steps)
         self.history = history = History()
         history.sample = copy.deepcopy(samples.part(0, SAMPLE))  # not a view, which would keep all the data
-        every = [*as_list(callbacks), history]
         self.stop_training, self.validates = False, validation is not None
         orders = _Orders(samples, size, shuffle, self.order_state, steps_per_epoch)
         progress = Progress(mode, epochs, initial_epoch, orders.steps)
@@ -315,17 +315,23 @@ class Trainer(Layer):
 
         step = self._steps["fit"] = Step(on_rows, self._roots, self.eager)
         self._check = self._checked_by(samples, validation)
-        for c in every:
-            c.set_model(self)  # type: ignore[arg-type]
-        tell(every, "on_train_begin", {})
+        params = {"epochs": epochs, "steps": orders.steps, "verbose": mode}
+        every = CallbackList([*as_list(callbacks), history], self, params)  # type: ignore[arg-type]
+        every.call("on_train_begin")
+        logs: dict[str, float] = {}
         try:
             for epoch in range(initial_epoch, epochs):
-                tell(every, "on_epoch_begin", epoch, {})
-                logs = self._run_epoch(step, samples, orders, every, progress)
+                every.call("on_epoch_begin", epoch)
+                try:
+                    logs = self._run_epoch(step, samples, orders, every, progress)
+                except FloatingPointError as error:
+                    if not every.ends_at(error):
+                        raise
+                    break
                 if validation is not None and (epoch + 1) % validation_freq == 0:
                     found = self._evaluate(validation, validation_size, every)
                     logs.update({f"val_{name}": value for name, value in found.items()})
-                tell(every, "on_epoch_end", epoch, logs)
+                every.call("on_epoch_end", epoch, logs=logs)
                 progress.end_epoch(epoch, logs)
                 if self.stop_training:
                     break
@@ -333,19 +339,20 @@ class Trainer(Layer):
             self._check = None
             progress.close()
         self.optimizer.finalize_variable_values(self.trainable_variables)
-        tell(every, "on_train_end", {name: values[-1] for name, values in history.history.items()})
+        every.call("on_train_end", logs=logs)
         return history
 
     def _run_epoch(
-        self, step: Step, samples: Samples, orders: _Orders, callbacks: Sequence[Callback], progress: Progress
+        self, step: Step, samples: Samples, orders: _Orders, callbacks: CallbackList, progress: Progress
     ) -> dict[str, float]:
-        before, after = overriding(callbacks, "on_train_batch_begin"), overriding(callbacks, "on_train_batch_end")
+        before, after = callbacks.hears("on_train_batch_begin"), callbacks.hears("on_train_batch_end")
         for metric in self.metrics:
             metric.reset_state()
         order, size, n = orders.next(), orders.size, orders.count
         total, done, number, at_once = 0.0, 0, 0, 1
         while done < n:
-            tell(before, "on_train_batch_begin", number, {})
+            if before:
+                callbacks.call("on_train_batch_begin", number)
             rows = min(size, n - done)
             times = 1 if before or after else max(1, min(at_once, (n - done) // size))
             index = None if order is None else order[done : done + times * rows]
@@ -360,7 +367,7 @@ class Trainer(Layer):
             total = sum((loss * rows for loss in found), total)
             done, number = done + times * rows, number + times
             if after:
-                tell(after, "on_train_batch_end", number - 1, self._logs(total / done))
+                callbacks.call("on_train_batch_end", number - 1, logs=self._logs(total / done))
             if progress.is_due():
                 progress.step(number - 1, self._logs(total / done))
             if self.stop_training:
@@ -409,33 +416,32 @@ class Trainer(Layer):
         float, list of float, or dict
             The loss; with metrics a list of loss and metrics; with `return_dict` a dict by name.
         """
-        size, every = checked_batch_size(batch_size), as_list(callbacks)
+        size = checked_batch_size(batch_size)
         samples = _first_steps(self._samples(x, y, sample_weight), size, steps)
-        for c in every:
-            c.set_model(self)  # type: ignore[arg-type]
         assert samples is not None
-        results = self._evaluate(samples, size, every)
+        results = self._evaluate(samples, size, CallbackList(callbacks, self, {}))  # type: ignore[arg-type]
         if return_dict:
             return results
         values = list(results.values())
         return values[0] if len(values) == 1 else values
 
-    def _evaluate(self, samples: Samples, size: int | None, callbacks: Sequence[Callback]) -> dict[str, float]:
+    def _evaluate(self, samples: Samples, size: int | None, callbacks: CallbackList) -> dict[str, float]:
         step, total, done, number, bad = self._test_step(), 0.0, 0, 0, None
-        before, after = overriding(callbacks, "on_test_batch_begin"), overriding(callbacks, "on_test_batch_end")
-        tell(callbacks, "on_test_begin", {})
+        before, after = callbacks.hears("on_test_batch_begin"), callbacks.hears("on_test_batch_end")
+        callbacks.call("on_test_begin")
         with self._metrics_apart(), graph.no_grad():
             while done < len(samples):
-                tell(before, "on_test_batch_begin", number, {})
+                if before:
+                    callbacks.call("on_test_batch_begin", number)
                 results, part = self._on_part(step, samples, done, size, not (before or after))
                 found = self._add(results, part)
                 rows = len(part) // len(found)
                 total, done, number = total + sum(loss * rows for loss in found), done + len(part), number + len(found)
                 bad = part if bad is None and not all(map(math.isfinite, found)) else bad
                 if after:
-                    tell(after, "on_test_batch_end", number - 1, self._logs(total / done))
+                    callbacks.call("on_test_batch_end", number - 1, logs=self._logs(total / done))
             logs = self._logs(total / len(samples))
-        tell(callbacks, "on_test_end", logs)
+        callbacks.call("on_test_end", logs=logs)
         if bad is not None:
             at = first_nonfinite(self, bad.rows()) or "the loss"  # type: ignore[arg-type]
             warn(f"The loss on data that is not trained on is {logs['loss']}: first in {at}.")
@@ -463,23 +469,23 @@ class Trainer(Layer):
         `steps` ends after so many batches.
         """
         size = batch_size if type(batch_size) is int and batch_size > 0 else checked_batch_size(batch_size)
-        every = as_list(callbacks)
-        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim and 0 < len(x) <= (size or len(x)) and not every:
+        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim and 0 < len(x) <= (size or len(x)) and callbacks is None:
             return self.predict_on_batch(x)
         samples = _first_steps(Samples(x, dtype=self.compute_dtype), size, steps)
         assert samples is not None
-        for c in every:
-            c.set_model(self)  # type: ignore[arg-type]
-        before, after = overriding(every, "on_predict_batch_begin"), overriding(every, "on_predict_batch_end")
-        tell(every, "on_predict_begin", {})
+        every = CallbackList(callbacks, self, {})  # type: ignore[arg-type]
+        before, after = every.hears("on_predict_batch_begin"), every.hears("on_predict_batch_end")
+        every.call("on_predict_begin")
         step, found, done = self._step("predict", self._infer), list[Array](), 0
         while done < len(samples):
-            tell(before, "on_predict_batch_begin", len(found), {})
+            if before:
+                every.call("on_predict_batch_begin", len(found))
             results, part = self._on_part(step, samples, done, size, not (before or after))
             found.append(results[0].reshape(-1, *results[0].shape[2:]))
             done += len(part)
-            tell(after, "on_predict_batch_end", len(found) - 1, {"outputs": found[-1]})
-        tell(every, "on_predict_end", {})
+            if after:
+                every.call("on_predict_batch_end", len(found) - 1, logs={"outputs": found[-1]})  # type: ignore[dict-item]
+        every.call("on_predict_end")
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def explain(self) -> str:

@@ -248,10 +248,12 @@ def scatter_add(kernel: str, m: Maker) -> Iterator[Case]:
         yield Case(kernel, [m.real(n, size), m.labels(n, source), m.real(source, size)], (plan,))
 
 
-HYPER = {
+HYPER: dict[str, Any] = {
     "learning_rate": 0.01, "momentum": 0.0, "nesterov": 0.0, "beta_1": 0.9, "beta_2": 0.999, "rho": 0.9,
     "epsilon": 1e-7, "centered": 0.0, "l1": 0.0, "l2": 0.0, "weight_decay": 0.0, "step": 0.0,
     "schedule": 0.0, "first_rate": 0.001, "warmup_steps": 3.0, "peak_rate": 0.02, "decay_steps": 4.0, "final_rate": 0.5,
+    "staircase": 0.0, "power": 1.0, "cycle": 0.0, "t_mul": 2.0, "m_mul": 0.5, "pieces": 2.0,
+    "boundary": [1.0, 2.0, *[0.0] * 14], "value": [0.3, 0.2, 0.1, *[0.0] * 14],
 }  # fmt: skip
 
 
@@ -262,7 +264,7 @@ def hyper(**changes: float) -> Any:
 def rule(kernel: str, m: Maker) -> Iterator[Case]:
     kinds: list[dict[str, float]] = [{}, {"momentum": 0.9}, {"l1": 0.03, "l2": 0.02}, {"weight_decay": 0.1}]
     kinds += [{"momentum": 0.9, "nesterov": 1}, {"centered": 1}, {"centered": 1, "momentum": 0.9}]
-    kinds += [{"schedule": kind, "warmup_steps": rise} for kind in range(1, 6) for rise in (0.0, 3.0)]
+    kinds += [{"schedule": kind, "warmup_steps": rise} for kind in range(1, 8) for rise in (0.0, 3.0)]
     for kind in kinds:
         arrays = []
         for n in (1, 0, 15, 16, 17, 33, 1025):

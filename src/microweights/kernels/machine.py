@@ -72,8 +72,11 @@ def struct(kind: str, **fields: Any) -> Any:
 
 
 def fields(of: Any) -> dict[str, Any]:
-    """What stands in a struct of numbers."""
-    return vars(of) if ffi is None else {name: getattr(of, name) for name, _ in ffi.typeof(of).item.fields}
+    """What stands in a struct of numbers and lists of numbers."""
+    if ffi is None:
+        return {name: list(x) if isinstance(x, list) else x for name, x in vars(of).items()}
+    found = ((name, getattr(of, name)) for name, _ in ffi.typeof(of).item.fields)
+    return {name: x if isinstance(x, float) else list(x) for name, x in found}
 
 
 def backend() -> str:

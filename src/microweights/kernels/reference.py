@@ -6,7 +6,9 @@ computes in the fewest words; csrc/kernels.h says it in prose.
 
 from __future__ import annotations
 
+import builtins
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -308,23 +310,51 @@ def scatter_add(dz: Array, index: Array, out: Array, plan: Any) -> None:
 
 # ---- updates -------------------------------------------------------------------------------------------------------
 
-NO_SCHEDULE, COSINE, CYCLE, LINE, POWER, STAIRS = range(6)  # kernels.h, mw_schedule
+NO_SCHEDULE, COSINE, CYCLE, LINE, POWER, INVERSE, RESTARTS, PIECES = range(8)  # kernels.h, mw_schedule
+MOST_PIECES = 16  # boundaries of a schedule in pieces
+
+
+def _half_wave(u: float) -> float:
+    return 0.5 - 0.5 * math.cos(math.pi * u)
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return sys.float_info.max
+
+
+def _restarted_rate(h: Any, u: float) -> float:
+    height = 1.0
+    if h.t_mul == 1:
+        height, u = _power(h.m_mul, math.floor(u)), u - math.floor(u)
+    else:
+        length = 1.0
+        while u >= length:
+            u, length, height = u - length, length * h.t_mul, height * h.m_mul
+        u /= length
+    return float(h.final_rate + (h.peak_rate - h.final_rate) * builtins.min(height, sys.float_info.max) * (1 - _half_wave(u)))
 
 
 def scheduled_rate(h: Any) -> float:
     """The learning rate of the next update, by the schedule in the hyper-parameters."""
-
-    def half_wave(u: float) -> float:
-        return 0.5 - 0.5 * math.cos(math.pi * u)
-
+    if h.schedule == PIECES:
+        return float(h.value[builtins.sum(h.step > h.boundary[i] for i in range(int(h.pieces)))])
     if h.step < h.warmup_steps:
         u = h.step / h.warmup_steps
-        return float(h.first_rate + (h.peak_rate - h.first_rate) * (half_wave(u) if h.schedule == CYCLE else u))
+        return float(h.first_rate + (h.peak_rate - h.first_rate) * (_half_wave(u) if h.schedule == CYCLE else u))
     u = (h.step - h.warmup_steps) / h.decay_steps
-    if h.schedule in (POWER, STAIRS):
-        return float(h.peak_rate * h.final_rate ** (u if h.schedule == POWER else math.floor(u)))
+    u = math.floor(u) if h.staircase else u
+    if h.schedule == POWER:
+        return float(h.peak_rate * _power(h.final_rate, u))
+    if h.schedule == INVERSE:
+        return float(h.peak_rate / (1 + h.final_rate * u))
+    if h.schedule == RESTARTS:
+        return _restarted_rate(h, u)
+    u = u / math.ceil(u) if h.cycle and u > 1 else u
     u = u if u < 1 else 1.0
-    return float(h.peak_rate + (h.final_rate - h.peak_rate) * (u if h.schedule == LINE else half_wave(u)))
+    return float(h.peak_rate + (h.final_rate - h.peak_rate) * (1 - (1 - u) ** h.power if h.schedule == LINE else _half_wave(u)))
 
 
 def _begin(h: Any) -> Any:

@@ -59,8 +59,8 @@ class Parameters:
                 for k, p in enumerate(pointers[1:]):
                     row.slot[k] = p
 
-    def update(self, rule: str, gradients: Sequence[Array], hyper: Any) -> None:
-        """One step of the kernel `rule` on all weights. `hyper` is an `mw_hyper`.
+    def check(self, rule: str, gradients: Sequence[Array], hyper: Any) -> None:
+        """Whether :meth:`update` can do it.
 
         Raises
         ------
@@ -80,6 +80,10 @@ class Parameters:
         for g in gradients:
             if g.dtype is not self.dtype and g.dtype != self.dtype:
                 raise TypeError(explain(f"a gradient of {self.dtype}", g.dtype, "Compute it in the type of the weights."))
+
+    def update(self, rule: str, gradients: Sequence[Array], hyper: Any) -> None:
+        """One step of the kernel `rule` on all weights. `hyper` is an `mw_hyper`. Raises what :meth:`check` does."""
+        self.check(rule, gradients, hyper)
         backend, kind = machine.active, POINTER_TYPE[self.dtype]
         kernel = backend.plans.get((rule, self.suffix)) or remember((rule, self.suffix), backend.kernel(rule + self.suffix))
         try:
