@@ -73,7 +73,7 @@ class Trainer(Layer):
         """
         _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
         chosen = optimizers.get(optimizer)
-        chosen_loss = None if loss is None else losses.get(loss)
+        chosen_loss = None if loss is None else losses.to_train_with(loss)
         given = [metrics] if isinstance(metrics, (str, Metric)) else metrics or ()
         chosen_metrics = with_names_of_their_own([get_metric(m) for m in given])
         self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
