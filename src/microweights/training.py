@@ -22,8 +22,7 @@ from .errors import NonFiniteError, explain
 from .kernels import door
 from .layers import Layer
 from .layers.base import holds_still
-from .metrics import Metric, with_names_of_their_own
-from .metrics import get as get_metric
+from .metrics import Metric, to_measure_with
 from .ops import concatenate
 from .tensor import FLOATS, Array, Tensor, as_array
 
@@ -64,7 +63,7 @@ class Trainer(Layer):
         ----------
         optimizer : str or Optimizer
         loss : str, Loss or function of (y_true, y_pred)
-        metrics : str, Metric or list of them
+        metrics : str, Metric, function of (y_true, y_pred), or list of them
         eager : bool
             Run every step in Python, where a captured one would be replayed in C (:func:`microweights.capture`): for layers and
             losses that read values, and for looking for faults.
@@ -74,8 +73,7 @@ class Trainer(Layer):
         _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
         chosen = optimizers.get(optimizer)
         chosen_loss = None if loss is None else losses.to_train_with(loss)
-        given = [metrics] if isinstance(metrics, (str, Metric)) else metrics or ()
-        chosen_metrics = with_names_of_their_own([get_metric(m) for m in given])
+        chosen_metrics = to_measure_with(metrics, chosen_loss)
         self.optimizer, self.loss, self.metrics, self.eager = chosen, chosen_loss, chosen_metrics, bool(eager)
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._captured.clear()
