@@ -53,7 +53,9 @@ def test_streams_as_scikit_learn_counts(setting: str, name: str, classes: int, w
     expected = getattr(theirs, SKLEARN[name][1])(y_true, predicted, average=average, sample_weight=weights, zero_division=0)
     ours = getattr(metrics, SKLEARN[name][0])()
     assert streamed(ours, y_true, y_pred.astype("float32"), weights) == pytest.approx(expected)
-    np.testing.assert_allclose(ours.matrix, theirs.confusion_matrix(y_true, predicted, sample_weight=weights))
+    matrix = metrics.ConfusionMatrix()
+    streamed(matrix, y_true, y_pred, weights)
+    np.testing.assert_allclose(matrix.matrix, theirs.confusion_matrix(y_true, predicted, sample_weight=weights))
     assert streamed(ours, y_true, y_pred, weights) == pytest.approx(expected), "after reset_state"
 
 
@@ -172,7 +174,7 @@ def test_r2_far_from_zero() -> None:
 def test_accuracy_is_scikit_learn_s() -> None:
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
     expected = sklearn_metrics.accuracy_score(LABELS, SCORES.argmax(1), sample_weight=WEIGHTS)
-    assert streamed(metrics.Accuracy(), LABELS, SCORES, WEIGHTS) == pytest.approx(expected)
+    assert streamed(metrics.get("accuracy"), LABELS, SCORES, WEIGHTS) == pytest.approx(expected)
 
 
 def test_long_sums_keep_their_precision() -> None:
@@ -226,7 +228,7 @@ def test_names() -> None:
     assert metrics.R2Score().name == "r2_score"
     assert metrics.BinaryAccuracy("hits").name == "hits"
     assert [metrics.get(n).name for n in ("acc", "mse", "accuracy")] == ["acc", "mse", "accuracy"]
-    own = metrics.R2Score("mine")
+    own = metrics.R2Score(name="mine")
     assert metrics.get(own) is own and own.name == "mine"
 
 
@@ -362,7 +364,7 @@ def test_no_metric_takes_the_place_of_the_loss() -> None:
 
 def test_infinite_predictions_are_compared() -> None:
     inf = np.inf
-    assert metrics.Accuracy()(np.array([0, 1]), np.array([[inf, 0], [0, 1.0]])) == 1
+    assert metrics.get("accuracy")(np.array([0, 1]), np.array([[inf, 0], [0, 1.0]])) == 1
     assert metrics.BinaryAccuracy(threshold=0)(np.array([1.0, 0]), np.array([inf, -1])) == 1
     assert metrics.BinaryAccuracy(threshold=0)(np.array([0.0, 0]), np.array([-inf, -inf])) == 1
-    assert metrics.Accuracy()(np.zeros(0, int), np.zeros((0, 3))) == 0
+    assert metrics.get("accuracy")(np.zeros(0, int), np.zeros((0, 3))) == 0

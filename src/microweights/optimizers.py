@@ -97,7 +97,6 @@ class Setting:
         checked = self.checked(optimizer, value)
         if self.name in optimizer.__dict__:
             door.refuse(f"a change of `{self.name}`")
-            optimizer._make_stale()
         optimizer.__dict__[self.name] = checked
 
     def checked(self, optimizer: Optimizer, value: Any) -> Any:

@@ -53,5 +53,12 @@ l1, l2, l1_l2 = L1, L2, L1L2
 
 
 def get(identifier: Any) -> Regularizer:
-    """The regularizer for a name ("l2") or a Regularizer."""
+    """The regularizer for a name ("l2"), a Regularizer, a class, or a configuration."""
     return lookup("a regularizer", identifier, Regularizer, {"l1": L1, "l2": L2, "l1_l2": L1L2})
+
+
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,8 +19,7 @@ from .diagnosis import first_nonfinite
 from .errors import NonFiniteError, explain, warn
 from .kernels import door
 from .layers import Layer
-from .metrics import Metric, with_names_of_their_own
-from .metrics import get as get_metric
+from .metrics import Metric, to_measure_with
 from .ops import concatenate
 from .progress import Progress, checked_verbose
 from .steps import Step
@@ -67,9 +66,9 @@ class Trainer(Layer):
         loss : str, Loss or function of (y_true, y_pred)
         loss_weights : None
             Of several outputs, which a model does not have yet.
-        metrics : str, Metric or list of them
-        weighted_metrics : str, Metric or list of them
-            The same, and sample weights count in them.
+        metrics : str, Metric, function of (y_true, y_pred), or list of them
+        weighted_metrics : the same
+            In which sample weights count.
         run_eagerly, eager : bool
             Run every step in Python, where a captured one would be replayed in C (:func:`microweights.capture`): for layers and
             losses that read values, and for looking for faults.
@@ -81,13 +80,14 @@ class Trainer(Layer):
             remedy = "Metrics are passed by name: metrics=[...]."
             raise ValueError(explain("no `loss_weights`, as there is one output", repr(loss_weights), remedy))
         chosen = optimizers.get(optimizer)
-        chosen_loss = None if loss is None else losses.get(loss)
+        chosen_loss = None if loss is None else losses.to_train_with(loss)
         plain, weighted = (
-            [get_metric(m) for m in ([given] if not isinstance(given, (list, tuple)) else given)]
-            for given in (() if metrics is None else metrics, () if weighted_metrics is None else weighted_metrics)
+            list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+            for given in (metrics, weighted_metrics)
         )
+        chosen_metrics = to_measure_with([*plain, *weighted], chosen_loss)
         self.optimizer, self.loss, self.eager = chosen, chosen_loss, bool(run_eagerly or eager)
-        self.metrics, self.weighted_metrics = with_names_of_their_own([*plain, *weighted]), weighted
+        self.metrics, self.weighted_metrics = chosen_metrics, chosen_metrics[len(plain) :]
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
         self._steps.clear()
         chosen.begin(self.trainable_variables)

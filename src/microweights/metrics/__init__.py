@@ -1,0 +1,169 @@
+"""Numbers that tell how well a model does, gathered over batches; names, arguments and defaults are Keras's.
+
+Each metric is a class, whose objects gather batches, and a name for `compile`; those that are a value for each sample are
+functions, too, which give these values.
+
+Examples
+--------
+>>> import microweights as mw
+>>> mw.metrics.MeanAbsoluteError()([1.0, 2.0], [1.0, 4.0])
+1.0
+>>> mw.metrics.binary_accuracy([[1, 0], [1, 1]], [[0.9, 0.2], [0.3, 0.6]])
+tensor([1. , 0.5], dtype=float64)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..losses import (
+    FUNCTIONS,
+    SHORT,
+    Loss,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)  # fmt: skip
+from ..naming import lookup, snake_case
+from ..tensor import Tensor
+from .base import Mean, MeanMetric, MeanMetricWrapper, Metric, Sum, exact
+from .classification import (
+    Accuracy,
+    AccuracyByShape,
+    BinaryAccuracy,
+    BinaryCrossentropy,
+    CategoricalAccuracy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    ConfusionMatrix,
+    F1Score,
+    Hinge,
+    KLDivergence,
+    LogLoss,
+    Precision,
+    Recall,
+    SparseCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    report,
+)
+from .ranking import AUC, SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy
+from .regression import (
+    CosineSimilarity,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    R2Score,
+    RootMeanSquaredError,
+)
+
+
+def of_samples(metric: MeanMetric, y_true: Any, y_pred: Any) -> Tensor:
+    """The values of samples, the mean over the last axis of what has several for each."""
+    target, prediction = exact(y_true), exact(y_pred)
+    values = metric.values(target, prediction)
+    return values.mean(-1) if values.ndim == prediction.ndim and values.ndim > 1 else values
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+    """How many of a sample's targets are 1 where the prediction is above `threshold`, and 0 or -1 where it is not."""
+    return of_samples(BinaryAccuracy(threshold=threshold), y_true, y_pred)
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest prediction of a sample stands where the largest target does, else 0."""
+    return of_samples(CategoricalAccuracy(), y_true, y_pred)
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest prediction of a sample stands at its label, else 0."""
+    return of_samples(SparseCategoricalAccuracy(), y_true, y_pred)
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the class of a sample, one-hot or its label, is among the `k` largest predictions, else 0."""
+    return of_samples(TopKCategoricalAccuracy(k), y_true, y_pred)
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the label of a sample is among the `k` largest predictions, else 0."""
+    return of_samples(SparseTopKCategoricalAccuracy(k), y_true, y_pred)
+
+
+_NAMED: tuple[type[Metric], ...] = (
+    AUC, BinaryAccuracy, BinaryCrossentropy, CategoricalAccuracy, CategoricalCrossentropy, CategoricalHinge, ConfusionMatrix,
+    CosineSimilarity, F1Score, Hinge, KLDivergence, LogLoss, Mean, MeanAbsoluteError, MeanAbsolutePercentageError,
+    MeanSquaredError, MeanSquaredLogarithmicError, Poisson, Precision, R2Score, Recall, RootMeanSquaredError,
+    SparseCategoricalAccuracy, SparseCategoricalCrossentropy, SparseTopKCategoricalAccuracy, SquaredHinge, Sum,
+    TopKCategoricalAccuracy,
+)  # fmt: skip
+TABLE: dict[str, Any] = {name: lambda f=f: MeanMetricWrapper(f) for name, f in FUNCTIONS.items()}
+TABLE |= {snake_case(c.__name__): c for c in _NAMED}
+TABLE |= {short: TABLE[name] for short, name in SHORT.items()}
+TABLE |= {"accuracy": AccuracyByShape, "acc": AccuracyByShape, "logcosh": LogCoshError, "log_cosh_error": LogCoshError}
+TABLE |= {"f1": F1Score, "r2": R2Score, "rmse": RootMeanSquaredError}
+
+
+def get(identifier: Any) -> Metric:
+    """The metric for a name ("accuracy"), a Metric, a class, a configuration, or a function of targets and predictions.
+
+    It reports under the name that it was asked for by, or that of the function.
+    """
+    if callable(identifier) and not isinstance(identifier, (Metric, type)):
+        return MeanMetricWrapper(identifier)
+    metric = lookup("a metric", identifier, Metric, TABLE)
+    if isinstance(identifier, str):
+        metric.name = identifier
+    return metric
+
+
+def to_measure_with(metrics: Any, loss: Loss | None) -> list[Metric]:
+    """The metrics that `compile` was given, one or a list, told of the loss.
+
+    Those of a name that was there before, or is that of the loss, are called name_1, name_2, ...
+    """
+    given = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics or ()
+    found = [get(m) for m in given]
+    names = {"loss"}
+    for metric in found:
+        metric.follow(loss)
+        name, number = metric.name, 0
+        while metric.name in names:
+            number += 1
+            metric.name = f"{name}_{number}"
+        names.add(metric.name)
+    return found
+
+
+__all__ = [
+    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
+    "CategoricalHinge", "ConfusionMatrix", "CosineSimilarity", "F1Score", "Hinge", "KLDivergence", "LogCoshError", "LogLoss",
+    "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanMetric", "MeanMetricWrapper", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "R2Score", "Recall", "RootMeanSquaredError",
+    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SquaredHinge", "Sum",
+    "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy", "categorical_accuracy",
+    "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge", "get", "hinge", "huber",
+    "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+    "mean_squared_logarithmic_error", "poisson", "report", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
