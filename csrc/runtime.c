@@ -1,6 +1,7 @@
 /* What exists once, whatever the element type and the instruction set: threads, scratch, the choice of the instruction set,
  * and the kernels that only move bytes or work on the scalar engine's doubles. */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -80,9 +81,9 @@ static int has_parts(uint64_t ticket) { return (ticket & MOST_PARTS) < (ticket >
 static int work_is_there(void) { return has_parts(READ(pool.ticket)); }
 static int work_is_done(void) { return READ(pool.unfinished) == 0; }
 
-/* Whether it came true while spinning */
+/* Whether it came true while spinning. What it waits for may be a thread that was put on this very core: it yields. */
 static int spin_until(int (*condition)(void)) {
-    for (double end = mw_now() + SPIN; mw_now() < end;)
+    for (double end = mw_now() + SPIN; mw_now() < end; sched_yield())
         for (int i = 0; i < 16; i++) {
             if (condition()) return 1;
             pause_briefly();
