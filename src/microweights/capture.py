@@ -147,7 +147,7 @@ class Captured:
         return next((replay for replay in self._known.get(self._key(args, []), ()) if replay.holds()), None)
 
     def explain(self, *args: Any) -> str:
-        """The program that a call with these arguments replays: each kernel with its shapes, time, rate and the share of its floor.
+        """The program that a call with these arguments replays: each kernel with its time, rate and the share of its floor.
 
         Raises
         ------

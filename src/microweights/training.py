@@ -360,8 +360,9 @@ class Trainer(Layer):
         return np.concatenate([self.predict_on_batch(part.x) for part in samples.parts(size)])
 
     def explain(self) -> str:
-        """The program of a step of the last `fit`: each kernel with its shapes, time, rate and the share of its floor, the time that
-        no program can beat on this machine.
+        """The program of a step of the last `fit`: each kernel with its shapes, time, rate and the share of its floor.
+
+        The floor is the time that no program can beat on this machine, as far as its peaks tell, which are measured along.
 
         Raises
         ------

@@ -276,7 +276,7 @@ class Program:
         works = [[work_of(c) for c in calls] for calls in self.steps]
         names = [self._named(work) for work in works]
         if self.backend == "numpy":
-            return "\n".join(f"{i:3d}  {name:40s} {work[0].shapes}" for i, (name, work) in enumerate(zip(names, works, strict=True)))
+            return "\n".join(f"{i:3d}  {name:40s} {works[i][0].shapes}" for i, name in enumerate(names))
         seconds = [0.0] * len(self.steps) if inputs is None else self.times(inputs, runs)
         total, reached = sum(seconds), None if inputs is None else peaks()
         lines = [f"{'':3s}  {'kernel':40s} {'shapes':>16s} {'operations':>12s} {'bytes':>12s}"]

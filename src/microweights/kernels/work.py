@@ -83,7 +83,7 @@ def title(kernel: str) -> str:
 
 
 class Peaks(NamedTuple):
-    """Operations per second in our matrix product of float32 and of float64, bytes per second beyond the caches, bytes in caches."""
+    """Operations per second in our product of float32 and of float64, bytes per second beyond the caches, bytes within them."""
 
     float32: float
     float64: float
@@ -100,26 +100,22 @@ class Peaks(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.float32 / 1e9:.0f} GFLOP/s in float32, {self.float64 / 1e9:.0f} in float64, {self.bandwidth / 1e9:.0f} GB/s "
-            f"beyond {self.caches / 2**20:.0f} MB of caches, {machine.num_threads()} threads"
+            f"{self.float32 / 1e9:.0f} GFLOP/s in float32, {self.float64 / 1e9:.0f} in float64, "
+            f"{self.bandwidth / 1e9:.0f} GB/s beyond {self.caches / 2**20:.0f} MB of caches, threads: {machine.num_threads()}"
         )
 
 
 def cache_bytes() -> int:
     """The size of the largest cache, as the system tells; 32 MB where it does not."""
-    sizes = [0]
-    for level in (2, 3, 4):
-        try:
-            sizes.append(os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE"))
-        except (AttributeError, ValueError, OSError):  # not known here
-            continue
-    return max(sizes) or 32 << 20
+    names = [f"SC_LEVEL{level}_CACHE_SIZE" for level in (2, 3, 4)]
+    known = getattr(os, "sysconf_names", {})
+    return max([os.sysconf(name) for name in names if name in known], default=0) or 32 << 20
 
 
 MOST_COPIED = 1 << 28  # bytes of an array that is copied to measure bandwidth
 
 
-def peaks(seconds: float = 0.25) -> Peaks:
+def peaks(seconds: float = 0.1) -> Peaks:
     """What this machine reaches with the threads in use: the best of many products, copies, sums and additions.
 
     Parameters
@@ -140,7 +136,7 @@ def peaks(seconds: float = 0.25) -> Peaks:
         (1.0 * x.nbytes, partial(reduce, "sum", x, (0,))),
         (3.0 * x.nbytes, partial(binary, "add", x, y, out=y)),
     ]
-    return Peaks(*rates, _best_rate(moves, seconds), float(caches))
+    return Peaks(rates[0], rates[1], _best_rate(moves, seconds), float(caches))
 
 
 def _best_rate(calls: list[tuple[float, Callable[[], object]]], seconds: float) -> float:
