@@ -51,8 +51,8 @@ def trained(library: str, data: str, environment: Mapping[str, str]) -> tuple[fl
 
 def race(environment: Mapping[str, str], quick: bool = False, json_file: str | None = None) -> int:
     """Print the table; 0 if all have learned, 1 if one has not, 2 if the file cannot be written."""
-    installed = {name: importlib.util.find_spec(name) is not None for name in NAMES}
-    installed["keras"] &= importlib.util.find_spec("jax") is not None
+    needed = {name: (name, "jax") if name == "keras" else (name,) for name in NAMES}
+    installed = {name: all(map(importlib.util.find_spec, parts)) for name, parts in needed.items()}
     digits = load_digits()
     x_train, x_test, y_train, y_test = holdout((digits.data / 16).astype(np.float32), digits.target)
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in NAMES if installed[name]}
