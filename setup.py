@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +20,7 @@ KERNELS = ["dense.c", "elementwise.c", "gemm.c", "index.c", "random.c", "reduce.
 # random numbers are to be the same on every instruction set, with fused multiply-add or without
 OWN_FLAGS = {"random.c": ["-ffp-contract=off"]}
 TYPES = {"f32": "float", "f64": "double"}
-FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
+FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-Wno-psabi"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 
@@ -103,8 +102,7 @@ class BuildKernels(build_ext):
         (work / "dispatch.c").write_text(dispatcher(text, list(isas)), encoding="utf-8")
         (work / "runners.c").write_text(runners(text, programs), encoding="utf-8")
 
-        threads = ["-fopenmp"] if self.compiles("-fopenmp") else ["-pthread"]
-        flags = [*FLAGS, *threads, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
+        flags = [*FLAGS, *os.environ.get("MICROWEIGHTS_CFLAGS", "").split()]
         built = [f"-DMW_BUILT_ISAS={len(isas)}"]
         jobs = [(str(CSRC / source), work, [*flags, *built]) for source in ("runtime.c", "program.c")]
         jobs.append((str(CSRC / "tape.c"), work, [*flags, "-ffp-contract=off"]))  # the bits of scalar.py
@@ -124,19 +122,8 @@ class BuildKernels(build_ext):
         ext.sources, ext.depends = [str(work / "module.c")], [obj for objects in compiled for obj in objects]
         ext.extra_objects = ext.depends
         ext.extra_compile_args = ["-w", "-fvisibility=hidden"]
-        ext.extra_link_args = [*threads, *os.environ.get("MICROWEIGHTS_LDFLAGS", "").split()]
+        ext.extra_link_args = ["-pthread", *os.environ.get("MICROWEIGHTS_LDFLAGS", "").split()]
         super().build_extension(ext)
-
-    def compiles(self, flag: str) -> bool:
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "probe.c"
-            source.write_text("int main(void) { return 0; }\n", encoding="utf-8")
-            try:
-                objects = self.compiler.compile([str(source)], folder, extra_postargs=[flag])
-                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=[flag])
-            except Exception:
-                return False
-        return True
 
 
 # optional: without a compiler the library installs all the same, and runs on the NumPy twins.

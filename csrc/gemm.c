@@ -679,7 +679,7 @@ static int choose_path(const product *g) {
     return LANES >= 8 && uneven && g->k >= 32 * LANES ? FLAT : NARROW;
 }
 
-static void compute(const product *g) {
+static void compute_whole(const product *g) {
     switch (g->path) {
     case TILES: multiply_blocks(g); return;
     case NARROW_DOTS: multiply_narrow(g); return;
@@ -692,12 +692,57 @@ static void compute(const product *g) {
     finish(g, 0, 1, 0, g->n, g->path != SHORT_DOTS && g->path != LONG_DOTS);
 }
 
+/* A row of few elements over a long k, such as a dot product, has nothing to share out among threads but k: it is cut into stretches,
+ * whose sums are added in pairs. Where it is cut depends on k alone. */
+enum { MOST_STRETCHES = 64, SHORTEST_STRETCH = 8192, SHORTEST_CUT = 8 * SHORTEST_STRETCH, FEW_ELEMENTS = 4 * (int)LANES };
+
+static int is_cut(const product *g) {
+    return g->m == 1 && g->n <= FEW_ELEMENTS && g->k >= SHORTEST_CUT && g->path != TILES && g->path != NARROW_DOTS;
+}
+
+typedef struct {
+    const product *g;
+    int64_t stretches;
+    real (*sums)[FEW_ELEMENTS];
+} stretches_job;
+
+static void sum_stretches(const void *job, int64_t begin, int64_t end) {
+    const stretches_job *j = job;
+    const int64_t vectors = ceil_div(j->g->k, LANES);
+    for (int64_t s = begin; s < end; s++) {
+        const int64_t first = vectors * s / j->stretches * LANES, last = smaller(j->g->k, vectors * (s + 1) / j->stretches * LANES);
+        product g = *j->g;
+        g.a = part(g.a, 0, first), g.b = part(g.b, first, 0);
+        g.k = last - first;
+        g.c = j->sums[s];
+        g.bias = NULL, g.accumulate = 0, g.activation = MW_LINEAR;
+        compute_whole(&g);
+    }
+}
+
+static void compute_cut(const product *g, int64_t threads) {
+    real sums[MOST_STRETCHES][FEW_ELEMENTS];
+    const stretches_job job = {g, smaller(MOST_STRETCHES, g->k / SHORTEST_STRETCH), sums};
+    mw_parallel(threads, job.stretches, sum_stretches, &job);
+    for (int64_t count = job.stretches; count > 1; count = ceil_div(count, 2))
+        for (int64_t s = 0; s < count / 2; s++)
+            for (int64_t i = 0; i < g->n; i++) sums[s][i] += sums[s + ceil_div(count, 2)][i];
+    for (int64_t i = 0; i < g->n; i++) g->c[i] = g->accumulate ? g->c[i] + sums[0][i] : sums[0][i];
+    finish(g, 0, 1, 0, g->n, 1);
+}
+
+static void compute(const product *g) {
+    if (is_cut(g)) compute_cut(g, 1);
+    else compute_whole(g);
+}
+
 /* ---- 6. threads, batches ----------------------------------------------------------------------------------------
  * C is cut into a grid of pieces, as square as can be; or the batch is dealt out, if it is large enough.
  */
 #ifndef GRAIN
 enum { GRAIN = 1 << 20 };                       /* multiply-adds that are worth a thread: about 8 µs */
 #endif
+enum { ROW_GRAIN = 1 << 17 };                   /* likewise in a row of C, for each of which an element of B comes from memory */
 
 /* One item of the batch. Roles are swapped for a column vector, and for a narrow C if that makes the rows of B contiguous:
  * vectors are then filled from the long side. */
@@ -754,9 +799,13 @@ static void compute_parts(const void *job, int64_t begin, int64_t end) {
 
 void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan) {
     if (plan->m <= 0 || plan->n <= 0 || plan->batch <= 0) return;
-    const int64_t batch = plan->batch, threads = mw_threads_for(batch * plan->m * plan->n * plan->k, GRAIN);
     const product first = product_of(a, b, bias, c, plan, 0);
-    if (threads == 1 && batch == 1) {
+    const int64_t batch = plan->batch, threads = mw_threads_for(batch * plan->m * plan->n * plan->k, first.m == 1 ? ROW_GRAIN : GRAIN);
+    if (batch == 1 && is_cut(&first)) {
+        compute_cut(&first, threads);
+        return;
+    }
+    if (batch == 1 && threads == 1) {
         compute(&first);
         return;
     }

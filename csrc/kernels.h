@@ -298,6 +298,5 @@ int mw_isa(void);
 void mw_set_threads(int threads);
 /* The same; 1 in a child after fork */
 int mw_threads(void);
-/* The compiler that built this library, and whether it has OpenMP */
+/* The compiler that built this library */
 const char *mw_compiler(void);
-int mw_has_openmp(void);

@@ -2,18 +2,11 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stddef.h>
-#include <time.h>
 
 typedef double real;               /* for the prototypes; no kernel of element type real is defined here */
 #include "kernels.h"
 #include "program.h"
 #include "runtime.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The number of the call that found a fault, counted through all runs, or -1 */
 static int64_t run(const mw_program *program, void *const *base, const int64_t *stride, int64_t times, double *seconds) {
@@ -25,9 +18,9 @@ static int64_t run(const mw_program *program, void *const *base, const int64_t *
         }
         for (int64_t i = 0; i < calls; i++) {
             const mw_call *c = &program->call[i];
-            double start = seconds ? now() : 0;
+            double start = seconds ? mw_now() : 0;
             if (c->run(c->arguments) >= 0) return time * calls + i;
-            if (seconds) seconds[i] += now() - start;
+            if (seconds) seconds[i] += mw_now() - start;
         }
     }
     return -1;

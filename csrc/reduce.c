@@ -6,7 +6,7 @@
 #include "kernels.h"
 #include "runtime.h"
 
-enum { RUN = 1024, INDEX_RUN = 1 << 20, LEAVES = 64, ROWS_AT_ONCE = 128, REDUCE_GRAIN = 65536 };
+enum { RUN = 1024, INDEX_RUN = 1 << 20, LEAVES = 64, ROWS_AT_ONCE = 128, REDUCE_GRAIN = 1 << 17 };
 
 #define PANEL (4096 / (int64_t)sizeof(real))     /* columns whose partial results leave room in the first-level cache */
 #define AHEAD (8192 / (int64_t)sizeof(real))     /* elements to prefetch, as the processor by itself stops at every page */

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microweights.benchmarks import cases, measure, table
+from microweights.benchmarks import cases, measure, start, table
 from microweights.benchmarks.__main__ import main, run
 from microweights.benchmarks.race import Case, Race, blocks, by_numpy, distance
+from microweights.kernels.work import Peaks
 
 OURS = "eager"
 
@@ -36,7 +40,10 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 
 def case_with(**calls: Any) -> Case:
     """A case whose right result is 2 X."""
-    return Case("twice", X.size, "GB/s", lambda: Race(lambda: 2 * X.astype(np.float64), calls))
+    return Case("twice", X.size, 8 * X.size, lambda: Race(lambda: 2 * X.astype(np.float64), calls), ("numpy",), ("eager",))
+
+
+PEAKS = Peaks(float32=1e9, float64=5e8, bandwidth=1e8, caches=100.0)
 
 
 def test_bench_prints_a_row_with_times_errors_and_verdict(tmp_path: Path) -> None:
@@ -44,7 +51,10 @@ def test_bench_prints_a_row_with_times_errors_and_verdict(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("gemm")]
     assert row.startswith("gemm 64x64x64 ")
-    assert "GFLOP/s" in row
+    share = re.search(r" (\d+\.\d)% ", row)
+    assert share and float(share[1]) > 0
+    assert all(len(line) <= 110 for line in done.stdout.splitlines())
+    assert "error      of ours against float64" in done.stdout
     assert "fastest in" in done.stdout
 
     def refuse(constant: str) -> None:
@@ -56,8 +66,10 @@ def test_bench_prints_a_row_with_times_errors_and_verdict(tmp_path: Path) -> Non
     assert {"replayed", "eager", "numpy"} <= set(entry["contenders"])
     for contender in entry["contenders"].values():
         assert 0 < contender["quartiles"][0] <= contender["seconds"] <= contender["quartiles"][1]
-        assert contender["rate"] == pytest.approx(2 * 64**3 / contender["seconds"] / 1e9)
         assert 0 <= contender["error"] < 1e-5
+    assert (entry["operations"], entry["bytes"]) == (2 * 64**3, 4 * 3 * 64**2)
+    ours = min(entry["contenders"][name]["seconds"] for name in ("replayed", "eager"))
+    assert entry["share"] == pytest.approx(entry["floor"] / ours)
 
 
 def test_bench_explains_a_pattern_that_fits_nothing() -> None:
@@ -88,21 +100,21 @@ def test_a_wrong_contender_makes_the_row_void(who: str, wrong: Any) -> None:
     assert result.ratio is None
     assert result.verdict == f"VOID: {who} wrong"
     assert f"twice: VOID: {who} wrong" in table.summary([result])
-    json.dumps(result.as_data(), allow_nan=False)
+    json.dumps(result.as_data(PEAKS), allow_nan=False)
 
 
 def test_a_wrong_contender_makes_bench_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for calls, status in (({OURS: lambda: X * 2}, 0), ({OURS: lambda: X * 2, "numpy": lambda: X * 3}, 1)):
         monkeypatch.setattr(cases, "CASES", {"twice": case_with(**calls)})
         assert main(only=None, quick=True, json=None) == status
-        assert ("!" in capsys.readouterr().out) == bool(status)
+        assert bool(re.search(r"\d!", capsys.readouterr().out)) == bool(status)
 
 
 @pytest.mark.parametrize(
     ("ours", "numpy", "verdict", "summary"),
     [
         ([3.0, 1.0, 2.0], [4.0, 5.0, 90.0], "2.50x", "fastest in 1 of 1 cases"),
-        ([4.0, 5.0, 90.0], [3.0, 1.0, 2.0], "0.40x  SLOWER", "fastest in 0 of 1 cases, slower in:\n  0.40x  twice"),
+        ([4.0, 5.0, 90.0], [3.0, 1.0, 2.0], "0.40x SLOWER", "fastest in 0 of 1 cases, slower in:\n  0.40x  twice"),
     ],
 )
 def test_medians_and_the_best_variant_decide(ours: list[float], numpy: list[float], verdict: str, summary: str) -> None:
@@ -110,8 +122,65 @@ def test_medians_and_the_best_variant_decide(ours: list[float], numpy: list[floa
     result = table.Result(case_with(), times, dict.fromkeys(times, 0.0), 1e-5)
     assert result.best == {OURS: OURS, "numpy": "numpy blocked"}
     assert result.verdict == verdict
-    assert result.row().endswith(verdict)
+    assert result.row(PEAKS).endswith(verdict)
     assert table.summary([result]) == summary
+
+
+def result_of(case: Case, **times: float) -> table.Result:
+    """Three rounds of so many seconds."""
+    return table.Result(case, {name: [t] * 3 for name, t in times.items()}, dict.fromkeys(case.ours, 1e-7), 1e-5)
+
+
+def test_the_floor_is_operations_at_the_best_rate_and_bytes_beyond_the_caches() -> None:
+    case = case_with()
+    assert PEAKS.floor(case.operations, case.bytes) == pytest.approx(50 / 1e9 + (400 - 100) / 1e8)
+    assert PEAKS.floor(50, 100) == PEAKS.floor(50, 0) == pytest.approx(50e-9)
+    assert PEAKS.floor(50, 0, is_double=True) == pytest.approx(100e-9)
+    assert result_of(case, eager=1e-5).share(PEAKS) == pytest.approx(0.305)
+    assert " 30.5%  alone" in result_of(case, eager=1e-5).row(PEAKS)
+
+
+def test_a_race_may_have_a_floor_of_its_own() -> None:
+    result = result_of(case_with(), eager=4e-6, floor=3e-6, numpy=5e-6)
+    assert result.share(PEAKS) == pytest.approx(0.75)
+    assert result.ratio == pytest.approx(1.25) and "floor" not in result.best
+
+
+def test_random_numbers_and_missing_peers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = dataclasses.replace(case_with(), peers=("numpy", "torch", "keras"))
+    result = dataclasses.replace(result_of(case, eager=1e-6), is_random=True)
+    monkeypatch.setattr(table, "is_installed", lambda name: name == "numpy")
+    assert "random" in result.row(PEAKS).split()
+    assert result.row(PEAKS).endswith("alone  no torch, keras")
+    assert table.header(case).split() == ["eager", "numpy", "error", "floor", "best", "peer"]
+
+
+@pytest.mark.parametrize("name", ["train_on_batch 20-32-1", "predict_on_batch 100 layers of 8", "predict 20-32-1"])
+def test_calls_in_loops_are_right_and_their_floor_is_the_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    race = cases.CASES[name].build()
+    assert all(error <= race.tolerance for error in race.errors().values()) and "replayed" in race.calls
+    assert race.floor is not None
+    race.floor()
+
+
+def test_from_the_start_of_a_process_to_a_trained_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(start, "NAMES", {"microweights": "microweights"})
+    assert (
+        start.race({**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, True, str(tmp_path / "s.json")) == 0
+    )
+    (row,) = re.findall(r"microweights +([\d.]+) +(\d+) +(0\.\d{3})", capsys.readouterr().out)
+    assert float(row[0]) > 0 and 10 < int(row[1]) < 2000 and float(row[2]) > 0.95
+    assert json.loads((tmp_path / "s.json").read_text())["microweights"]["accuracy"] == pytest.approx(float(row[2]), abs=1e-3)
+
+
+def test_help_tells_the_cases_the_formula_and_how_long_it_takes() -> None:
+    text = bench("--help").stdout
+    assert "floor = operations / best rate" in text and "minutes" in text
+    for name in cases.CASES:
+        assert name.split()[0].split("+")[0].rstrip(":,") in text, name
 
 
 def test_without_torch_a_case_has_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +194,8 @@ def test_without_torch_a_case_has_the_others(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_names_are_unique_and_patterns_find_them() -> None:
-    assert len(cases.CASES) == len({*cases.products.CASES, *cases.arrays.CASES, *cases.updates.CASES, *cases.steps.CASES})
+    parts = (cases.products, cases.arrays, cases.updates, cases.steps, cases.loops)
+    assert len(cases.CASES) == sum(len(part.CASES) for part in parts)
     assert [c.name for c in cases.select("STEP*adam")] == ["step 784-128-64-10 Adam"]
     assert len(cases.select(None)) == len(cases.CASES)
 

@@ -676,7 +676,7 @@ def test_explain_shows_the_program_and_leaves_the_model_alone(setting: str) -> N
     model.fit(np.ones((40, 2)), np.ones(40), batch_size=10, epochs=2, verbose=0)
     before, steps = [w.tobytes() for w in model.get_weights()], model.optimizer.iterations
     text = model.explain()
-    assert "gemm" in text and "adam" in text and "GFLOP/s" in text
+    assert "gemm" in text and "adam" in text and (("floor" in text and "GFLOP/s" in text) or setting == "numpy")
     assert [w.tobytes() for w in model.get_weights()] == before
     assert model.optimizer.iterations == steps
     model.compile("adam", "mse", eager=True)

@@ -161,6 +161,21 @@ class Captured:
                 return replay
         return None
 
+    def explain(self, *args: Any) -> str:
+        """The program that a call with these arguments replays: each kernel with its time, rate and the share of its floor.
+
+        Raises
+        ------
+        RuntimeError
+            If there is none yet: a function is recorded by its first two calls with arguments of one kind.
+        """
+        replay, leaves = self.replay_for(*args), list[Array]()
+        if replay is None:
+            remedy = "Call it twice with arguments of these shapes and types first."
+            raise RuntimeError(explain("arguments that have been captured", "others", remedy))
+        self._key(args, leaves)
+        return replay.program.describe(leaves)
+
     def _key(self, arguments: Any, leaves: list[Array]) -> Any:
         state = graph.state
         return (*[_flatten(x, leaves) for x in arguments], state.recording, state.training, machine.active.name)

@@ -15,6 +15,29 @@ if TYPE_CHECKING:
     from .models import Sequential
 
 
+BENCH = """\
+Races against NumPy, PyTorch, JAX, Keras on JAX and micrograd, as far as they are installed, each with its fastest
+settings. They take turns in one process and with equal threads; medians count, and results are compared with float64.
+A row has the ratio to the best peer and the share of the floor, the time that nobody can save on this machine:
+
+    floor = operations / best rate of our matrix product + (bytes - caches) / best bandwidth
+
+with both rates measured in the same run. All cases take about 4 minutes on one thread, 15 on several, and one with --quick.
+
+cases (--only takes a part of a name):
+  gemm, matrix-vector, dot                    matrix products of the shapes that networks have
+  add, multiply, exp, log, tanh, sigmoid,     element by element: 64 thousand numbers, and 16 million
+    relu, gelu, erf
+  sum, max, argmax, softmax, cross-entropy    rows, columns, everything
+  update                                      optimizers over 1 and 10 million weights
+  step, one sample, SimpleChains, moons       whole training steps, and one inference
+  train_on_batch, test_on_batch,              calls in loops of one's own, of two small networks
+    predict_on_batch, predict, evaluate
+
+--start is another race: from the start of a process to a trained network, with its peak of memory (a minute or two).
+"""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
@@ -50,8 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=_positive, default=None, help="how many threads a kernel may use")
     train.set_defaults(run=_train)
 
-    bench = commands.add_parser("bench", help="races against NumPy and PyTorch: times, errors, winners and losers")
-    bench.add_argument("--only", metavar="PATTERN", default=None, help="only cases with this in their names")
+    bench = commands.add_parser(
+        "bench",
+        help="races against NumPy, PyTorch, JAX and Keras: times, errors, winners and losers",
+        description=BENCH,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument("--only", metavar="PATTERN", default=None, help="only cases with this in their names; * is anything")
+    bench.add_argument("--start", action="store_true", help="instead, from the start of a process to a trained network")
     bench.add_argument("--quick", action="store_true", help="a look instead of a measurement")
     bench.add_argument("--compile", action="store_true", help="with torch.compile, which takes minutes")
     bench.add_argument("--threads", type=_positive, default=1, help="for every contender (default: 1)")

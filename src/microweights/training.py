@@ -489,7 +489,9 @@ class Trainer(Layer):
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def explain(self) -> str:
-        """The program of a step of the last `fit`: each kernel with its shapes, time and rate, beside the machine's peaks.
+        """The program of a step of the last `fit`: each kernel with its shapes, time, rate and the share of its floor.
+
+        The floor is the time that no program can beat on this machine, as far as its peaks tell, which are measured along.
 
         Raises
         ------
@@ -502,9 +504,7 @@ class Trainer(Layer):
             remedy = "Call fit for a few steps first, without eager=True."
             raise RuntimeError(explain("a captured step of training", "none", remedy))
         program = max(found, key=lambda p: [math.prod(shape) for shape, _ in p.inputs])
-        table = program.describe([np.arange(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs])
-        flops, memory = door.peaks()
-        return f"{table}\nmeasured peaks of this machine: {flops:.0f} GFLOP/s, {memory:.0f} GB/s"
+        return program.describe([np.arange(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs])
 
     # ---- what goes before --------------------------------------------------------------------------------------
 

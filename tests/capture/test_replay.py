@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -316,3 +317,18 @@ def test_explaining_puts_the_weights_back_whatever_happens(setting: str) -> None
     with contextlib.suppress(FloatingPointError):
         model.explain()
     assert [w.tobytes() for w in model.get_weights()] == before
+
+
+def test_a_captured_function_explains_the_program_of_a_call(setting: str) -> None:
+    w = mw.tensor(numbers(3), requires_grad=True)
+    step = mw.capture(lambda x: mw.grad((x * w).exp().sum(), w))
+    x = numbers(4, 3)
+    with pytest.raises(RuntimeError, match="Expected arguments that have been captured"):
+        step.explain(x)
+    results = [step(x).numpy().tobytes() for _ in range(3)]
+    text = step.explain(x)
+    assert "exp" in text and "sum" in text
+    if setting != "numpy":
+        shares = [float(share) for share in re.findall(r"([\d.]+)%", text)]
+        assert len(shares) == 2 * text.count("\n") - 5 and min(shares) >= 0
+    assert step(x).numpy().tobytes() == results[-1]

@@ -1,7 +1,8 @@
 """Floor 6: races of the kernels and whole training steps against NumPy and PyTorch: `microweights bench`.
 
-`race.py` says what a case is; `products.py`, `arrays.py`, `updates.py` and `steps.py` define the cases, each once; `measure.py`
-takes the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
+`race.py` says what a case is; `products.py`, `arrays.py`, `updates.py`, `steps.py` and `loops.py` define the cases, each once;
+`measure.py` takes the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
+`start.py` is the race from the start of a process to a trained network.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ def launch(options: argparse.Namespace) -> int:
         environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     if options.compile:
         environment["MICROWEIGHTS_BENCH_COMPILE"] = "1"
+    if options.start:
+        from .start import race
+
+        return race(environment, options.quick, options.json)
     chosen = {name: getattr(options, name) for name in ("only", "quick", "json")}
     with subprocess.Popen([sys.executable, "-m", __name__, json.dumps(chosen)], env=environment) as process:
         try:

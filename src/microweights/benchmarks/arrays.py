@@ -15,6 +15,7 @@ import numpy as np
 import microweights as mw
 
 from ..kernels import door
+from ..kernels.work import OPERATIONS
 from ..tensor import Array
 from .race import Call, Case, Race, by_numpy, import_torch, random, replayed, twin
 
@@ -194,22 +195,31 @@ def loss_and_gradient(rows: int, classes: int) -> Race:
 
 CASES = [
     *(
-        Case(f"{name} {label}", 12 * n, "GB/s", partial(binary, name, n))
+        Case(f"{name} {label}", n, 12 * n, partial(binary, name, n))
         for name in ("add", "multiply")
         for label, n in SIZES.items()
     ),
-    *(Case(f"{name} {label}", 8 * n, "GB/s", partial(unary, name, n)) for name in UNARY for label, n in SIZES.items()),
     *(
-        Case(f"{title} {label}", 4 * shape[0] * shape[1], "GB/s", partial(reduction, title.split()[0], axis, shape))
+        Case(f"{name} {label}", OPERATIONS.get(name, 1) * n, 8 * n, partial(unary, name, n))
+        for name in UNARY
+        for label, n in SIZES.items()
+    ),
+    *(
+        Case(f"{title} {label}", math.prod(shape), 4 * math.prod(shape), partial(reduction, title.split()[0], axis, shape))
         for title, axis in {"sum": None, "sum rows": 1, "sum columns": 0, "max": None, "argmax rows": 1}.items()
         for label, shape in SHAPES.items()
     ),
     *(
-        Case(f"softmax {label}", 8 * shape[0] * shape[1], "GB/s", partial(softmax_rows, shape))
+        Case(f"softmax {label}", OPERATIONS["softmax"] * math.prod(shape), 8 * math.prod(shape), partial(softmax_rows, shape))
         for label, shape in SHAPES.items()
     ),
     *(
-        Case(f"cross-entropy+gradient {r}x{c}", 12 * r * c, "GB/s", partial(loss_and_gradient, r, c))
+        Case(
+            f"cross-entropy+gradient {r}x{c}",
+            (OPERATIONS["sparse_cross_entropy"] + OPERATIONS["sparse_cross_entropy_grad"]) * r * c,
+            8 * r * c,
+            partial(loss_and_gradient, r, c),
+        )
         for r, c in ((64, 10), (1024, 1000))
     ),
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -16,7 +18,7 @@ from ..kernels import door, machine, reference
 from ..tensor import Array
 
 OURS = ("replayed", "eager")  # as a program that was recorded (capture.py), and call by call through Python
-CONTENDERS = (*OURS, "numpy", "openblas", "torch", "jax", "micrograd")
+CONTENDERS = (*OURS, "numpy", "openblas", "torch", "jax", "keras", "micrograd")
 Call = Callable[[], Any]
 
 
@@ -37,6 +39,10 @@ class Race:
         `exact` holds only every so-many-th element of the result.
     tolerance : float
         The largest error that is not called wrong.
+    is_random : bool
+        Whether all draw random numbers of their own, so that what is called error is their spread.
+    floor : function, optional
+        What cannot be beaten where that is not a matter of operations and bytes; it is timed like the contenders.
     """
 
     exact: Callable[[], Any]
@@ -44,6 +50,8 @@ class Race:
     repeat: int = 1
     every: int = 1
     tolerance: float = 1e-5
+    is_random: bool = False
+    floor: Call | None = None
 
     def errors(self) -> dict[str, float]:
         """How far each contender is from the exact result; before any other call."""
@@ -70,13 +78,16 @@ def distance(result: Array, exact: Array) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """A race by name, not set up yet; `work` is what one call does, in floating point operations or in bytes moved."""
+    """A race by name, not set up yet; operations and bytes are what one call does at the least, as kernels/work.py counts."""
 
     name: str
-    work: float
-    unit: str
+    operations: float
+    bytes: float
     build: Callable[[], Race]
+    peers: tuple[str, ...] = ("numpy", "torch")  # those that may take part
+    ours: tuple[str, ...] = OURS
     blas: bool = False  # NumPy's part is done by its BLAS, which then also runs at its best, as "openblas"
+    is_double: bool = False
 
 
 def random(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> Array:
@@ -109,6 +120,20 @@ def import_jax() -> Any:
         return importlib.import_module("jax")
     except ImportError:
         return None
+
+
+def import_keras() -> Any:
+    """Keras on JAX, or None where one of both is not installed, or Keras was imported on something else."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    try:
+        keras = importlib.import_module("keras") if import_jax() else None
+    except ImportError:
+        return None
+    return keras if keras is not None and keras.backend.backend() == "jax" else None
+
+
+def is_installed(peer: str) -> bool:
+    return peer in (*OURS, "numpy") or importlib.util.find_spec("micrograd.engine" if peer == "micrograd" else peer) is not None
 
 
 def replayed(fn: Callable[..., Any], *arrays: Array | mw.Tensor) -> Call:

@@ -21,7 +21,7 @@ from .. import ops
 from ..tensor import Array
 from .arrays import cross_entropy
 from .race import BLOCK, Call, Case, Race, blocks, import_jax, import_torch
-from .updates import RULES, Rule, torch_optimizers
+from .updates import RULES, Rule, torch_optimizers, update_operations
 
 # ---- fully connected networks: x, labels or targets, weights and biases in turn -----------------------------------------
 
@@ -410,7 +410,7 @@ def simple_chains() -> Race:
 
         calls["torch"] = run
     plain = 0.5 * float(((np.tanh(x @ w1) @ w2 - y) ** 2).sum())
-    return Race(lambda: plain, calls, tolerance=0.1)
+    return Race(lambda: plain, calls, tolerance=0.1, is_random=True)
 
 
 # ---- the scalar engine ---------------------------------------------------------------------------------------------------
@@ -494,9 +494,12 @@ def moons() -> Race:
 
 def _step_case(sizes: tuple[int, ...], batch: int, rule: str, classifies: bool = True, name: str = "") -> Case:
     products = [i * o for i, o in pairwise(sizes)]
-    work = 2 * batch * (3 * sum(products) - products[0])  # no gradient for the inputs
+    weights = sum(products) + sum(sizes[1:])
+    work = 2 * batch * (3 * sum(products) - products[0]) + update_operations(rule) * weights  # no gradient for the inputs
+    moved = 4 * (weights * (3 + 2 * len(RULES[rule].slots)) + batch * (sizes[0] + 2 * sum(sizes[1:])))
     build = partial(training_step, sizes, batch, rule, classifies)
-    return Case(name or f"step {'-'.join(map(str, sizes))} {rule}", work, "GFLOP/s", build, blas=True)
+    name = name or f"step {'-'.join(map(str, sizes))} {rule}"
+    return Case(name, work, moved, build, ("numpy", "torch", "jax"), blas=True)
 
 
 CASES = [
@@ -506,8 +509,10 @@ CASES = [
     _step_case((784, 10), 64, "SGD+L2", name="step softmax regression 784-10"),
     _step_case((20, 1), 10_000, "SGD", classifies=False, name="step linear regression 10000x20"),
     _step_case((8,) * 21, 16, "SGD", name="step of 20 layers of 8"),
-    Case("step gradient penalty 64x32", 2 * 64 * 32 * 64 * 6, "GFLOP/s", partial(gradient_penalty, 64, 32, 64)),
-    Case("SimpleChains 24-8-2, loss+gradient", 2 * 200 * (24 * 8 * 2 + 8 * 2 * 3), "GFLOP/s", simple_chains),
-    Case("one sample 784-128-64-10", 4 * (784 * 128 + 128 * 64 + 64 * 10), "GB/s", partial(inference, (784, 128, 64, 10))),
-    Case("moons: a step of Values", 6 * 100 * (2 * 16 + 16 * 16 + 16), "GFLOP/s", moons),
-]
+    Case("step gradient penalty 64x32", 2 * 64 * 32 * 64 * 6, 4 * 64 * 32 * 4, partial(gradient_penalty, 64, 32, 64),
+         ("numpy", "torch", "jax")),
+    Case("one sample 784-128-64-10", 2 * (784 * 128 + 128 * 64 + 64 * 10), 4 * (784 * 128 + 128 * 64 + 64 * 10),
+         partial(inference, (784, 128, 64, 10)), ("numpy", "torch", "jax")),
+    Case("SimpleChains 24-8-2 loss+gradient", 2 * 200 * (24 * 8 * 2 + 8 * 2 * 3), 8 * 200 * 26, simple_chains, is_double=True),
+    Case("moons: a step of Values", 6 * 100 * (2 * 16 + 16 * 16 + 16), 8 * 337, moons, ("micrograd",), is_double=True),
+]  # fmt: skip

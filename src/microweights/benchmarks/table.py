@@ -1,4 +1,4 @@
-"""What came out: a row for each case, its winner, and the same as data."""
+"""What came out: a row for each case, its winner, how near the floor it is, and the same as data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ import numpy as np
 
 from .. import __version__
 from ..kernels import machine
+from ..kernels.work import Peaks
 from .measure import blas, clock
-from .race import CONTENDERS, OURS, Case, import_torch
+from .race import CONTENDERS, OURS, Case, import_torch, is_installed
+
+FLOOR = "floor"  # among the times: the floor that a race has of its own
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,15 @@ class Result:
     times: dict[str, list[float]]
     errors: dict[str, float]
     tolerance: float
+    is_random: bool = False
 
     @cached_property
     def best(self) -> dict[str, str]:
         """The fastest variant of each contender."""
         found: dict[str, str] = {}
         for name in sorted(self.times, key=self.seconds):
-            found.setdefault(name.split()[0], name)
+            if name != FLOOR:
+                found.setdefault(name.split()[0], name)
         return found
 
     def seconds(self, name: str) -> float:
@@ -44,7 +49,7 @@ class Result:
 
     @property
     def wrong(self) -> list[str]:
-        return [name for name in self.times if self.is_wrong(name)]
+        return [name for name in self.errors if self.is_wrong(name)]
 
     @property
     def ratio(self) -> float | None:
@@ -60,25 +65,42 @@ class Result:
     def is_slower(self) -> bool:
         return self.ratio is not None and round(self.ratio, 2) < 1
 
+    def floor(self, peaks: Peaks) -> float:
+        """Seconds below which nobody can come; of a race with a floor of its own, what was measured of it."""
+        if FLOOR in self.times:
+            return self.seconds(FLOOR)
+        return peaks.floor(self.case.operations, self.case.bytes, self.case.is_double)
+
+    def share(self, peaks: Peaks) -> float:
+        """Of the floor in the time of ours."""
+        return self.floor(peaks) / self.ours
+
     @property
     def verdict(self) -> str:
+        missing = [peer for peer in self.case.peers if not is_installed(peer)]
+        note = f"  no {', '.join(missing)}" if missing else ""
         if self.wrong:
-            return f"VOID: {', '.join(self.wrong)} wrong"
+            return f"VOID: {', '.join(self.wrong)} wrong{note}"
         if self.ratio is None:
-            return "alone"
-        return f"{self.ratio:.2f}x" + "  SLOWER" * self.is_slower
+            return f"alone{note}"
+        return f"{self.ratio:.2f}x{' SLOWER' * self.is_slower}{note}"
 
-    def row(self) -> str:
-        cells = [self._cell(self.best.get(contender, "")) for contender in CONTENDERS]
-        rate = self.case.work / self.ours / 1e9
-        return " ".join([f"{self.case.name:34s} {rate:6.1f} {self.case.unit:7s}", *cells, self.verdict])
+    def row(self, peaks: Peaks) -> str:
+        """Fits under :func:`header` for this case."""
+        ours = [self.best.get(name, "") for name in self.case.ours]
+        cells = [self._cell(name) for name in [*ours, *(self._peer(column) for column in columns(self.case))]]
+        error = "random" if self.is_random else f"{max(self.errors[name] for name in ours if name):.0e}"
+        return " ".join([f"{self.case.name:33s}", *cells, f"{error:>6s} {self.share(peaks):6.1%}  {self.verdict}"])
+
+    def _peer(self, column: str) -> str:
+        """Who stands in a column: of NumPy with one BLAS and the other, the faster one."""
+        found = [self.best[name] for name in (column, "openblas" if column == "numpy" else "") if name in self.best]
+        return min(found, key=self.seconds, default="")
 
     def _cell(self, name: str) -> str:
-        if not name:
-            return " " * 17
-        return f"{_microseconds(self.seconds(name)):>10s} {self.errors[name]:5.0e}{'!' if self.is_wrong(name) else ' '}"
+        return f"{_microseconds(self.seconds(name))}{'!' * self.is_wrong(name)}".rjust(8) if name else "-".rjust(8)
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self, peaks: Peaks) -> dict[str, Any]:
         contenders = {}
         for contender in CONTENDERS:
             if (name := self.best.get(contender)) is None:
@@ -89,11 +111,16 @@ class Result:
                 "seconds": self.seconds(name),
                 "quartiles": [low, high],
                 "rounds": len(self.times[name]),
-                "rate": self.case.work / self.seconds(name) / 1e9,
                 "error": self.errors[name] if math.isfinite(self.errors[name]) else None,
             }
-        names = {"case": self.case.name, "unit": self.case.unit, "ratio": self.ratio, "wrong": self.wrong}
-        return {**names, "contenders": contenders}
+        counted = {
+            "operations": self.case.operations,
+            "bytes": self.case.bytes,
+            "floor": self.floor(peaks),
+            "share": self.share(peaks),
+        }
+        names = {"case": self.case.name, "ratio": self.ratio, "wrong": self.wrong, "random": self.is_random}
+        return {**names, **counted, "contenders": contenders}
 
 
 def _microseconds(seconds: float) -> str:
@@ -102,9 +129,28 @@ def _microseconds(seconds: float) -> str:
     return f"{seconds * 1e6:,.{digits}f}"
 
 
-COLUMNS = " ".join(
-    [f"{'times in µs':34s} {'our rate':14s}", *(f"{name:>10s} error " for name in CONTENDERS), "against the best"]
-)
+def columns(case: Case) -> list[str]:
+    """The peers of a case that are installed."""
+    return [peer for peer in case.peers if is_installed(peer)]
+
+
+def header(case: Case) -> str:
+    names = "".join(f" {name:>8s}" for name in [*case.ours, *columns(case)])
+    return f"{'':33s}{names} {'error':>6s} {'floor':>6s}  best peer"
+
+
+LEGEND = """\
+Medians of the time of a call, in µs.
+  replayed   ours, as a captured program runs it
+  eager      ours, call by call through Python
+  numpy      with the better of two choices of kernels of its BLAS
+  keras      on JAX
+  error      of ours against float64, relative to the largest number; random: all draw numbers of their own;
+             a ! marks who is wrong, and the row is void
+  floor      the share of our time that nobody can save on this machine:
+             (operations / best rate of our product + (bytes - caches) / best bandwidth) / our time;
+             of calls in loops of one's own: the time of the program alone / our time
+  best peer  its time / ours"""
 
 
 def summary(results: list[Result]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import microweights as mw
 
 from ..kernels import reference
+from ..kernels.work import OPERATIONS
 from ..tensor import Array
 from .race import Call, Case, Race, by_numpy, import_torch, random
 
@@ -189,9 +190,17 @@ def _torch_update(optimizer: Any, weights: Any) -> Any:
     return weights
 
 
+def update_operations(name: str) -> int:
+    """For each weight, by this rule."""
+    kind = name.lower().split("+")[0]
+    plain = OPERATIONS[{"nesterov": "momentum", "adamw": "adam"}.get(kind, kind)]
+    return plain + 2 * ("L2" in name or name == "AdamW")
+
+
 def _update_case(name: str, rule: Rule) -> Case:
     moved = 4 * rule.weights * (3 + 2 * len(rule.slots))  # reads gradients, reads and writes weights and state
-    return Case(f"update {name} {rule.weights // 1_000_000}M", moved, "GB/s", partial(update, name))
+    work = update_operations(name) * rule.weights
+    return Case(f"update {name} {rule.weights // 1_000_000}M", work, moved, partial(update, name), ours=("eager",))
 
 
 CASES = [_update_case(name, rule) for name, rule in RULES.items()]

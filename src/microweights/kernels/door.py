@@ -42,7 +42,6 @@ from .products import dense_grad, matmul
 from .reductions import arg_reduce, reduce
 from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add, widen
 from .updates import Parameters, slots_of
-from .work import peaks
 
 __all__ = [
     "BOOL",
@@ -80,7 +79,6 @@ __all__ = [
     "merge_axes",
     "must_be_finite",
     "new_random_state",
-    "peaks",
     "random",
     "read",
     "real_suffix",

@@ -149,13 +149,12 @@ def set_num_threads(n: int) -> None:
 def config() -> dict[str, str]:
     """What runs here: versions, backend, instruction set, threads, compiler."""
     compiler = "none" if lib is None else ffi.string(lib.mw_compiler()).decode()
-    openmp = "no" if lib is None or not lib.mw_has_openmp() else "yes"
     return {
         "microweights": sys.modules[__name__.partition(".")[0]].__version__,
         "backend": active.name,
         "instruction set": f"{isa()} (available: {', '.join(available_isas()) or 'none'})",
         "threads": str(num_threads()),
-        "compiler": f"{compiler}, OpenMP: {openmp}",
+        "compiler": compiler,
         "numpy": np.__version__,
         "python": f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}",
     }

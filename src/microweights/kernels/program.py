@@ -19,7 +19,7 @@ from . import machine
 from .passes import CHAIN_BLOCK, arena_offsets, flat_size, improved, stride
 from .plans import UINT8, Array, Shape, aligned_empty
 from .recorder import Block, Call, Place, Recorder, address, plain_name
-from .work import work_of
+from .work import Work, peaks, title, work_of
 
 if machine.ffi is not None:
     from_buffer, replay, NULL = machine.ffi.from_buffer, machine.lib.mw_replay, machine.ffi.NULL
@@ -264,7 +264,7 @@ class Program:
         return self.describe()
 
     def describe(self, inputs: Sequence[Array] | None = None, runs: int = 200) -> str:
-        """A table of the program: its steps with their shapes, operations and bytes; with `inputs` their times and rates, too.
+        """A table of the program: its steps with their shapes, operations and bytes; with `inputs` their times, too.
 
         Parameters
         ----------
@@ -275,27 +275,55 @@ class Program:
         Returns
         -------
         str
-            A line for each step. GFLOP/s stand where a step is a matrix product, else GB/s of the bytes that it must move.
+            A line for each step, with `inputs` also its rate (GFLOP/s where a step is a matrix product, else GB/s of the bytes
+            that it must move) and the share of its floor, the time that no program can beat (kernels/work.py); below, the same
+            for the whole program.
         """
+        works = [[work_of(c) for c in calls] for calls in self.steps]
+        names = [self._named(work) for work in works]
         if self.backend == "numpy":
-            return "\n".join(f"{i:3d}  {work_of(c).kernel:24s} {work_of(c).shapes}" for i, c in enumerate(self.calls))
+            return "\n".join(f"{i:3d}  {name:40s} {works[i][0].shapes}" for i, name in enumerate(names))
         seconds = [0.0] * len(self.steps) if inputs is None else self.times(inputs, runs)
-        total = sum(seconds)
+        total, reached = sum(seconds), None if inputs is None else peaks()
         lines = [f"{'':3s}  {'kernel':40s} {'shapes':>16s} {'operations':>12s} {'bytes':>12s}"]
-        if total:
-            lines[0] += f" {'µs':>9s} {'share':>6s}  rate"
-        for i, (calls, took) in enumerate(zip(self.steps, seconds, strict=True)):
-            works = [work_of(c) for c in calls]
-            operations, moved = sum(w.operations for w in works), sum(w.bytes for w in works)
-            name = " + ".join(plain_name(w.kernel) for w in works)
-            name = name if len(name) <= 40 else f"{plain_name(works[0].kernel)} + {len(works) - 1} more in a chain"
-            lines.append(f"{i:3d}  {name:40s} {works[0].shapes:>16s} {operations:12,.0f} {moved:12,.0f}")
-            if total:
-                is_product = plain_name(works[0].kernel) in ("gemm", "dense_grad")
+        if reached is not None:
+            lines[0] += f" {'µs':>9s} {'share':>6s} {'floor':>6s}  rate"
+        floors = 0.0
+        for i, (name, work, took) in enumerate(zip(names, works, seconds, strict=True)):
+            operations, moved = sum(w.operations for w in work), self._moved(i)
+            lines.append(f"{i:3d}  {name:40s} {work[0].shapes:>16s} {operations:12,.0f} {moved:12,.0f}")
+            if reached is not None and took > 0:
+                floor = reached.floor(operations, moved, is_double=work[0].kernel.endswith("_f64"))
+                floors += floor
+                is_product = plain_name(work[0].kernel) in ("gemm", "dense_grad")
                 rate = f"{operations / took / 1e9:.0f} GFLOP/s" if is_product else f"{moved / took / 1e9:.0f} GB/s"
-                lines[-1] += f" {took * 1e6:9.2f} {took / total:6.1%}  {rate if took * 1e6 >= 0.05 else ''}"
+                lines[-1] += f" {took * 1e6:9.2f} {took / total:6.1%} {floor / took:6.1%}  {rate if took * 1e6 >= 0.05 else ''}"
         summed = f"{len(self.steps)} steps of {len(self.calls)} calls, {self.arena_bytes:,} bytes of memory between them"
-        return "\n".join([*lines, summed + (f", {total * 1e6:.1f} µs" if total else "")])
+        if reached is None or not total:
+            return "\n".join([*lines, summed])
+        floors = max(floors, reached.floor(0, self._bytes_of([p for c in self.calls for _, p in c.places()])))
+        return "\n".join([
+            *lines,
+            f"{summed}, {total * 1e6:.1f} µs, floor {floors * 1e6:.1f} µs ({floors / total:.1%} of the time)",
+            f"floor: operations / best product + bytes that the caches cannot hold / bandwidth\nmeasured: {reached}",
+        ])  # fmt: skip
+
+    @staticmethod
+    def _named(work: Sequence[Work]) -> str:
+        name = " + ".join(title(w.kernel) for w in work)
+        return name if len(name) <= 40 else f"{title(work[0].kernel)} + {len(work) - 1} more in a chain"
+
+    def _moved(self, step: int) -> float:
+        """Bytes that a step reads and writes; what only a chain needs stays in the first cache."""
+        calls = self.steps[step]
+        if len(calls) == 1:
+            return work_of(calls[0]).bytes
+        return self._bytes_of([p for c in calls for _, p in c.places() if p.block not in self._local])
+
+    @staticmethod
+    def _bytes_of(places: Sequence[Place]) -> float:
+        """Of different places; a part of a block counts once."""
+        return float(sum({(p.block, p.offset): p.bytes for p in places}.values()))
 
 
 def _twin(a: Any) -> Any:
