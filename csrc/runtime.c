@@ -120,6 +120,10 @@ void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const 
     mw_parallel(mw_threads_for(plan->rows * plan->row_size, GATHER_GRAIN), plan->rows, gather_rows, &job);
 }
 
+void mw_flat_index(const int64_t *before, const int64_t *index, int64_t *flat, int64_t n, int64_t size) {
+    for (int64_t i = 0; i < n; i++) flat[i] = (before ? before[i] * size : 0) + index[i] + (index[i] < 0 ? size : 0);
+}
+
 int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes) {
     for (int64_t i = 0; i < n; i++)
         if (label[i] < 0 || label[i] >= classes) return i;

@@ -59,5 +59,5 @@ def dropout_mask(shape: tuple[int, ...], rate: float, dtype: np.dtype[Any], stat
 
 def permutation(n: int, state: Array | None = None) -> Array:
     """0 .. n - 1 in random order, as int64."""
-    key = door.random("uniform", _state if state is None else state, (1,), door.FLOAT64, 0, 2**53)
-    return np.random.Generator(np.random.Philox(int(key[0]))).permutation(n)
+    high, low = map(int, door.random("uniform", _state if state is None else state, (2,), door.FLOAT64, 0, 2**53))
+    return np.random.Generator(np.random.Philox(high >> 26 << 26 | low >> 27)).permutation(n)

@@ -39,7 +39,7 @@ from .plans import (
 )
 from .products import dense_grad, matmul
 from .reductions import arg_reduce, reduce
-from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add
+from .rows import check_labels, cross_entropy, cross_entropy_grad, flat_index, gather, rowwise, scatter_add
 from .updates import Parameters, slots_of
 from .work import peaks
 
@@ -71,6 +71,7 @@ __all__ = [
     "dense_grad",
     "element_strides",
     "empty",
+    "flat_index",
     "gather",
     "made",
     "make_walk",
