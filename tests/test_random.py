@@ -9,6 +9,7 @@ import pytest
 
 import microweights as mw
 from microweights import random
+from microweights.errors import CaptureError
 from microweights.kernels import door, machine
 
 F32 = door.FLOAT32
@@ -17,7 +18,7 @@ F32 = door.FLOAT32
 def draw() -> list[Any]:
     state = random.new_state(None)
     return [
-        random.uniform((5,), 0, 1, F32, state).tolist(), random.normal((5,), 0, 1, F32, state).tolist(),
+        random.draw("uniform", (5,), 0, 1, F32, state).tolist(), random.draw("normal", (5,), 0, 1, F32, state).tolist(),
         random.dropout_mask((5,), 0.5, F32, state).tolist(), random.permutation(10).tolist(),
     ]  # fmt: skip
 
@@ -33,7 +34,7 @@ def test_the_same_seed_gives_the_same_numbers(setting: str) -> None:
 
 
 def test_seeds_that_differ_only_in_high_bits_differ() -> None:
-    assert len({str(random.normal((4,), 0, 1, F32, random.new_state(n))) for n in (0, 1, 2**32, 2**63, 2**64 - 1)}) == 5
+    assert len({str(random.draw("normal", (4,), 0, 1, F32, random.new_state(n))) for n in (0, 1, 2**32, 2**63, 2**64 - 1)}) == 5
 
 
 def test_any_number_of_threads_gives_the_same_bits(c_only: str) -> None:
@@ -42,16 +43,17 @@ def test_any_number_of_threads_gives_the_same_bits(c_only: str) -> None:
         machine.set_num_threads(threads)
         state = random.new_state(5)
         found.add(
-            random.normal((300_001,), 0, 1, F32, state).tobytes() + random.uniform((300_001,), 0, 1, F32, state).tobytes()
+            random.draw("normal", (300_001,), 0, 1, F32, state).tobytes()
+            + random.draw("uniform", (300_001,), 0, 1, F32, state).tobytes()
         )
     assert len(found) == 1
 
 
 def test_moments(setting: str, dtype: str) -> None:
     state, n = random.new_state(0), 200_000
-    u = random.uniform((n,), -2, 5, np.dtype(dtype), state)
+    u = random.draw("uniform", (n,), -2, 5, np.dtype(dtype), state)
     assert u.min() >= -2 and u.max() < 5 and u.mean() == pytest.approx(1.5, abs=5 * 7 / np.sqrt(12 * n))
-    z = random.normal((n,), 1, 2, np.dtype(dtype), state)
+    z = random.draw("normal", (n,), 1, 2, np.dtype(dtype), state)
     assert z.mean() == pytest.approx(1, abs=10 / np.sqrt(n)) and z.std() == pytest.approx(2, rel=0.01)
     assert ((z - 1) ** 4).mean() / 16 == pytest.approx(3, rel=0.05)
     assert np.corrcoef(u, z)[0, 1] == pytest.approx(0, abs=0.012)
@@ -93,3 +95,44 @@ def test_numpy_integers_are_seeds() -> None:
     first = draw()
     mw.seed(2**64 - 1)
     assert draw() == first
+
+
+# ---- for users ---------------------------------------------------------------------------------------------------------
+
+
+def test_public_random_numbers(setting: str) -> None:
+    mw.seed(3)
+    first = mw.random.normal((3,)), mw.random.uniform(4, 1.0, 2.0), mw.random.randint((100,), -1, 2), mw.random.permutation(9)
+    mw.seed(3)
+    again = mw.random.normal((3,)), mw.random.uniform(4, 1.0, 2.0), mw.random.randint((100,), -1, 2), mw.random.permutation(9)
+    assert [x.tolist() for x in first] == [x.tolist() for x in again]
+    normal, uniform, whole, order = first
+    assert (type(normal), normal.shape, normal.dtype, normal.requires_grad) == (mw.Tensor, (3,), np.float32, False)
+    assert uniform.shape == (4,) and all(1 <= u < 2 for u in uniform.tolist())
+    assert whole.dtype == np.int64 and set(whole.tolist()) == {-1, 0, 1}
+    assert sorted(order.tolist()) == list(range(9))
+    assert mw.random.normal((2,), seed=1).tolist() == mw.random.normal((2,), seed=1).tolist()
+    np.testing.assert_allclose(
+        mw.random.normal((9,), 1, 2, "float64", seed=1).numpy(), mw.random.normal(9, 1, 2, seed=1), rtol=1e-5
+    )
+    shuffled = mw.random.permutation(mw.tensor([[1.0], [2.0], [3.0]]))
+    assert sorted(shuffled.reshape(-1).tolist()) == [1, 2, 3]
+
+
+def test_random_numbers_in_a_captured_function() -> None:
+    mw.seed(0)
+    captured = mw.capture(lambda x: x + mw.random.normal((2,)))
+    received = [captured(np.zeros(2, "f4")).tolist() for _ in range(5)]
+    mw.seed(0)
+    assert received == [mw.random.normal((2,)).tolist() for _ in range(5)]
+    with pytest.raises(CaptureError, match="a random order"):
+        mw.capture(lambda x: x[mw.random.permutation(2)])(np.zeros(2, "f4"))
+
+
+def test_wrong_arguments_of_random_numbers() -> None:
+    for call in (
+        lambda: mw.random.normal((2.5,)), lambda: mw.random.uniform(-1), lambda: mw.random.normal((2,), dtype="int32"),
+        lambda: mw.random.randint((2,), 3, 3),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match="Expected"):
+            call()

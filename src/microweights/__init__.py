@@ -10,6 +10,7 @@ from . import (
     metrics,
     ops,
     optimizers,
+    random,
     regularizers,
     schedules,
 )
@@ -28,8 +29,8 @@ from .tensor import Tensor, from_dlpack, tensor
 __all__ = [
     "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "callbacks", "capture", "concatenate", "datasets",
     "from_dlpack", "grad", "gradcheck", "initializers", "inspect", "layers", "linear_model", "losses", "maximum",
-    "metrics", "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "regularizers", "schedules", "seed",
-    "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
+    "metrics", "minimum", "neural_network", "no_grad", "ops", "optimizers", "pad", "random", "regularizers", "schedules",
+    "seed", "set_num_threads", "show_config", "stack", "tensor", "weighted_sum", "where",
 ]  # fmt: skip
 
 

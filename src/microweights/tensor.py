@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 import numpy as np
 
 from . import graph
-from .errors import CaptureError, explain, no_attribute
+from .errors import TENSOR_HINTS, CaptureError, explain, no_attribute
 from .kernels import door
-from .naming import TENSOR_HINTS
 
 if TYPE_CHECKING:
     from .ops.base import Op
