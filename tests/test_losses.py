@@ -358,3 +358,14 @@ def test_reading_probabilities_leaves_their_logits() -> None:
     p = mw.tensor([[80.0], [-80.0]]).sigmoid()
     assert p.numpy().tolist() == [[1.0], [p.numpy()[1, 0]]]
     assert mw.losses.BinaryCrossentropy()([[0.0], [1.0]], p).item() == 80  # clipped probabilities would give 16
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_targets_of_a_categorical_crossentropy_keep_their_graph(smoothing: float) -> None:
+    rng = np.random.default_rng(0)
+    y, x = (mw.tensor(v, requires_grad=True) for v in (rng.dirichlet(np.ones(3), 4), rng.normal(size=(4, 3))))
+    loss = mw.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    assert loss(y, x).item() == pytest.approx(loss(y.detach(), x).item(), rel=1e-12)
+    dy, dx = mw.grad(loss(y, x), [y, x])
+    np.testing.assert_allclose(dx.numpy(), mw.grad(loss(y.detach(), x), x).numpy(), atol=1e-14)
+    np.testing.assert_allclose(dy.numpy(), -(1 - smoothing) * x.log_softmax().numpy() / 4, rtol=1e-12)

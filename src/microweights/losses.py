@@ -201,7 +201,7 @@ class RowCrossentropy(Loss):
 
 
 class CategoricalCrossentropy(RowCrossentropy):
-    """-Σ y_true ln p over the last axis, for one-hot or other distributions, which count as constants.
+    """-Σ y_true ln p over the last axis, for one-hot or other distributions.
 
     p is the prediction, or with `from_logits` its softmax.
     """
@@ -213,14 +213,24 @@ class CategoricalCrossentropy(RowCrossentropy):
         check_probabilities(y, "Integer labels go with 'sparse_categorical_crossentropy'.")
         check_outputs(y_pred, "softmax", self.from_logits)
 
+    def rows(self, y_true: Tensor, y_pred: Tensor, mean: bool) -> Tensor:
+        if not (y_true.requires_grad and graph.state.recording):
+            return super().rows(y_true, y_pred, mean)
+        losses = -(self.distributions(y_true, y_pred) * self.logits(y_pred).log_softmax()).sum(-1).reshape(-1)
+        return losses.mean() if mean else losses
+
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
+        return self.distributions(y_true.detach(), y_pred).data
+
+    def distributions(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The targets in the shape of the predictions, smoothed."""
         if y_true.size * y_pred.shape[-1] == y_pred.size != y_true.size:
             remedy = "Integer labels go with 'sparse_categorical_crossentropy'."
             raise ValueError(explain(f"targets of the predictions' shape {y_pred.shape}", y_true.shape, remedy))
-        target = aligned(y_true, y_pred).detach()
+        target = aligned(y_true, y_pred)
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[-1]
-        return target.data
+        return target
 
 
 class SparseCategoricalCrossentropy(RowCrossentropy):
