@@ -168,7 +168,12 @@ INLINE vec multiply(vec x, vec y) { return x * y; }
 INLINE vec divide(vec x, vec y) { return x / y; }
 INLINE vec squared_error(vec x, vec y) { return (x - y) * (x - y); }
 INLINE vec soft_threshold(vec x, vec y) { return x - vmin(vmax(x, -y), y); }
-INLINE vec binary_cross_entropy(vec x, vec y) { return vsoftplus(x) - x * y; }
+
+/* Of ln(1 + eˣ) - x y, what is linear in x counts apart: no weight is no loss, even of an infinite logit. */
+INLINE vec binary_cross_entropy(vec x, vec y) {
+    vec weight = choose(x < 0, -y, 1 - y);
+    return zero_where(weight == 0, x * weight) + vsoftplus(-vabs(x));
+}
 INLINE vec power(vec x, vec y) {
     for (int64_t i = 0; i < LANES; i++) x[i] = MW_DOUBLE ? pow(x[i], y[i]) : powf(x[i], y[i]);
     return x;
@@ -197,6 +202,7 @@ UNARY(sign, vsign)
 UNARY(square, square)
 UNARY(sqrt, vsqrt)
 UNARY(exp, vexp)
+UNARY(expm1, vexpm1)
 UNARY(log, vlog)
 UNARY(relu, vrelu)
 UNARY(sigmoid, vsigmoid)

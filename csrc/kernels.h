@@ -118,6 +118,8 @@ void mw_square_real(const real *x, real *z, const mw_walk *walk);
 void mw_sqrt_real(const real *x, real *z, const mw_walk *walk);
 /* z = eˣ */
 void mw_exp_real(const real *x, real *z, const mw_walk *walk);
+/* z = eˣ - 1, exact near 0 */
+void mw_expm1_real(const real *x, real *z, const mw_walk *walk);
 /* z = ln x; -inf at 0, NaN below */
 void mw_log_real(const real *x, real *z, const mw_walk *walk);
 /* z = max(x, 0) */
@@ -151,7 +153,7 @@ void mw_minimum_real(const real *x, const real *y, real *z, const mw_walk *walk)
 void mw_squared_error_real(const real *x, const real *y, real *z, const mw_walk *walk);
 /* z = x - min(max(x, -y), y): for y >= 0 nearer to 0 by y, and exactly 0 where |x| <= y (soft thresholding) */
 void mw_soft_threshold_real(const real *x, const real *y, real *z, const mw_walk *walk);
-/* z = ln(1 + eˣ) - x y: the cross-entropy of the target y in [0, 1] and the probability sigmoid(x) */
+/* z = ln(1 + eˣ) - x y: the cross-entropy of the target y in [0, 1] and the probability sigmoid(x); 0 for x = inf, y = 1 and x = -inf, y = 0 */
 void mw_binary_cross_entropy_real(const real *x, const real *y, real *z, const mw_walk *walk);
 
 /* dx of z = relu(x):     dx = 0 where z <= 0, else dz */
@@ -226,6 +228,9 @@ void mw_cross_entropy_grad_real(const real *dz, const real *x, const real *targe
 
 /* z[i] = the integer of `size` bytes (1, 2 or 4) at x[i size] as int64 */
 void mw_widen(const uint8_t *x, int64_t *z, int64_t n, int64_t size, int64_t is_signed);
+/* flat[i] = before[i] size + index[i], where a negative index counts from the end: size is added to it. Without `before`, which may be
+ * NULL or `flat`, that is the index itself. */
+void mw_flat_index(const int64_t *before, const int64_t *index, int64_t *flat, int64_t n, int64_t size);
 /* out[i] = source[index[i]]; every index lies in 0 .. source_rows - 1 */
 void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const mw_indexing *plan);
 /* out[index[i]] += dz[i], in the order of i; out has source_rows rows */
@@ -250,7 +255,7 @@ void mw_adagrad_real(const mw_parameter *parameters, const real *const *gradient
 /* ---- random numbers: Philox4x32-10 (Salmon et al. 2011) ------------------------------------------------------------ */
 
 /* state[0] is the key, state[1] the counter, which is moved on by the blocks of four 32-bit words that were used. Number i
- * comes from its own counter, so that the stream is the same for any number of threads. */
+ * comes from its own counter, so that the stream is the same for any number of threads, and up to rounding in both types. */
 
 /* z uniform in [low, high) */
 void mw_uniform_real(uint64_t *state, real *z, int64_t n, double low, double high);

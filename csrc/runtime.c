@@ -239,6 +239,10 @@ void mw_widen(const uint8_t *x, int64_t *z, int64_t n, int64_t size, int64_t is_
     }
 }
 
+void mw_flat_index(const int64_t *before, const int64_t *index, int64_t *flat, int64_t n, int64_t size) {
+    for (int64_t i = 0; i < n; i++) flat[i] = (before ? before[i] * size : 0) + index[i] + (index[i] < 0 ? size : 0);
+}
+
 int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes) {
     for (int64_t i = 0; i < n; i++)
         if (label[i] < 0 || label[i] >= classes) return i;

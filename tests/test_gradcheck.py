@@ -161,3 +161,20 @@ def test_the_identity_and_empty_results() -> None:
 def test_large_and_small_inputs() -> None:
     assert mw.gradcheck(lambda x: x.square(), [[1e6, 1e-6, -1e6]], atol=1e-5)
     assert mw.gradcheck(lambda x: x.log(), [[1e3, 10.0]])
+
+
+def test_how_it_is_called() -> None:
+    a, b = np.ones((3, 2)), np.ones((2, 4))
+    assert mw.gradcheck(lambda x, y: (x @ y).sum(), [a, b])
+    assert mw.gradcheck(lambda x: (x @ x.T).sum(), a)
+    assert mw.gradcheck(lambda x: x.square(), mw.tensor(a, requires_grad=True))
+    with pytest.raises(TypeError, match=r"gradcheck\(fn, \[a, b\]\)"):
+        mw.gradcheck(lambda x, y: (x @ y).sum(), a, b)
+
+
+def test_float32_on_the_way_is_too_coarse() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3))
+    coarse, fine = mw.layers.Dense(2), mw.layers.Dense(2, dtype="float64")
+    with pytest.raises(TypeError, match="dtype='float64'"):
+        mw.gradcheck(lambda a: coarse(a).astype("float64").sum(), [x])
+    assert mw.gradcheck(lambda a: fine(a).sum(), [x])

@@ -194,3 +194,14 @@ def test_identity() -> None:
 
 def test_only_public_names_are_shown() -> None:
     assert dir(initializers) == sorted(initializers.__all__) and all(hasattr(initializers, n) for n in initializers.__all__)
+
+
+@pytest.mark.parametrize(
+    "kind", ["GlorotUniform", "GlorotNormal", "HeNormal", "RandomNormal", "RandomUniform", "TruncatedNormal", "Orthogonal"]
+)
+def test_one_seed_gives_the_same_weights_in_both_types(kind: str) -> None:
+    initializer = getattr(mw.initializers, kind)(seed=3)
+    single, double = initializer((30, 20), np.float32), initializer((30, 20), np.float64)
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    np.testing.assert_allclose(single, double, atol=1e-6)
+    assert np.unique(double).size == double.size

@@ -323,3 +323,49 @@ def test_targets_may_be_a_rounding_above_one() -> None:
     losses.BinaryCrossentropy().check(np.full((3, 1), y), mw.tensor([[0.5]]))
     with pytest.raises(ValueError, match=r"1\.001"):
         losses.BinaryCrossentropy().check(np.full((3, 1), 1.001), mw.tensor([[0.5]]))
+
+
+# ---- probabilities that were changed past the tensor ----------------------------------------------------------------------
+
+
+def by_numpy(p: mw.Tensor, values: Any) -> None:
+    p.numpy()[...] = values
+
+
+def by_data(p: mw.Tensor, values: Any) -> None:
+    p.data[...] = values
+
+
+def by_other_data(p: mw.Tensor, values: Any) -> None:
+    p.data = np.asarray(values, p.dtype)
+
+
+def by_dlpack(p: mw.Tensor, values: Any) -> None:
+    np.from_dlpack(p)[...] = values
+
+
+@pytest.mark.parametrize("change", [by_numpy, by_data, by_other_data, by_dlpack])
+def test_losses_are_of_the_probabilities_as_they_are_now(change: Any) -> None:
+    p = mw.tensor([[8.0], [-8.0]]).sigmoid()
+    change(p, [[0.9], [0.1]])
+    assert mw.losses.BinaryCrossentropy()([[0.0], [1.0]], p).item() == pytest.approx(-np.log(0.1), rel=1e-6)
+    p = mw.layers.Dense(3, "softmax")(np.ones((1, 2), "f4"))
+    change(p, [[0.2, 0.3, 0.5]])
+    assert mw.losses.SparseCategoricalCrossentropy()([2], p).item() == pytest.approx(-np.log(0.5), rel=1e-6)
+
+
+def test_reading_probabilities_leaves_their_logits() -> None:
+    p = mw.tensor([[80.0], [-80.0]]).sigmoid()
+    assert p.numpy().tolist() == [[1.0], [p.numpy()[1, 0]]]
+    assert mw.losses.BinaryCrossentropy()([[0.0], [1.0]], p).item() == 80  # clipped probabilities would give 16
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_targets_of_a_categorical_crossentropy_keep_their_graph(smoothing: float) -> None:
+    rng = np.random.default_rng(0)
+    y, x = (mw.tensor(v, requires_grad=True) for v in (rng.dirichlet(np.ones(3), 4), rng.normal(size=(4, 3))))
+    loss = mw.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    assert loss(y, x).item() == pytest.approx(loss(y.detach(), x).item(), rel=1e-12)
+    dy, dx = mw.grad(loss(y, x), [y, x])
+    np.testing.assert_allclose(dx.numpy(), mw.grad(loss(y.detach(), x), x).numpy(), atol=1e-14)
+    np.testing.assert_allclose(dy.numpy(), -(1 - smoothing) * x.log_softmax().numpy() / 4, rtol=1e-12)

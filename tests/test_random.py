@@ -9,6 +9,7 @@ import pytest
 
 import microweights as mw
 from microweights import random
+from microweights.errors import CaptureError
 from microweights.kernels import door, machine
 
 F32 = door.FLOAT32
@@ -96,17 +97,42 @@ def test_numpy_integers_are_seeds() -> None:
     assert draw() == first
 
 
-def test_public_numbers(setting: str) -> None:
-    mw.seed(5)
-    z, u = mw.random.normal((1000,), 3.0, 0.5), mw.random.uniform((10, 100), -1, 1, dtype="float64")
-    assert isinstance(z, mw.Tensor) and z.dtype == np.float32 and abs(z.mean().item() - 3) < 0.06
-    assert u.shape == (10, 100) and u.dtype == np.float64 and u.min().item() >= -1 and u.max().item() < 1
-    mw.seed(5)
-    assert mw.random.normal((1000,), 3.0, 0.5).tolist() == z.tolist() != mw.random.normal((1000,), 3.0, 0.5).tolist()
-    assert mw.random.normal(3, seed=1).tolist() == mw.random.normal((3,), seed=1).tolist()
+# ---- for users ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((2.5,), None), ((-1,), None), ((2,), "int32")])
-def test_public_numbers_are_checked(shape: Any, dtype: Any) -> None:
-    with pytest.raises(ValueError, match="Expected a shape"):
-        mw.random.normal(shape, dtype=dtype)
+def test_public_random_numbers(setting: str) -> None:
+    mw.seed(3)
+    first = mw.random.normal((3,)), mw.random.uniform(4, 1.0, 2.0), mw.random.randint((100,), -1, 2), mw.random.permutation(9)
+    mw.seed(3)
+    again = mw.random.normal((3,)), mw.random.uniform(4, 1.0, 2.0), mw.random.randint((100,), -1, 2), mw.random.permutation(9)
+    assert [x.tolist() for x in first] == [x.tolist() for x in again]
+    normal, uniform, whole, order = first
+    assert (type(normal), normal.shape, normal.dtype, normal.requires_grad) == (mw.Tensor, (3,), np.float32, False)
+    assert uniform.shape == (4,) and all(1 <= u < 2 for u in uniform.tolist())
+    assert whole.dtype == np.int64 and set(whole.tolist()) == {-1, 0, 1}
+    assert sorted(order.tolist()) == list(range(9))
+    assert mw.random.normal((2,), seed=1).tolist() == mw.random.normal((2,), seed=1).tolist()
+    np.testing.assert_allclose(
+        mw.random.normal((9,), 1, 2, "float64", seed=1).numpy(), mw.random.normal(9, 1, 2, seed=1), rtol=1e-5
+    )
+    shuffled = mw.random.permutation(mw.tensor([[1.0], [2.0], [3.0]]))
+    assert sorted(shuffled.reshape(-1).tolist()) == [1, 2, 3]
+
+
+def test_random_numbers_in_a_captured_function() -> None:
+    mw.seed(0)
+    captured = mw.capture(lambda x: x + mw.random.normal((2,)))
+    received = [captured(np.zeros(2, "f4")).tolist() for _ in range(5)]
+    mw.seed(0)
+    assert received == [mw.random.normal((2,)).tolist() for _ in range(5)]
+    with pytest.raises(CaptureError, match="a random order"):
+        mw.capture(lambda x: x[mw.random.permutation(2)])(np.zeros(2, "f4"))
+
+
+def test_wrong_arguments_of_random_numbers() -> None:
+    for call in (
+        lambda: mw.random.normal((2.5,)), lambda: mw.random.uniform(-1), lambda: mw.random.normal((2,), dtype="int32"),
+        lambda: mw.random.randint((2,), 3, 3),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match="Expected"):
+            call()

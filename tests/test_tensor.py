@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import microweights as mw
-from microweights.naming import TENSOR_HINTS
+from microweights.errors import TENSOR_HINTS
 from microweights.tensor import as_tensor, operands
 
 THREE_PARTS = r"(?s)^Expected .+\. Received: .+\. \S.+"

@@ -98,7 +98,7 @@ def exponential(x: Tensor) -> Tensor:
 @_named
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha (eˣ - 1)  (Clevert et al. 2016)"""
-    return where(x > 0, x, alpha * (x.clip(high=0).exp() - 1))
+    return where(x > 0, x, alpha * x.clip(high=0).expm1())
 
 
 @_named

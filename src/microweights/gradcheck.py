@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def gradcheck(
     ----------
     fn : callable
         Takes as many tensors as there are inputs and returns one. It must compute the same each time.
-    inputs : sequence of arrays or tensors
+    inputs : sequence of arrays or tensors, or one
         Taken as float64.
     eps : float
         The step; relative to max(1, |x|).
@@ -40,16 +41,27 @@ def gradcheck(
     ------
     AssertionError
         If a gradient is wrong; the message names operation, argument, index, expected and received value.
+    TypeError
+        If the function does not return a tensor computed from its inputs, or computes it in float32: layers do so by default.
 
     Examples
     --------
     >>> gradcheck(lambda x, y: (x * y).tanh(), [[0.5, -1.0], [2.0, 3.0]])
     True
     """
-    leaves = [tensor(x, np.float64, requires_grad=True) for x in inputs]
+    if not all(isinstance(number, Real) for number in (eps, rtol, atol)):
+        remedy = "Write gradcheck(fn, [a, b])."
+        raise TypeError(explain("all inputs in one list, and numbers after it", "more than one input", remedy))
+    given = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else inputs
+    leaves = [tensor(x.detach() if isinstance(x, Tensor) else x, np.float64, requires_grad=True) for x in given]
     result = fn(*leaves)
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise TypeError(explain("a function that returns a tensor computed from its inputs", result, "Check the function."))
+    if _is_coarse(result):
+        remedy = "Give layers dtype='float64', and other weights by .astype('float64')."
+        raise TypeError(
+            explain("a function that computes in float64", "one that goes through float32, which is too coarse", remedy)
+        )
     name = type(result.op).__name__ if result.op else "the identity"
     weights = np.linspace(1.0, 2.0, result.size).reshape(result.shape) if result.size else np.zeros(result.shape)
     received = graph.grad(result, leaves, gradient=weights.astype(result.dtype))
@@ -76,3 +88,16 @@ def gradcheck(
                     f"{name}: argument {argument}, index {index}: expected {expected:.10g}, received {got:.10g}"
                 )
     return True
+
+
+def _is_coarse(result: Tensor) -> bool:
+    """Whether something on the way from the inputs, which are float64, is float32."""
+    todo, seen = [result], {id(result)}
+    while todo:
+        t = todo.pop()
+        if t.dtype != np.float64:
+            return True
+        found = [x for x in (t.op._inputs if t.op else ()) if x.op is not None and id(x) not in seen]
+        seen.update(map(id, found))
+        todo += found
+    return False

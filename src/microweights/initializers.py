@@ -69,7 +69,7 @@ class RandomNormal(RandomInitializer):
         self.mean, self.stddev = mean, stddev
 
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
-        return random.draw("normal", shape, self.mean, self.stddev, np.dtype(dtype), self.state())
+        return random.draw("normal", shape, self.mean, self.stddev, dtype, self.state())
 
 
 class RandomUniform(RandomInitializer):
@@ -80,7 +80,7 @@ class RandomUniform(RandomInitializer):
         self.minval, self.maxval = minval, maxval
 
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
-        return random.draw("uniform", shape, self.minval, self.maxval, np.dtype(dtype), self.state())
+        return random.draw("uniform", shape, self.minval, self.maxval, dtype, self.state())
 
 
 class TruncatedNormal(RandomInitializer):
@@ -92,9 +92,9 @@ class TruncatedNormal(RandomInitializer):
 
     def __call__(self, shape: Shape, dtype: Any = np.float32) -> Array:
         state = self.state()
-        z = random.draw("normal", shape, 0.0, 1.0, np.dtype(dtype), state)
+        z = random.draw("normal", shape, 0.0, 1.0, dtype, state)
         while (outside := np.abs(z) > 2).any():
-            z[outside] = random.draw("normal", (int(outside.sum()),), 0.0, 1.0, np.dtype(dtype), state)
+            z[outside] = random.draw("normal", int(outside.sum()), 0.0, 1.0, dtype, state)
         return np.asarray(self.mean + self.stddev * z, dtype)
 
 
@@ -129,9 +129,9 @@ class VarianceScaling(RandomInitializer):
         deviation = math.sqrt(self.scale / max(1.0, n))
         if self.distribution == "uniform":
             limit = math.sqrt(3) * deviation
-            return random.draw("uniform", shape, -limit, limit, np.dtype(dtype), self.state())
+            return random.draw("uniform", shape, -limit, limit, dtype, self.state())
         if self.distribution == "untruncated_normal":
-            return random.draw("normal", shape, 0.0, deviation, np.dtype(dtype), self.state())
+            return random.draw("normal", shape, 0.0, deviation, dtype, self.state())
         # 0.8796...: the standard deviation of a normal that is cut off at two of its own
         return TruncatedNormal(0.0, deviation / 0.87962566103423978, self.seed)(shape, dtype)
 
@@ -198,7 +198,7 @@ class Orthogonal(RandomInitializer):
         if len(shape) < 2:
             raise ValueError(explain("a shape of at least two axes for orthogonal weights", shape, "Use 'random_normal'."))
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        a = random.draw("normal", (max(rows, columns), min(rows, columns)), 0.0, 1.0, np.dtype(np.float64), self.state())
+        a = random.draw("normal", (max(rows, columns), min(rows, columns)), 0.0, 1.0, np.float64, self.state())
         q, r = np.linalg.qr(a)
         q *= np.sign(np.diag(r))  # makes the choice of q unique
         return np.ascontiguousarray(self.gain * (q if rows >= columns else q.T).reshape(shape), dtype)

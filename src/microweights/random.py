@@ -12,7 +12,7 @@ from .errors import explain
 from .kernels import door
 from .tensor import FLOATS, Array, Tensor, known_dtype
 
-__all__ = ["normal", "permutation", "seed", "uniform"]
+__all__ = ["normal", "permutation", "randint", "seed", "uniform"]
 
 _state = door.new_random_state(int.from_bytes(os.urandom(8), "little"))
 
@@ -45,45 +45,44 @@ def new_state(n: int | None) -> Array:
     return door.new_random_state(int(n))
 
 
+def draw(kind: str, shape: Any, a: float, b: float, dtype: Any, state: Array) -> Array:
+    """An array of numbers `uniform` from `a` to `b`, or `normal` of mean `a` and deviation `b`, from a stream."""
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in sizes):
+        remedy = "Give the sizes of all axes, such as (2, 3)."
+        raise TypeError(explain("`shape` to be an integer or a tuple of them, none negative", repr(shape), remedy))
+    if known_dtype(dtype) not in FLOATS:
+        raise TypeError(explain("`dtype` float32 or float64", repr(dtype), "Convert the numbers by .astype(...)."))
+    return door.random(kind, state, tuple(map(int, sizes)), known_dtype(dtype), a, b)
+
+
 def uniform(
-    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
+    shape: int | Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = "float32", seed: int | None = None
 ) -> Tensor:
-    """Numbers uniform in [minval, maxval).
+    """A tensor of numbers uniform in [minval, maxval), from the library's common stream, or for `seed` from its beginning.
 
-    Parameters
-    ----------
-    shape : tuple of int
-    minval, maxval : float
-    dtype : data type
-        None is float32; or float64.
-    seed : int, optional
-        For the same numbers at every call; None goes on with the library's common numbers, which :func:`seed` starts anew.
+    The arguments are those of `keras.random.uniform`. Both types get the same numbers, up to rounding.
 
-    Examples
-    --------
-    >>> import microweights as mw
-    >>> mw.random.uniform((2, 3), seed=0).shape
+    >>> from microweights import random
+    >>> random.uniform((2, 3)).shape
     (2, 3)
     """
-    return Tensor(_drawn("uniform", shape, minval, maxval, dtype, seed))
+    return Tensor(draw("uniform", shape, minval, maxval, dtype, new_state(seed)))
 
 
-def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None) -> Tensor:
-    """Normally distributed numbers; arguments as of :func:`uniform`."""
-    return Tensor(_drawn("normal", shape, mean, stddev, dtype, seed))
+def normal(
+    shape: int | Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = "float32", seed: int | None = None
+) -> Tensor:
+    """A tensor of normally distributed numbers, otherwise as :func:`uniform`."""
+    return Tensor(draw("normal", shape, mean, stddev, dtype, new_state(seed)))
 
 
-def _drawn(name: str, shape: Any, a: float, b: float, dtype: Any, seed: int | None) -> Array:
-    kind = door.FLOAT32 if dtype is None else known_dtype(dtype)
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if kind not in FLOATS or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
-        raise ValueError(explain("a shape, and float32 or float64", f"{shape!r} of {kind}", "Give sizes that are integers."))
-    return draw(name, sizes, a, b, kind, new_state(seed))
-
-
-def draw(name: str, shape: tuple[int, ...], a: float, b: float, dtype: np.dtype[Any], state: Array) -> Array:
-    """An array of numbers: "uniform" in [a, b), or "normal" of mean a and deviation b."""
-    return door.random(name, state, shape, dtype, a, b)
+def randint(shape: int | Sequence[int], minval: int, maxval: int, seed: int | None = None) -> Tensor:
+    """An int64 tensor of whole numbers from `minval` to `maxval` - 1, otherwise as :func:`uniform`."""
+    if not maxval - minval > 0:
+        raise ValueError(explain("`maxval` above `minval`", f"{minval} and {maxval}", "It is the first number not drawn."))
+    door.refuse("a drawing of whole numbers")
+    return Tensor(minval + draw("uniform", shape, 0, maxval - minval, door.FLOAT64, new_state(seed)).astype(np.int64))
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float, dtype: np.dtype[Any], state: Array) -> Tensor:
@@ -91,10 +90,13 @@ def dropout_mask(shape: tuple[int, ...], rate: float, dtype: np.dtype[Any], stat
     return Tensor(door.random("bernoulli", state, shape, dtype, 1 - rate, 1 / (1 - rate)))
 
 
-def permutation(n: int, state: Array | None = None) -> Array:
-    """0 .. n - 1 in random order, as int64."""
-    key = door.random("uniform", _state if state is None else state, (1,), door.FLOAT64, 0, 2**53)
-    return np.random.Generator(np.random.Philox(int(key[0]))).permutation(n)
+def permutation(x: Any, state: Array | None = None) -> Any:
+    """0 .. x - 1 in random order, as an int64 array; or the rows of an array or tensor in random order."""
+    if not isinstance(x, (int, np.integer)):
+        return x[permutation(len(x), state)]
+    door.refuse("a random order")
+    high, low = map(int, door.random("uniform", _state if state is None else state, (2,), door.FLOAT64, 0, 2**53))
+    return np.random.Generator(np.random.Philox(high >> 26 << 26 | low >> 27)).permutation(x)
 
 
 def __dir__() -> list[str]:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 import numpy as np
 
 from . import graph
-from .errors import CaptureError, explain, no_attribute
+from .errors import TENSOR_HINTS, CaptureError, explain, no_attribute
 from .kernels import door
-from .naming import TENSOR_HINTS
 from .tables import array_of, is_table
 
 if TYPE_CHECKING:
@@ -386,6 +385,10 @@ class Tensor:
     def exp(self) -> Tensor:
         return ops.Exp()(real(self))
 
+    def expm1(self) -> Tensor:
+        """eˣ - 1, exact near 0."""
+        return ops.Expm1()(real(self))
+
     def log(self) -> Tensor:
         return ops.Log()(real(self))
 
@@ -425,11 +428,11 @@ class Tensor:
         return ops.along_last_axis(ops.LogSoftmax(), real(self), axis)
 
     def clip(self, low: Operand | None = None, high: Operand | None = None) -> Tensor:
-        """The values limited to [low, high]; None is no limit."""
+        """The values limited to [low, high]; None is no limit. At a limit, the gradient is still that of the values."""
         result = self
         if low is not None:
-            result = ops.Maximum()(*operands(result, low))
-        return result if high is None else ops.Minimum()(*operands(result, high))
+            result = ops.Maximum(is_limit=True)(*operands(result, low))
+        return result if high is None else ops.Minimum(is_limit=True)(*operands(result, high))
 
     # ---- reductions --------------------------------------------------------------------------------------------
 

@@ -290,3 +290,27 @@ def test_labels_that_need_a_conversion_are_refused_in_words(setting: str) -> Non
     with pytest.raises(CaptureError, match="Pass labels as int64"):
         fn(logits, np.array([0, 1], np.int32))
     assert np.isfinite(fn(logits, np.array([0, 1])).item())
+
+
+# ---- choosing by integers that a function is given or computes -----------------------------------------------------------
+
+
+def test_indices_are_inputs_like_others(setting: str) -> None:
+    rng = np.random.default_rng(0)
+    w = mw.tensor(rng.normal(size=(4, 3)), dtype="float32", requires_grad=True)
+
+    def choose(x: mw.Tensor, actions: mw.Tensor) -> Any:
+        logp = (x @ w).log_softmax()
+        z = logp[np.arange(2), actions].sum() + logp[:, actions].mean() + 2 * logp[actions].sum() + logp[0, actions].sum()
+        z = z + logp[np.arange(2), logp.argmax(1)].sum() + (actions[actions] * 2).sum()
+        return z, mw.grad(z, w)
+
+    captured = mw.capture(choose)
+    for _ in range(5):
+        x, actions = rng.normal(size=(2, 4)).astype("f4"), rng.integers(-2, 2, 2)
+        received, expected = captured(x, actions), choose(mw.tensor(x), mw.tensor(actions))
+        assert [t.tolist() for t in received] == [t.tolist() for t in expected]
+    assert len(captured.programs) == 1 or setting == "numpy"
+    for bad in ([0, 2], [-3, 0]):
+        with pytest.raises((IndexError, ValueError), match="indices from"):
+            captured(x, np.array(bad))

@@ -16,7 +16,7 @@ from microweights.kernels import door
 from microweights.kernels.machine import struct
 
 SIZES = (0, 1, 2, 15, 16, 17, 31, 33, 64, 127, 1023, 1024, 1025, 2053)
-NOT_TYPED = {"gather", "widen", "first_bad_label", "weighted_sum", "tape_forward", "tape_backward", "tape_update"}
+NOT_TYPED = {"flat_index", "gather", "widen", "first_bad_label", "weighted_sum", "tape_forward", "tape_backward", "tape_update"}
 RULES = {"sgd": 1, "adam": 2, "rmsprop": 3, "adagrad": 1}
 
 
@@ -228,6 +228,15 @@ def loss_rows(kernel: str, m: Maker, sparse: bool, grad: bool) -> Iterator[Case]
                 yield Case(kernel, [x, target, m.garbage(n), m.garbage() if option else None], (plan,))
 
 
+def flat_index(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in SIZES:
+        index = m.of(m.rng.integers(-7, 7, n), np.int64)
+        yield Case(kernel, [None, index, m.garbage(n, dtype=np.int64)], (n, 7))
+        yield Case(kernel, [m.labels(n, 5), index, m.garbage(n, dtype=np.int64)], (n, 7))
+        flat = m.labels(n, 5)
+        yield Case(kernel, [flat, index, flat], (n, 7))
+
+
 def gather(kernel: str, m: Maker) -> Iterator[Case]:
     for n, size, source in [(0, 4, 3), (1, 4, 1), (7, 1, 3), (33, 17, 5), (5, 4096, 9), (3, 0, 2)]:
         table, index = ints("uint8")(m)(source, size), m.labels(n, source)
@@ -339,7 +348,7 @@ def tape_update(kernel: str, m: Maker) -> Iterator[Case]:
 Cases = Callable[[str, Maker], Iterator[Case]]
 CASES: dict[str, Cases] = {"gemm": gemm, "dense_grad": dense_grad}
 UNARY = [
-    "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log",
+    "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
 ]  # fmt: skip
 ARITHMETIC = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error", "soft_threshold"]
@@ -352,7 +361,7 @@ CASES |= dict.fromkeys(COMPARE, lambda kernel, m: elementwise(kernel, m, [m.odd,
 CASES |= dict.fromkeys(ACTIVATION_GRADS, lambda kernel, m: elementwise(kernel, m, [m.real, m.odd]))
 CASES |= dict.fromkeys(RULES, rule)
 CASES |= {
-    "binary_cross_entropy": lambda kernel, m: elementwise(kernel, m, [m.real, m.unit]),
+    "binary_cross_entropy": lambda kernel, m: elementwise(kernel, m, [m.odd, m.unit]),
     "squared_error_grad": lambda kernel, m: elementwise(kernel, m, [m.odd, m.odd, m.odd]),
     "binary_cross_entropy_grad": lambda kernel, m: elementwise(kernel, m, [m.real, m.odd, m.unit]),
     "where": lambda kernel, m: elementwise(kernel, m, [m.bools, m.odd, m.odd]),
@@ -370,6 +379,7 @@ CASES |= {
     "sparse_cross_entropy_grad": lambda kernel, m: loss_rows(kernel, m, sparse=True, grad=True),
     "cross_entropy": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=False),
     "cross_entropy_grad": lambda kernel, m: loss_rows(kernel, m, sparse=False, grad=True),
+    "flat_index": flat_index,
     "gather": gather,
     "widen": widen,
     "scatter_add": scatter_add,
@@ -395,6 +405,6 @@ def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> li
 # Bit for bit, in the same type.
 EXACT = {
     "copy", "negative", "absolute", "sign", "square", "sqrt", "relu", "add", "subtract", "multiply", "divide", "maximum",
-    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "gather", "widen",
-    "scatter_add", "uniform", "bernoulli", "first_nonfinite", "first_bad_label",
+    "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "flat_index",
+    "gather", "widen", "scatter_add", "uniform", "bernoulli", "first_nonfinite", "first_bad_label",
 }  # fmt: skip

@@ -87,6 +87,7 @@ def units_off(got: Any, truth: Any) -> Any:
     ("name", "truth", "units"),
     [
         ("exp", np.exp, 2),
+        ("expm1", np.expm1, 2),
         ("log", np.log, 2),
         ("tanh", np.tanh, 2),
         ("sigmoid", sigmoid, 2),
@@ -106,6 +107,7 @@ def test_float32_is_right_at_every_exponent(name: str, truth: Callable[..., Any]
     ("name", "truth", "units"),
     [
         ("exp", np.exp, 2),
+        ("expm1", np.expm1, 2),
         ("log", np.log, 2),
         ("tanh", np.tanh, 2.5),
         ("sigmoid", sigmoid, 2.5),

@@ -40,9 +40,9 @@ def test_known_answers(counter: str, key: str, answer: str) -> None:
     assert philox(words(counter), words(key)) == words(answer)
 
 
-def block(key: int, counter: int) -> list[int]:
+def block(key: int, counter: int, stream: int = 0) -> list[int]:
     counter %= 2**64
-    return philox([counter & MASK, counter >> 32, 0, 0], [key & MASK, key >> 32])
+    return philox([counter & MASK, counter >> 32, stream, 0], [key & MASK, key >> 32])
 
 
 def state(key: int = 0, counter: int = 0) -> Any:
@@ -63,25 +63,28 @@ def test_the_stream_is_philox(key: int, counter: int, setting: str) -> None:
         assert np.array_equal(reference.philox(state(key, counter), 9).reshape(-1), expected)
     single = draw("uniform", state(key, counter), 36, "float32")
     assert single.tolist() == [(w >> 8) * 2.0**-24 for w in expected]
-    double = draw("uniform", state(key, counter), 18, "float64")
-    assert double.tolist() == [
-        ((u >> 5) * 2**26 + (v >> 6)) * 2.0**-53 for u, v in zip(expected[::2], expected[1::2], strict=True)
-    ]
+    more = [w for i in range(9) for w in block(key, counter + i, stream=1)]
+    double = draw("uniform", state(key, counter), 36, "float64")
+    assert double.tolist() == [((u >> 5) * 2**26 + (v >> 6)) * 2.0**-53 for u, v in zip(expected, more, strict=True)]
     p = sorted(expected)[18] / 2**32
     for kind in ("float32", "float64"):
         assert draw("bernoulli", state(key, counter), 36, kind, p, 3).tolist() == [3.0 * (w < p * 2**32) for w in expected]
 
 
-UNITS, WORDS = {"float32": 4, "float64": 2}, {"float32": 4, "float64": 4}
-EACH = {"uniform": UNITS, "normal": UNITS, "bernoulli": WORDS}  # numbers from a block
+@pytest.mark.parametrize(("name", "rounding"), [("uniform", 2.0**-22), ("normal", 2.0**-18), ("bernoulli", 2.0**-22)])
+def test_both_types_get_the_same_numbers(name: str, rounding: float, setting: str) -> None:
+    for n in (1, 5, 64, 10_001):
+        single, double = (draw(name, state(8), n, kind, -0.5, 1.5) for kind in ("float32", "float64"))
+        assert np.abs(single - double).max() <= rounding
+        assert name == "bernoulli" or np.unique(double).size == n
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", ["uniform", "normal", "bernoulli"])
 def test_the_state_moves_by_the_blocks_used(name: str, dtype: str, setting: str) -> None:
     for n in (0, 1, 2, 3, 4, 5, 63, 64, 1000):
         s = state(3, 2**64 - 100)
         draw(name, s, n, dtype, 0.5, 1)
-        assert s.tolist() == [3, (2**64 - 100 + -(-n // EACH[name][dtype])) % 2**64]
+        assert s.tolist() == [3, (2**64 - 100 + -(-n // 4)) % 2**64]
 
 
 @pytest.mark.parametrize("name", ["uniform", "normal", "bernoulli"])
@@ -92,8 +95,7 @@ def test_a_stream_may_be_drawn_in_pieces(name: str, dtype: str, setting: str) ->
     assert np.array_equal(np.concatenate(pieces), whole.reshape(-1))
     s = state(5)
     draw(name, s, 1, dtype)  # what is left of a block is thrown away
-    each = EACH[name][dtype]
-    assert np.array_equal(draw(name, s, 20, dtype, 0.5, 2), whole.reshape(-1)[each : each + 20])
+    assert np.array_equal(draw(name, s, 20, dtype, 0.5, 2), whole.reshape(-1)[4:24])
 
 
 @pytest.mark.parametrize("name", ["uniform", "normal", "bernoulli"])

@@ -40,7 +40,7 @@ from .plans import (
 )
 from .products import dense_grad, matmul
 from .reductions import arg_reduce, reduce
-from .rows import check_labels, cross_entropy, cross_entropy_grad, gather, rowwise, scatter_add, widen
+from .rows import check_labels, cross_entropy, cross_entropy_grad, flat_index, gather, rowwise, scatter_add, widen
 from .updates import Parameters, slots_of
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "dense_grad",
     "element_strides",
     "empty",
+    "flat_index",
     "gather",
     "made",
     "make_walk",

@@ -29,8 +29,8 @@ from .plans import (
 )
 
 ELEMENTWISE = {
-    "unary": {"copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "log", "relu", "sigmoid", "tanh", "erf", "gelu",
-              "softplus"},
+    "unary": {"copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log", "relu", "sigmoid", "tanh", "erf",
+              "gelu", "softplus"},
     "binary": {"add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error", "soft_threshold",
                "binary_cross_entropy", "relu_grad", "sigmoid_grad", "tanh_grad", "gelu_grad"},
     "ternary": {"squared_error_grad", "binary_cross_entropy_grad"},

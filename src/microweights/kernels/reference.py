@@ -76,6 +76,10 @@ def exp(x: Array, z: Array, walk: Any) -> None:
     np.exp(x, out=z)
 
 
+def expm1(x: Array, z: Array, walk: Any) -> None:
+    np.expm1(x, out=z)
+
+
 def log(x: Array, z: Array, walk: Any) -> None:
     np.log(x, out=z)
 
@@ -155,7 +159,9 @@ def soft_threshold(x: Array, y: Array, z: Array, walk: Any) -> None:
 
 
 def binary_cross_entropy(x: Array, y: Array, z: Array, walk: Any) -> None:
-    z[...] = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))) - x * y
+    weight = np.where(x < 0, -y, 1 - y)
+    linear = np.multiply(x, weight, out=np.zeros_like(z), where=weight != 0)  # an infinite logit without weight is no loss
+    z[...] = linear + np.log1p(np.exp(-np.abs(x)))
 
 
 def relu_grad(dz: Array, z: Array, dx: Array, walk: Any) -> None:
@@ -298,6 +304,10 @@ def cross_entropy_grad(dz: Array, x: Array, target: Array, dx: Array, plan: Any)
 
 def widen(x: Array, z: Array, n: int, size: int, is_signed: int) -> None:
     z.reshape(-1)[...] = x.reshape(-1).view(f"{'ui'[is_signed]}{size}")
+
+
+def flat_index(before: Array | None, index: Array, flat: Array, n: int, size: int) -> None:
+    flat[...] = (0 if before is None else before * size) + np.where(index < 0, index + size, index)
 
 
 def gather(source: Array, index: Array, out: Array, plan: Any) -> None:
@@ -443,12 +453,12 @@ def adagrad(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
 # ---- random numbers ------------------------------------------------------------------------------------------------
 
 
-def philox(state: Array, blocks: int) -> Array:
+def philox(state: Array, blocks: int, stream: int = 0) -> Array:
     """Four 32-bit words for each of the next `blocks` counters, of shape (blocks, 4); moves the counter on."""
     low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
     counter = state[1] + np.arange(blocks, dtype=np.uint64)
     c0, c1 = counter & low, counter >> shift
-    c2 = c3 = np.zeros(blocks, np.uint64)
+    c2, c3 = np.full(blocks, stream, np.uint64), np.zeros(blocks, np.uint64)
     key = int(state[0])
     k0, k1 = key & 0xFFFFFFFF, key >> 32
     for _ in range(10):
@@ -462,10 +472,12 @@ def philox(state: Array, blocks: int) -> Array:
 
 def _units(state: Array, n: int, dtype: np.dtype[Any]) -> Array:
     """Uniform float64 numbers in [0, 1), as many as fill whole blocks, at least `n`: 24 random bits for float32, else 53."""
+    before, blocks = state.copy(), -(-n // 4)
+    words = philox(state, blocks).reshape(-1)
     if dtype == np.float32:
-        return np.asarray((philox(state, -(-n // 4)) >> np.uint64(8)).reshape(-1) * 2.0**-24)
-    words = philox(state, -(-n // 2)).reshape(-1, 2)
-    return np.asarray(((words[:, 0] >> np.uint64(5)) * 67108864.0 + (words[:, 1] >> np.uint64(6))) * 2.0**-53)
+        return np.asarray((words >> np.uint64(8)) * 2.0**-24)
+    more = philox(before, blocks, stream=1).reshape(-1)
+    return np.asarray(((words >> np.uint64(5)) * 67108864.0 + (more >> np.uint64(6))) * 2.0**-53)
 
 
 def uniform(state: Array, z: Array, n: int, low: float, high: float) -> None:
@@ -475,7 +487,8 @@ def uniform(state: Array, z: Array, n: int, low: float, high: float) -> None:
 
 def normal(state: Array, z: Array, n: int, mean: float, deviation: float) -> None:
     pairs = _units(state, n, z.dtype).reshape(-1, 2)
-    radius, angle = np.sqrt(-2 * np.log(1 - pairs[:, 0])), 2 * math.pi * pairs[:, 1]
+    coarse = np.floor(pairs[:, 0] * 2.0**24) * 2.0**-24  # as many bits in both types
+    radius, angle = np.sqrt(-2 * np.log(1 - coarse)), 2 * math.pi * pairs[:, 1]
     both = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
     z.reshape(-1)[...] = mean + deviation * both[:n]
 

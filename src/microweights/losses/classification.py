@@ -164,7 +164,7 @@ class RowCrossentropy(StandardLoss):
 
 
 class CategoricalCrossentropy(RowCrossentropy):
-    """-Σ y_true ln p over the axis of classes, for one-hot or other distributions, which count as constants.
+    """-Σ y_true ln p over the axis of classes, for one-hot or other distributions.
 
     p is the prediction, or with `from_logits` its softmax.
     """
@@ -186,13 +186,20 @@ class CategoricalCrossentropy(RowCrossentropy):
         if target.size * y_pred.shape[-1] == y_pred.size != target.size:
             remedy = "Integer labels go with 'sparse_categorical_crossentropy'."
             raise ValueError(explain(f"targets of the predictions' shape {y_pred.shape}", y_true.shape, remedy))
-        target = aligned(target, y_pred).detach()
+        target = aligned(target, y_pred)
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[-1]
         return target
 
     def constants(self, y_true: Tensor, y_pred: Tensor) -> Array:
-        return self.smoothed(y_true, y_pred).data
+        return self.smoothed(y_true.detach(), y_pred).data
+
+    def rows(self, y_true: Tensor, y_pred: Tensor, mean: bool) -> Tensor:
+        if not (y_true.requires_grad and graph.state.recording):  # to a kernel, targets are constants
+            return super().rows(y_true, y_pred, mean)
+        logits = with_axis_last(self.logits(y_pred), self.axis)
+        losses = -(self.smoothed(y_true, logits) * logits.log_softmax()).sum(-1)
+        return losses.mean() if mean else losses
 
 
 class CategoricalFocalCrossentropy(CategoricalCrossentropy):

@@ -5,7 +5,9 @@ The functions here check arguments and choose the class; :class:`microweights.Te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import chain
 from numbers import Real
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from ..errors import explain
 from ..kernels import door
-from ..tensor import FLOATS, Axis, Operand, Tensor, as_array, operands, real
+from ..tensor import FLOATS, Array, Axis, Operand, Tensor, as_array, is_basic_index, operands, real
 from .base import OPS, Case, Op
 from .elementwise import (
     Absolute,
@@ -24,6 +26,7 @@ from .elementwise import (
     Divide,
     Erf,
     Exp,
+    Expm1,
     Gelu,
     Log,
     Maximum,
@@ -45,15 +48,15 @@ from .elementwise import (
 )
 from .matmul import Dense, MatMul
 from .reduction import CrossEntropy, LogSoftmax, Max, Mean, Min, Softmax, Sum
-from .shape import BroadcastTo, Concatenate, Index, Pad, Reshape, Transpose
+from .shape import BroadcastTo, Concatenate, Gather, Index, Pad, Reshape, Transpose
 from .shape import with_ellipsis as with_ellipsis
 
 __all__ = [
     "OPS", "Absolute", "Add", "BinaryCrossEntropy", "BroadcastTo", "Case", "Cast", "Concatenate", "Copy", "CrossEntropy",
-    "Dense", "Divide", "Erf", "Exp", "Gelu", "Index", "Log", "LogSoftmax", "MatMul", "Max", "Maximum", "Mean", "Min",
-    "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign", "SoftThreshold", "Softmax",
-    "Softplus", "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where", "concatenate", "matmul",
-    "maximum", "minimum", "pad", "stack", "where",
+    "Dense", "Divide", "Erf", "Exp", "Expm1", "Gather", "Gelu", "Index", "Log", "LogSoftmax", "MatMul", "Max", "Maximum",
+    "Mean", "Min", "Minimum", "Multiply", "Negative", "Op", "Pad", "Power", "Relu", "Reshape", "Sigmoid", "Sign",
+    "SoftThreshold", "Softmax", "Softplus", "Sqrt", "Square", "SquaredError", "Subtract", "Sum", "Tanh", "Transpose", "Where",
+    "concatenate", "matmul", "maximum", "minimum", "pad", "stack", "where",
 ]  # fmt: skip
 
 # ---- axes ----------------------------------------------------------------------------------------------------------
@@ -187,10 +190,67 @@ def broadcast_to(x: Tensor, sizes: Any) -> Tensor:
 def index(x: Tensor, key: Any) -> Tensor:
     """`x[key]` for integers, slices, None, Ellipsis, and arrays or tensors of integers or bool."""
     try:
-        return Index(plain_index(key))(x)
+        return Index(key)(x) if is_basic_index(key) else take(x, key if isinstance(key, tuple) else (key,))
     except (IndexError, TypeError, ValueError) as error:
         remedy = "Count from 0, or from -1 backward, up to the size of each axis."
         raise IndexError(explain(f"an index into shape {x.shape}", f"{key!r} ({error})", remedy)) from None
+
+
+OWN_AXIS = -1  # of a single True or False in an index
+
+
+def take(x: Tensor, key: tuple[Any, ...]) -> Tensor:
+    """`x[key]` where arrays or tensors are in the key: axes by slices first, then rows by numbers, as NumPy orders the axes.
+
+    The numbers are computed by kernels, so that a captured function may choose by what it is given or computes.
+    """
+    found = list(chain.from_iterable(map(_index_part, key)))
+    dots = [i for i, (part, _) in enumerate(found) if part is Ellipsis] or [len(found)]
+    missing = x.ndim - sum(part is not None and part is not Ellipsis and size != OWN_AXIS for part, size in found)
+    if len(dots) > 1 or missing < 0:
+        raise IndexError("more indices than axes")
+    found[dots[0] : dots[0] + 1] = [(slice(None), None)] * missing
+    parts, masked = zip(*found, strict=True)
+    at = [i for i, part in enumerate(parts) if isinstance(part, np.ndarray)]
+    x = Index(tuple(p if i not in at else None if masked[i] == OWN_AXIS else slice(None) for i, p in enumerate(parts)))(x)
+    chosen, sizes = [parts[i] for i in at], [x.shape[i] for i in at]
+    if any(masked[i] not in (None, OWN_AXIS, size) for i, size in zip(at, sizes, strict=True)):
+        raise IndexError("a mask of another shape")
+    shape = np.broadcast_shapes(*(part.shape for part in chosen))
+    flat: Any = None
+    for part, size in zip(chosen, sizes, strict=True):
+        flat = door.flat_index(flat, _spread(part, shape), size)
+    others = [i for i in range(x.ndim) if i not in at]
+    x = transpose(x, [*at, *others]) if at[-1] >= len(at) else x
+    rows = reshape(x, (math.prod(sizes), *x.shape[len(at) :])) if len(at) > 1 else x
+    z = Gather(flat)(rows)
+    before = at[0] if at[-1] - at[0] == len(at) - 1 else 0  # arrays side by side stay where they are, others come first
+    n = len(shape)
+    return transpose(z, [*range(n, n + before), *range(n), *range(n + before, z.ndim)]) if before and n else z
+
+
+def _index_part(part: Any) -> list[tuple[Any, int | None]]:
+    """A part of an index as slices, None, Ellipsis or arrays of integers: a mask is one for each axis, with the axis's size."""
+    if part is None or part is Ellipsis or isinstance(part, slice):
+        return [(part, None)]
+    values = part.data if isinstance(part, Tensor) else np.asarray(part)
+    if values.size == 0 and values.dtype.kind == "f":  # an empty list
+        values = values.astype(door.INT64)
+    if values.dtype.kind not in "iub":
+        raise IndexError(explain("indices of integers or bool", values.dtype, "Convert them with .astype('int64')."))
+    if values.dtype.kind != "b":
+        return [(values, None)]
+    if values.ndim == 0:  # True is a new axis of size 1, False one of size 0
+        return [(np.arange(int(part)), OWN_AXIS)]
+    return list(zip(np.nonzero(part.numpy() if isinstance(part, Tensor) else values), values.shape, strict=True))
+
+
+def _spread(part: Array, shape: tuple[int, ...]) -> Array:
+    """Indices broadcast to a shape, by a kernel."""
+    if part.shape == shape:
+        return part
+    places = np.broadcast_to(np.arange(part.size).reshape(part.shape), shape)
+    return door.gather(door.contiguous(part).reshape(-1), np.ascontiguousarray(places))
 
 
 def plain_index(key: Any) -> Any:

@@ -72,7 +72,7 @@ class Divide(Op):
 class Power(Op):
     """z = xʸ        dx = dz y xʸ⁻¹        dy = dz z ln x
 
-    Where y = 0, z is 1 whatever x, so dx = 0; where z = 0, dy = 0.
+    Where x = y = 0, and where z = 0, the formula has no value; there dx = 0 and dy = 0.
     """
 
     cases = [case(*s, low=0.5) for s in SHAPES]
@@ -84,8 +84,9 @@ class Power(Op):
         x, y = self.inputs
         z = self.output
         one = constant(1.0, x.dtype)
-        dx = dz * y * Where(is_zero(y))(one, x) ** (y - 1) if self.needs[0] else None
-        return dx, dz * z * Where(is_zero(z))(one, x).log() if self.needs[1] else None
+        base = Where(is_zero(y))(Where(is_zero(x))(one, x), x)
+        dx = dz * y * base ** (y - 1) if self.needs[0] else None
+        return dx, dz * z * Where(is_zero(z))(one, base).log() if self.needs[1] else None
 
 
 def is_zero(x: Tensor) -> Array:
@@ -192,6 +193,18 @@ class Exp(Op):
 
     def backward(self, dz: Tensor) -> Any:
         return dz * self.output
+
+
+class Expm1(Op):
+    """z = eˣ - 1        dx = dz (z + 1)"""
+
+    cases = [case((3, 4)), case((3, 4), low=-1e-3, high=1e-3)]
+
+    def forward(self, x: Array) -> Array:
+        return door.unary("expm1", x)
+
+    def backward(self, dz: Tensor) -> Any:
+        return dz * (self.output + 1)
 
 
 class Log(Op):
@@ -332,37 +345,49 @@ class GeluGrad(Op):
 
     def backward(self, dy: Tensor) -> Any:
         dz, x = self.inputs
-        density = (x.square() * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
-        return GeluGrad()(dy, x), dy * dz * density * (2 - x.square()) if self.needs[1] else None
+        if not self.needs[1]:
+            return GeluGrad()(dy, x), None
+        square = x.clip(-40, 40).square()  # beyond, the density is 0, and no infinity is to meet it
+        density = (square * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+        return GeluGrad()(dy, x), dy * dz * density * (2 - square)
 
 
 # ---- choices -------------------------------------------------------------------------------------------------------
 
 
 class Maximum(Op):
-    """z = max(x, y)        dx = dz where x > y, dz / 2 where x = y        dy likewise"""
+    """z = max(x, y)        dx = dz where x > y, dz / 2 where x = y        dy likewise
 
-    cases = [case((3, 4), (3, 4)), case((3, 4), (4,))]
+    x = y is within a limit y: there dx = dz and dy = 0.
+    """
+
+    cases = [case((3, 4), (3, 4)), case((3, 4), (4,)), case((3, 4), (4,), is_limit=True)]
+
+    def __init__(self, is_limit: bool = False) -> None:
+        self.is_limit = is_limit
 
     def forward(self, x: Array, y: Array) -> Array:
         return door.binary("maximum", x, y)
 
     def backward(self, dz: Tensor) -> Any:
         x, y = self.inputs
-        return share(dz, x, y, self.needs)
+        return share(dz, x, y, self.needs, self.is_limit)
 
 
 class Minimum(Op):
-    """z = min(x, y)        dx = dz where x < y, dz / 2 where x = y        dy likewise"""
+    """z = min(x, y)        dx = dz where x < y, dz / 2 where x = y        dy likewise; for a limit as :class:`Maximum`"""
 
-    cases = [case((3, 4), (3, 4)), case((3, 4), (4,))]
+    cases = [case((3, 4), (3, 4)), case((3, 4), (4,)), case((3, 4), (4,), is_limit=True)]
+
+    def __init__(self, is_limit: bool = False) -> None:
+        self.is_limit = is_limit
 
     def forward(self, x: Array, y: Array) -> Array:
         return door.binary("minimum", x, y)
 
     def backward(self, dz: Tensor) -> Any:
         x, y = self.inputs
-        return share(dz, y, x, self.needs)  # x is the smaller one where y is the larger
+        return share(dz, x, y, self.needs, self.is_limit, smaller=True)
 
 
 class SoftThreshold(Op):
@@ -380,15 +405,23 @@ class SoftThreshold(Op):
         return dx, -dx * Sign()(z) if self.needs[1] else None
 
 
-def share(dz: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
-    """dz for the larger of x and y; equals get half of it each. 0 is chosen and not multiplied by: dz may be infinite."""
-    same = door.compare("equal", x.data, y.data)
+def share(
+    dz: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...], is_limit: bool, smaller: bool = False
+) -> tuple[Tensor | None, ...]:
+    """dz for the larger, or smaller, of x and y; of equals each gets half, or x all if y is a limit.
 
-    def part(larger: Tensor, smaller: Tensor) -> Tensor:
-        rest = Where(same)(dz * 0.5, constant(0.0, dz.dtype))
-        return Where(door.compare("less", smaller.data, larger.data))(dz, rest)
+    0 is chosen and not multiplied by: dz may be infinite.
+    """
+    zero, same = constant(0.0, dz.dtype), door.compare("equal", x.data, y.data)
 
-    return part(x, y) if needs[0] else None, part(y, x) if needs[1] else None
+    def part(a: Tensor, b: Tensor, of_equals: Tensor) -> Tensor:
+        is_chosen = door.compare("less", a.data, b.data) if smaller else door.compare("less", b.data, a.data)
+        return Where(is_chosen)(dz, Where(same)(of_equals, zero))
+
+    half = None if is_limit else dz * 0.5
+    return part(x, y, dz if half is None else half) if needs[0] else None, part(y, x, zero if half is None else half) if needs[
+        1
+    ] else None
 
 
 class Where(Op):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import door
-from ..tensor import Array, Tensor, is_basic_index
+from ..tensor import Array, Tensor
 from .base import Op, case
 
 
@@ -63,76 +62,72 @@ class BroadcastTo(Op):
 
 
 class Index(Op):
-    """z = x[key]        dx = 0, but dz added at [key]"""
+    """z = x[key], for a key of integers, slices, None and Ellipsis        dx = 0, but dz at [key]"""
 
-    cases = [
-        case((3, 4), key=(slice(None), 1)),
-        case((5,), key=slice(3, 0, -1)),
-        case((2, 3), key=(None, Ellipsis, 2)),
-        case((5, 2), key=np.array([4, 0, 4])),
-        case((3, 4), key=(np.array([0, 2]), np.array([1, 1]))),
-        case((4,), key=np.array([True, False, True, True])),
-    ]
+    is_view = True
+    cases = [case((3, 4), key=(slice(None), 1)), case((5,), key=slice(3, 0, -1)), case((2, 3), key=(None, Ellipsis, 2))]
 
     def __init__(self, key: Any) -> None:
         self.key = key
-        self.is_view = is_basic_index(key)
 
     def forward(self, x: Array) -> Array:
-        if self.is_view:
-            return np.asarray(x[with_ellipsis(self.key)])
-        if x.dtype not in door.SUFFIX:
-            door.refuse("integers taken by index")
-            return np.asarray(x[self.key])
-        if is_row_index(self.key):
-            return door.gather(door.contiguous(x), from_front(self.key, x.shape[0]))
-        return door.gather(door.contiguous(x).reshape(-1), flat_index(x.shape, self.key))
+        return np.asarray(x[with_ellipsis(self.key)])
 
     def backward(self, dz: Tensor) -> Any:
         return IndexGrad(self.key, self._inputs[0].shape)(dz)
 
 
 class IndexGrad(Op):
-    """dx = 0, but dz added at [key]        d(dz) = d(dx)[key]"""
+    """dx = 0, but dz at [key]        d(dz) = d(dx)[key]"""
 
-    cases = [case((3,), key=(slice(None), 1), shape=(3, 4)), case((3, 2), key=np.array([4, 0, 4]), shape=(5, 2))]
+    cases = [case((3,), key=(slice(None), 1), shape=(3, 4))]
 
     def __init__(self, key: Any, shape: tuple[int, ...]) -> None:
         self.key, self.shape = key, shape
 
     def forward(self, dz: Array) -> Array:
-        if is_basic_index(self.key):
-            dx = door.zeros(self.shape, dz.dtype)
-            door.copy_to(dz, dx[with_ellipsis(self.key)])
-            return dx
-        if is_row_index(self.key):
-            return door.scatter_add(dz, from_front(self.key, self.shape[0]), self.shape)
-        size = math.prod(self.shape)
-        return door.scatter_add(dz, flat_index(self.shape, self.key), (size,)).reshape(self.shape)
+        dx = door.zeros(self.shape, dz.dtype)
+        door.copy_to(dz, dx[with_ellipsis(self.key)])
+        return dx
 
     def backward(self, d: Tensor) -> Any:
         return Index(self.key)(d)
+
+
+class Gather(Op):
+    """z = x[index], the rows of these numbers        dx = 0, but dz added at [index]"""
+
+    cases = [case((5, 2), index=np.array([4, 0, 4])), case((4,), index=np.array([[1, 1], [3, 0]]))]
+
+    def __init__(self, index: Array) -> None:
+        self.index = index
+
+    def forward(self, x: Array) -> Array:
+        return door.gather(door.contiguous(x), self.index)
+
+    def backward(self, dz: Tensor) -> Any:
+        return ScatterAdd(self.index, self._inputs[0].shape)(dz)
+
+
+class ScatterAdd(Op):
+    """dx = 0, but dz added at [index]        d(dz) = d(dx)[index]"""
+
+    cases = [case((3, 2), index=np.array([4, 0, 4]), shape=(5, 2))]
+
+    def __init__(self, index: Array, shape: tuple[int, ...]) -> None:
+        self.index, self.shape = index, shape
+
+    def forward(self, dz: Array) -> Array:
+        return door.scatter_add(dz, self.index, self.shape)
+
+    def backward(self, d: Tensor) -> Any:
+        return Gather(self.index)(d)
 
 
 def with_ellipsis(key: Any) -> tuple[Any, ...]:
     """The same index, but so that NumPy answers with a view even where it names a single element."""
     parts = key if isinstance(key, tuple) else (key,)
     return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
-
-
-def is_row_index(key: Any) -> bool:
-    """Whether an index is one array of integers: it takes whole rows."""
-    return isinstance(key, np.ndarray) and key.dtype.kind in "iu"
-
-
-def from_front(index: Array, rows: int) -> Array:
-    """Indices counted from the front, as kernels count."""
-    return np.where(index < 0, index + rows, index)
-
-
-def flat_index(shape: tuple[int, ...], key: Any) -> Array:
-    """The places that an index of any kind takes, counted through the array as if it were flat."""
-    return np.asarray(np.arange(math.prod(shape), dtype=door.INT64).reshape(shape)[key])
 
 
 class Concatenate(Op):
