@@ -10,10 +10,10 @@ together share one; a variable that comes later, or sits out an update, has anot
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from numbers import Real
 from operator import attrgetter, is_
 from typing import Any, NamedTuple, TypeAlias
@@ -84,39 +84,6 @@ class Rate:
         return float(value)
 
 
-class Setting:
-    """A number that stands in the calls of a captured program: assigning another one makes programs stale."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
-        return self if optimizer is None else optimizer.__dict__[self.name]
-
-    def __set__(self, optimizer: Optimizer, value: Any) -> None:
-        checked = self.checked(optimizer, value)
-        if self.name in optimizer.__dict__:
-            door.refuse(f"a change of `{self.name}`")
-            optimizer._make_stale()
-        optimizer.__dict__[self.name] = checked
-
-    def checked(self, optimizer: Optimizer, value: Any) -> Any:
-        if self.name == "use_ema":
-            return bool(value)
-        if self.name == "ema_momentum":
-            if not isinstance(value, Real) or not 0 <= float(value) <= 1:
-                raise ValueError(explain("`ema_momentum` from 0 to 1", repr(value), "0.99 is the usual choice."))
-            return float(value)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
-            raise ValueError(explain(f"`{self.name}` to be positive", repr(value), "None switches it off."))
-        other = {"clipnorm": "global_clipnorm", "global_clipnorm": "clipnorm"}.get(self.name, "")
-        if optimizer.__dict__.get(other) is not None:
-            raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
-        return float(value)
-
-
 class _Kept:
     """What an optimizer keeps of one variable, which it does not keep alive."""
 
@@ -174,7 +141,11 @@ class Optimizer(Configurable):
     name = ""
     slots = 0  # arrays of state for each variable
     weight_decay, l1, l2 = Rate(optional=True), Rate(), Rate()
-    clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum = Setting(), Setting(), Setting(), Setting(), Setting()
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
     _notes: frozenset[str] = frozenset()
     _own_lists = frozenset(("_state", "_plans"))
 
@@ -209,10 +180,31 @@ class Optimizer(Configurable):
         cls._notes = _NOTES | cls.rates
 
     def __setattr__(self, name: str, value: Any) -> None:
-        is_known = name.startswith("_") or hasattr(type(self), name)
+        is_known = name.startswith("_") or name in _SETTINGS or hasattr(type(self), name)
         if not is_known and (name in _HINTS or type(self).__module__ == __name__):
             raise no_attribute(self, name, _HINTS)
+        if name in _SETTINGS:  # which stand in the calls of a program
+            value = self._checked(name, value)
+            if name in self.__dict__:
+                door.refuse(f"a change of `{name}`")
+                self._make_stale()
         super().__setattr__(name, value)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """A value for one of the settings, if it is one."""
+        if name == "use_ema":
+            return bool(value)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if name == "ema_momentum":
+            if not is_number or not 0 <= float(value) <= 1:
+                raise ValueError(explain("`ema_momentum` from 0 to 1", repr(value), "0.99 is the usual choice."))
+        elif value is not None:
+            if not is_number or not float(value) > 0:
+                raise ValueError(explain(f"`{name}` to be positive", repr(value), "None switches it off."))
+            other = {"clipnorm": "global_clipnorm", "global_clipnorm": "clipnorm"}.get(name, "")
+            if self.__dict__.get(other) is not None:
+                raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
+        return None if value is None else float(value)
 
     def __getattr__(self, name: str) -> Any:
         raise no_attribute(self, name, _HINTS)
@@ -359,7 +351,7 @@ class Optimizer(Configurable):
         return found if found is not None and found.variable() is v else None
 
     def _keep(self, v: Tensor, slots: list[Array], hyper: Any, average: Tensor | None = None) -> _Kept:
-        reference = weakref.ref(v, partial(_forget, weakref.ref(self), id(v)))
+        reference = weakref.ref(v, functools.partial(_forget, weakref.ref(self), id(v)))
         kept = self._state[id(v)] = _Kept(reference, slots, hyper, average)
         return kept
 
@@ -463,6 +455,7 @@ def _copy(hyper: Any) -> Any:
     return struct("mw_hyper", **fields(hyper))
 
 
+_SETTINGS = frozenset(("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum"))
 _NOTES = frozenset((
     "learning_rate", "lr", "name", "slots", "initial_slot_value", "initial_accumulator_value", "weight_decay", "l1", "l2",
     "_schedule", "_fresh", "_current", "_state", "_plans",
@@ -479,17 +472,14 @@ def _not_a_tensor(g: Any) -> Array:
 
 def _shortened(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
     """These gradients, all together no longer than `limit`. No square is too large, and no length."""
+    bound: Any = limit
     wide = [g.astype("float64") for g in gradients]
-    scale: Any = 1.0  # no square of a float32 is too large for a float64
-    if any(g.dtype == "float64" and g.size for g in gradients):
-        largest = [g.abs().max() for g in wide if g.size]
-        for each in largest[1:]:
-            largest[0] = ops.maximum(largest[0], each)
-        scale = ops.maximum(largest[0], float(np.finfo(np.float64).tiny))
-        wide = [g / scale for g in wide]
+    if any(g.dtype == "float64" and g.size for g in gradients):  # the square of a float32 is small enough for a float64
+        scale = ops.maximum(functools.reduce(ops.maximum, [g.abs().max() for g in wide if g.size]), limit)
+        wide, bound = [g / scale for g in wide], limit / scale
     squares = [g.square().sum() for g in wide]
     norm = sum(squares[1:], squares[0]).sqrt()
-    factor = ops.minimum(limit / scale / norm, 1.0)
+    factor = bound / ops.maximum(norm, bound)
     return [g * factor.astype(g.dtype) for g in gradients]
 
 
