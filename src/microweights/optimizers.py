@@ -29,7 +29,10 @@ from .lbfgs import Minimum, lbfgs
 from .naming import Configurable, lookup, parameters, snake_case
 from .tensor import Array, Tensor
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Minimum", "Optimizer", "RMSprop", "get", "lbfgs"]
+__all__ = [
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Minimum", "Nadam", "Optimizer", "RMSprop", "get",
+    "lbfgs",
+]  # fmt: skip
 
 LearningRate: TypeAlias = "float | schedules.Schedule"
 
@@ -461,8 +464,8 @@ _NOTES = frozenset((
     "_schedule", "_fresh", "_current", "_state", "_plans",
 ))  # fmt: skip
 _NO_RATES: dict[str, Any] = {
-    **dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "l1", "l2"), 0.0),
-    "weight_decay": 0.0, "step": 0.0, **schedules.numbers_of(0.0),
+    **dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "amsgrad", "l1", "l2"), 0.0),
+    "weight_decay": 0.0, "step": 0.0, "momentum_product": 1.0, **schedules.numbers_of(0.0),
 }  # fmt: skip
 
 
@@ -513,17 +516,19 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """w -= lr √(1 - beta_2ᵗ) / (1 - beta_1ᵗ) m / (√v + epsilon), with running means m of g and v of g² by beta_1 and beta_2.
 
-    This is the form at the end of section 2 of Kingma & Ba (2015), with the corrections of both means in the rate.
+    This is the form at the end of section 2 of Kingma & Ba (2015), with the corrections of both means in the rate. `amsgrad`
+    divides by the root of the largest v so far  (Reddi et al. 2018).
     """
 
     rule = "adam"
-    beta_1, beta_2, epsilon = Rate(below=1), Rate(below=1), Rate()
+    beta_1, beta_2, epsilon, amsgrad = Rate(below=1), Rate(below=1), Rate(), Rate(kind=bool)
 
     def __init__(
         self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        **options: Any,
+        amsgrad: bool = False, weight_decay: float | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **options)
+        rates: dict[str, Any] = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "amsgrad": amsgrad}
+        super().__init__(learning_rate, weight_decay=weight_decay, **rates, **options)
 
 
 class AdamW(Adam):
@@ -533,9 +538,61 @@ class AdamW(Adam):
 
     def __init__(
         self, learning_rate: LearningRate = 0.001, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999,
-        epsilon: float = 1e-7, **options: Any,
+        epsilon: float = 1e-7, amsgrad: bool = False, **options: Any,
     ) -> None:  # fmt: skip
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **options)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, **options)
+
+
+class Adamax(Optimizer):
+    """w -= lr / (1 - beta_1ᵗ) m / (u + epsilon), with the running mean m of g by beta_1 and u = max(beta_2 u, |g|).
+
+    Section 7.1 of Kingma & Ba (2015).
+    """
+
+    rule = "adamax"
+    beta_1, beta_2, epsilon = Rate(below=1), Rate(below=1), Rate()
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        rates: dict[str, Any] = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        super().__init__(learning_rate, weight_decay=weight_decay, **rates, **options)
+
+
+class Nadam(Adamax):
+    """Adam with Nesterov's momentum: its m is the one that the next update would begin with  (Dozat 2016)."""
+
+    rule = "nadam"
+
+
+class Adadelta(Optimizer):
+    """w -= lr √(b + epsilon) / √(a + epsilon) g, with running means a of g² and b of such steps squared by rho.
+
+    Zeiler (2012).
+    """
+
+    rule = "adadelta"
+    rho, epsilon = Rate(below=1), Rate()
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(learning_rate, weight_decay=weight_decay, rho=rho, epsilon=epsilon, **options)
+
+
+class Lion(Optimizer):
+    """w -= lr sign(beta_1 m + (1 - beta_1) g), with the running mean m of g by beta_2  (Chen et al. 2023)."""
+
+    rule = "lion"
+    beta_1, beta_2 = Rate(below=1), Rate(below=1)
+
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99,
+        weight_decay: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(learning_rate, weight_decay=weight_decay, beta_1=beta_1, beta_2=beta_2, **options)
 
 
 class RMSprop(Optimizer):
@@ -579,7 +636,8 @@ class Adagrad(Optimizer):
         self.initial_slot_value = float(value)
 
 
-_TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop, Adagrad)}
+_CLASSES: tuple[type[Optimizer], ...] = (SGD, Adam, AdamW, Adamax, Nadam, RMSprop, Adagrad, Adadelta, Lion)
+_TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in _CLASSES}
 
 
 def get(identifier: Any) -> Optimizer:

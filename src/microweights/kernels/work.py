@@ -11,7 +11,7 @@ import numpy as np
 from .elementwise import copy_to
 from .products import matmul
 from .recorder import Call, Place, plain_name
-from .updates import state_in
+from .updates import RULES, state_in
 
 
 class Work(NamedTuple):
@@ -39,7 +39,7 @@ def work_of(call: Call) -> Work:
         operations = 2.0 * products * last.rows * last.inputs * last.units
     elif name == "gather":
         text, operations, moved = f"{last.rows} rows", 0.0, 2.0 * last.rows * last.row_size
-    elif name in ("sgd", "adam", "rmsprop", "adagrad"):
+    elif name in RULES:
         weights = sum(math.prod(s) for s in shapes)
         text, operations = f"{weights} weights", 2.0 * weights  # at least: a rate times a gradient, subtracted
         moved += 2.0 * sum(a.nbytes for a in state_in(call.kernel, call.arguments))
