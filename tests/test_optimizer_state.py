@@ -403,7 +403,7 @@ def test_optimizers_are_made_again(name: str) -> None:
 
 
 def test_only_public_names_are_shown() -> None:
-    from microweights import lbfgs, schedules
+    from microweights import schedules
 
-    for module in (optimizers, schedules, lbfgs):
+    for module in (optimizers, schedules):
         assert dir(module) == sorted(module.__all__) and all(hasattr(module, n) for n in module.__all__)

@@ -1,7 +1,4 @@
-"""How weights follow their gradients; names, arguments and defaults are Keras's, with `l1` and `l2` beside `weight_decay`.
-
-`l1` and `l2` are coupled: they add l1 sign(w) + l2 w to the gradient before the rule sees it. `weight_decay` is decoupled:
-it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 2019).
+"""What all optimizers have: numbers that C reads, state for each variable, clipping, averages, copies.
 
 The numbers of a rule, and how many updates were done, are an `mw_hyper` of kernels.h. Variables that have always been updated
 together share one; a variable that comes later, or sits out an update, has another. So one optimizer may serve several models.
@@ -20,19 +17,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from . import graph, ops, schedules
-from .errors import explain, no_attribute
-from .kernels import door
-from .kernels.machine import fields, struct
-from .kernels.reference import scheduled_rate
-from .lbfgs import Minimum, lbfgs
-from .naming import Configurable, lookup, parameters, snake_case
-from .tensor import Array, Tensor
+from .. import graph, ops, schedules
+from ..errors import explain, no_attribute
+from ..kernels import door
+from ..kernels.machine import fields, struct
+from ..kernels.reference import scheduled_rate
+from ..naming import Configurable, parameters, snake_case
+from ..tensor import Array, Tensor
 
-__all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Minimum", "Nadam", "Optimizer", "RMSprop", "get",
-    "lbfgs",
-]  # fmt: skip
+__all__ = ["LearningRate", "Optimizer", "Rate"]
 
 LearningRate: TypeAlias = "float | schedules.Schedule"
 
@@ -80,7 +73,7 @@ class Rate:
             if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, Real) and value in (0, 1)):
                 raise ValueError(explain(f"`{self.name}` to be True or False", repr(value), "False switches it off."))
             return float(value)
-        _check_not_negative(self.name, value)
+        check_not_negative(self.name, value)
         if not value < self.below:
             remedy = "0.9 is a usual choice."
             raise ValueError(explain(f"`{self.name}` from 0 to below {self.below:g}", repr(value), remedy))
@@ -184,7 +177,7 @@ class Optimizer(Configurable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         is_known = name.startswith("_") or name in _SETTINGS or hasattr(type(self), name)
-        if not is_known and (name in _HINTS or type(self).__module__ == __name__):
+        if not is_known and (name in _HINTS or type(self).__module__.startswith(f"{__package__}.")):
             raise no_attribute(self, name, _HINTS)
         if name in _SETTINGS:  # which stand in the calls of a program
             value = self._checked(name, value)
@@ -248,7 +241,7 @@ class Optimizer(Configurable):
         if isinstance(value, Mapping):
             value = schedules.get(value)
         if not isinstance(value, schedules.Schedule):
-            _check_not_negative("learning_rate", value)
+            check_not_negative("learning_rate", value)
             if self._schedule is not None:
                 remedy = "Assign another schedule, or make the optimizer with a number to set it by hand."
                 raise ValueError(explain("a learning rate that follows no schedule", "one that does", remedy))
@@ -486,164 +479,9 @@ def _shortened(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
     return [g * factor.astype(g.dtype) for g in gradients]
 
 
-def _check_not_negative(name: str, value: Any) -> None:
+def check_not_negative(name: str, value: Any) -> None:
     if isinstance(value, str) or not np.isscalar(value) or not 0 <= float(value) < np.inf:  # type: ignore[arg-type]
         raise ValueError(explain(f"`{name}` to be a finite number not below 0", repr(value), "0 switches it off."))
-
-
-class SGD(Optimizer):
-    """w -= lr g; with momentum v = momentum v - lr g, w += v; with Nesterov's w += momentum v - lr g.
-
-    Examples
-    --------
-    >>> import microweights as mw
-    >>> w = mw.tensor([1.0, -2.0], requires_grad=True)
-    >>> mw.optimizers.SGD(learning_rate=0.5).apply([w.detach() * 1], [w])
-    >>> w.tolist()
-    [0.5, -1.0]
-    """
-
-    rule = "sgd"
-    momentum, nesterov = Rate(below=1), Rate(kind=bool)
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, **options)
-
-
-class Adam(Optimizer):
-    """w -= lr √(1 - beta_2ᵗ) / (1 - beta_1ᵗ) m / (√v + epsilon), with running means m of g and v of g² by beta_1 and beta_2.
-
-    This is the form at the end of section 2 of Kingma & Ba (2015), with the corrections of both means in the rate. `amsgrad`
-    divides by the root of the largest v so far  (Reddi et al. 2018).
-    """
-
-    rule = "adam"
-    beta_1, beta_2, epsilon, amsgrad = Rate(below=1), Rate(below=1), Rate(), Rate(kind=bool)
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        amsgrad: bool = False, weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        rates: dict[str, Any] = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "amsgrad": amsgrad}
-        super().__init__(learning_rate, weight_decay=weight_decay, **rates, **options)
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay  (Loshchilov & Hutter 2019)."""
-
-    weight_decay = Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999,
-        epsilon: float = 1e-7, amsgrad: bool = False, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, **options)
-
-
-class Adamax(Optimizer):
-    """w -= lr / (1 - beta_1ᵗ) m / (u + epsilon), with the running mean m of g by beta_1 and u = max(beta_2 u, |g|).
-
-    Section 7.1 of Kingma & Ba (2015).
-    """
-
-    rule = "adamax"
-    beta_1, beta_2, epsilon = Rate(below=1), Rate(below=1), Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        rates: dict[str, Any] = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
-        super().__init__(learning_rate, weight_decay=weight_decay, **rates, **options)
-
-
-class Nadam(Adamax):
-    """Adam with Nesterov's momentum: its m is the one that the next update would begin with  (Dozat 2016)."""
-
-    rule = "nadam"
-
-
-class Adadelta(Optimizer):
-    """w -= lr √(b + epsilon) / √(a + epsilon) g, with running means a of g² and b of such steps squared by rho.
-
-    Zeiler (2012).
-    """
-
-    rule = "adadelta"
-    rho, epsilon = Rate(below=1), Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, weight_decay=weight_decay, rho=rho, epsilon=epsilon, **options)
-
-
-class Lion(Optimizer):
-    """w -= lr sign(beta_1 m + (1 - beta_1) g), with the running mean m of g by beta_2  (Chen et al. 2023)."""
-
-    rule = "lion"
-    beta_1, beta_2 = Rate(below=1), Rate(below=1)
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, weight_decay=weight_decay, beta_1=beta_1, beta_2=beta_2, **options)
-
-
-class RMSprop(Optimizer):
-    """w -= lr g / √(v + epsilon), with the running mean v of g² by rho  (Hinton 2012).
-
-    `centered` takes the square of the running mean of g off v  (Graves 2013); with `momentum` the steps add up as for SGD.
-    """
-
-    rule = "rmsprop"
-    rho, momentum, epsilon, centered = Rate(below=1), Rate(below=1), Rate(), Rate(kind=bool)
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-        centered: bool = False, weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        rates: dict[str, Any] = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": centered}
-        super().__init__(learning_rate, weight_decay=weight_decay, **rates, **options)
-
-
-class Adagrad(Optimizer):
-    """w -= lr g / √(Σ g² + epsilon), over all gradients so far  (Duchi et al. 2011)."""
-
-    rule = "adagrad"
-    epsilon = Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, weight_decay=weight_decay, epsilon=epsilon, **options)
-        self.initial_accumulator_value = initial_accumulator_value
-
-    @property
-    def initial_accumulator_value(self) -> float:
-        """Where Σ g² starts, for variables to come."""
-        return self.initial_slot_value
-
-    @initial_accumulator_value.setter
-    def initial_accumulator_value(self, value: float) -> None:
-        _check_not_negative("initial_accumulator_value", value)
-        self.initial_slot_value = float(value)
-
-
-_CLASSES: tuple[type[Optimizer], ...] = (SGD, Adam, AdamW, Adamax, Nadam, RMSprop, Adagrad, Adadelta, Lion)
-_TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in _CLASSES}
-
-
-def get(identifier: Any) -> Optimizer:
-    """The optimizer for a name ("adam"), an Optimizer, or its configuration {"class_name": ..., "config": ...}."""
-    identifier = identifier.lower() if isinstance(identifier, str) else identifier
-    return lookup("an optimizer", identifier, Optimizer, _TABLE)
 
 
 def __dir__() -> list[str]:
