@@ -54,10 +54,11 @@ typedef struct {
     double learning_rate;
     double momentum, nesterov;             /* nesterov: 0 or 1 */
     double beta_1, beta_2, rho, epsilon;
-    double centered;                       /* 0 or 1 */
+    double centered, amsgrad;              /* 0 or 1 */
     double l1, l2;                         /* coupled: added to the gradient, l1 * sign(w) + l2 * w */
     double weight_decay;                   /* decoupled: w is first scaled by 1 - learning_rate * weight_decay */
     double step;                           /* updates done so far; every rule adds 1 */
+    double momentum_product;               /* of nadam: of all its momenta so far, 1 at first */
     double schedule;                       /* an mw_schedule; unless it is MW_NO_SCHEDULE, every rule sets the learning rate first: */
     double first_rate, warmup_steps;       /* it rises from first_rate to peak_rate during warmup_steps updates, */
     double peak_rate, decay_steps;         /* and then falls: in decay_steps to final_rate, or by that factor every decay_steps */
@@ -240,17 +241,27 @@ void mw_scatter_add_real(const real *dz, const int64_t *index, real *out, const 
 
 /* gradients[i] belongs to parameters[i]. For every rule, g is the gradient + l1 sign(w) + l2 w, and w has been scaled by
  * 1 - learning_rate * weight_decay, if one of these is not 0.
- * A running sum of gradients (v of sgd, m of adam, m and a of rmsprop) is 0 where it would be denormal. */
+ * A running sum of gradients (v of sgd, m of adam, adamax, nadam and lion, m and a of rmsprop) is 0 where it would be denormal. */
 
 /* w -= lr g;  with momentum (slot 0):  v = momentum v - lr g,  w += v,  or with Nesterov's:  w += momentum v - lr g */
 void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
-/* m += (1-β₁)(g - m),  v += (1-β₂)(g² - v),  w -= lr √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + ε)    (Kingma & Ba 2015); slots m, v */
+/* m += (1-β₁)(g - m),  v += (1-β₂)(g² - v),  w -= lr √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + ε)    (Kingma & Ba 2015); slots m, v; with amsgrad
+ * (slot 2: a = max(a, v)): / (√a + ε)    (Reddi et al. 2018) */
 void mw_adam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 /* v = ρ v + (1-ρ) g²,  d = lr g / √(v + ε), centered (slot 2: a = ρ a + (1-ρ) g): / √(v - a² + ε);  with momentum (slot 1):
  * m = momentum m + d, d = m;  w -= d    (Hinton 2012; Graves 2013) */
 void mw_rmsprop_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 /* a += g²,  w -= lr g / √(a + ε)    (Duchi et al. 2011); slot a */
 void mw_adagrad_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+/* m += (1-β₁)(g - m),  u = max(β₂ u, |g|),  w -= lr/(1-β₁ᵗ) m / (u + ε)    (Kingma & Ba 2015, section 7.1); slots m, u */
+void mw_adamax_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+/* As adam, with μₜ = β₁ (1 - 0.96ᵗ/2) and Πₜ = μ₁ ⋯ μₜ:  w -= lr (μₜ₊₁ m / (1-Πₜ₊₁) + (1-μₜ) g / (1-Πₜ)) / (√(v / (1-β₂ᵗ)) + ε)
+ * (Dozat 2016); slots m, v */
+void mw_nadam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+/* a = ρ a + (1-ρ) g²,  d = √(b + ε) / √(a + ε) g,  b = ρ b + (1-ρ) d²,  w -= lr d    (Zeiler 2012); slots a, b */
+void mw_adadelta_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+/* w -= lr sign(β₁ m + (1-β₁) g),  m = β₂ m + (1-β₂) g    (Chen et al. 2023); slot m */
+void mw_lion_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
 
 /* ---- random numbers: Philox4x32-10 (Salmon et al. 2011) ------------------------------------------------------------ */
 

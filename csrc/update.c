@@ -12,7 +12,8 @@ enum { UPDATE_GRAIN = 16384, ALIGN_FROM = 1024 };
 
 /* The hyper-parameters as vectors, made once per call. */
 typedef struct {
-    vec learning_rate, momentum, l1, l2, decay, rho, one_minus_rho, epsilon, one_minus_beta_1, one_minus_beta_2, adam_rate;
+    vec learning_rate, momentum, l1, l2, decay, rho, one_minus_rho, epsilon, one_minus_beta_1, one_minus_beta_2, adam_rate,
+        beta_1, beta_2, adamax_rate, nadam_rate_of_m, nadam_rate_of_g, one_over_correction_2;
 } rates;
 
 typedef vec rule_function(vec w, vec g, vec *s, const rates *r);
@@ -59,14 +60,22 @@ static double scheduled_rate(const mw_hyper *h) {
     return h->peak_rate + (h->final_rate - h->peak_rate) * (h->schedule == MW_LINE ? 1 - pow(1 - u, h->power) : half_wave(u));
 }
 
+/* Nadam's momentum of update t */
+static double nadam_momentum(const mw_hyper *h, double t) { return h->beta_1 * (1 - 0.5 * pow(0.96, t)); }
+
 static rates rates_of(const mw_hyper *h) {
-    double t = h->step + 1;
+    double t = h->step + 1, next = nadam_momentum(h, t + 1);
     return (rates){
         .learning_rate = splat((real)h->learning_rate), .momentum = splat((real)h->momentum),
         .l1 = splat((real)h->l1), .l2 = splat((real)h->l2), .decay = splat((real)(1 - h->learning_rate * h->weight_decay)),
         .rho = splat((real)h->rho), .one_minus_rho = splat((real)(1 - h->rho)), .epsilon = splat((real)h->epsilon),
         .one_minus_beta_1 = splat((real)(1 - h->beta_1)), .one_minus_beta_2 = splat((real)(1 - h->beta_2)),
         .adam_rate = splat((real)(h->learning_rate * sqrt(1 - pow(h->beta_2, t)) / (1 - pow(h->beta_1, t)))),
+        .beta_1 = splat((real)h->beta_1), .beta_2 = splat((real)h->beta_2),
+        .adamax_rate = splat((real)(h->learning_rate / (1 - pow(h->beta_1, t)))),
+        .nadam_rate_of_m = splat((real)(h->learning_rate * next / (1 - h->momentum_product * next))),
+        .nadam_rate_of_g = splat((real)(h->learning_rate * (1 - nadam_momentum(h, t)) / (1 - h->momentum_product))),
+        .one_over_correction_2 = splat((real)(1 / (1 - pow(h->beta_2, t)))),
     };
 }
 
@@ -96,6 +105,38 @@ INLINE vec adam(vec w, vec g, vec *s, const rates *r) {
     s[0] = faded(s[0] + r->one_minus_beta_1 * (g - s[0]));
     s[1] += r->one_minus_beta_2 * (g * g - s[1]);
     return w - r->adam_rate * s[0] / (vsqrt(s[1]) + r->epsilon);
+}
+
+INLINE vec amsgrad(vec w, vec g, vec *s, const rates *r) {
+    s[0] = faded(s[0] + r->one_minus_beta_1 * (g - s[0]));
+    s[1] += r->one_minus_beta_2 * (g * g - s[1]);
+    s[2] = vmax(s[2], s[1]);
+    return w - r->adam_rate * s[0] / (vsqrt(s[2]) + r->epsilon);
+}
+
+INLINE vec adamax(vec w, vec g, vec *s, const rates *r) {
+    s[0] = faded(s[0] + r->one_minus_beta_1 * (g - s[0]));
+    s[1] = vmax(r->beta_2 * s[1], vabs(g));
+    return w - r->adamax_rate * s[0] / (s[1] + r->epsilon);
+}
+
+INLINE vec nadam(vec w, vec g, vec *s, const rates *r) {
+    s[0] = faded(s[0] + r->one_minus_beta_1 * (g - s[0]));
+    s[1] += r->one_minus_beta_2 * (g * g - s[1]);
+    return w - (r->nadam_rate_of_m * s[0] + r->nadam_rate_of_g * g) / (vsqrt(s[1] * r->one_over_correction_2) + r->epsilon);
+}
+
+INLINE vec adadelta(vec w, vec g, vec *s, const rates *r) {
+    s[0] = r->rho * s[0] + r->one_minus_rho * (g * g);
+    vec d = vsqrt(s[1] + r->epsilon) / vsqrt(s[0] + r->epsilon) * g;
+    s[1] = r->rho * s[1] + r->one_minus_rho * (d * d);
+    return w - r->learning_rate * d;
+}
+
+INLINE vec lion(vec w, vec g, vec *s, const rates *r) {
+    vec d = vsign(r->beta_1 * s[0] + r->one_minus_beta_1 * g);
+    s[0] = faded(r->beta_2 * s[0] + r->one_minus_beta_2 * g);
+    return w - r->learning_rate * d;
 }
 
 INLINE vec rmsprop(vec w, vec g, vec *s, const rates *r) {
@@ -199,6 +240,11 @@ RULE(plain_sgd, 0)
 RULE(momentum_sgd, 1)
 RULE(nesterov_sgd, 1)
 RULE(adam, 2)
+RULE(amsgrad, 3)
+RULE(adamax, 2)
+RULE(nadam, 2)
+RULE(adadelta, 2)
+RULE(lion, 1)
 RULE(rmsprop, 1)
 RULE(momentum_rmsprop, 2)
 RULE(centered_rmsprop, 3)
@@ -211,7 +257,24 @@ void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, i
 }
 
 void mw_adam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
-    update(parameters, gradients, count, hyper, adam_part);
+    update(parameters, gradients, count, hyper, hyper->amsgrad != 0 ? amsgrad_part : adam_part);
+}
+
+void mw_adamax_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    update(parameters, gradients, count, hyper, adamax_part);
+}
+
+void mw_nadam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    hyper->momentum_product *= nadam_momentum(hyper, hyper->step + 1);
+    update(parameters, gradients, count, hyper, nadam_part);
+}
+
+void mw_adadelta_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    update(parameters, gradients, count, hyper, adadelta_part);
+}
+
+void mw_lion_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {
+    update(parameters, gradients, count, hyper, lion_part);
 }
 
 void mw_rmsprop_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper) {

@@ -26,6 +26,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"beta_1": 0.0, "beta_2": 0.0, "epsilon": 0.1}),
     ("AdamW", {}),
     ("AdamW", {"learning_rate": 0.05, "weight_decay": 0.3}),
+    ("Adam", {"amsgrad": True, "learning_rate": 0.05, "beta_2": 0.5}),
+    ("AdamW", {"amsgrad": True}),
+    ("Adamax", {}),
+    ("Adamax", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3, "weight_decay": 0.1}),
+    ("Nadam", {}),
+    ("Nadam", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3}),
+    ("Adadelta", {"learning_rate": 1.0}),
+    ("Adadelta", {"learning_rate": 10.0, "rho": 0.5, "epsilon": 1e-3, "weight_decay": 0.01}),
+    ("Lion", {}),
+    ("Lion", {"learning_rate": 0.05, "beta_1": 0.5, "beta_2": 0.7, "weight_decay": 0.1}),
     ("RMSprop", {}),
     ("RMSprop", {"learning_rate": 0.01, "rho": 0.5, "epsilon": 1e-2}),
     ("RMSprop", {"momentum": 0.9}),
@@ -122,7 +132,7 @@ def test_two_steps_by_hand(optimizer: Any, path: list[float]) -> None:
 
 
 @pytest.mark.usefixtures("setting")
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adamax", "Nadam", "Adadelta"])
 def test_l1_and_l2_are_added_to_the_gradient(dtype: str, name: str) -> None:
     rule = getattr(optimizers, name)
     coupled = run(rule(0.05, l1=0.2, l2=0.3), dtype, 10)
@@ -219,7 +229,7 @@ def test_gradients_of_another_type_change_nothing(g: Any) -> None:
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), None, "0.1", [0.1]])
 def test_learning_rates_are_checked(value: Any) -> None:
-    for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"):
+    for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax", "Nadam", "Adadelta", "Lion"):
         optimizer = getattr(optimizers, name)
         with pytest.raises(ValueError, match="`learning_rate`"):
             optimizer(value)

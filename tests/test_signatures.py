@@ -21,10 +21,6 @@ DEFAULTS = {
     "name": "None stands for the name of the class",
     "Input.shape": "a shape is what Input is for",
 }
-# What Keras takes by position and microweights by name only, or not at all, up to the end of what is taken by position.
-LEFT_OUT = {
-    "amsgrad": "no rule has it",
-}
 # Classes that share a name and little more.
 OTHER_THINGS = {"callbacks.CallbackList": "it takes what fit has", "optimizers.Optimizer": "Keras's hides what it takes"}
 
@@ -43,7 +39,6 @@ def theirs_for(keras: Any, place: str) -> Any:
 def differences(ours: type, theirs: type, label: str) -> list[str]:
     """What somebody would meet who calls our class as theirs."""
     mine, its = by_position(ours), by_position(theirs)
-    its = [p for p in its if not {p.name, f"{label}.{p.name}"} & LEFT_OUT.keys()]
     found = [f"argument {i} is {p.name!r}, in Keras {q.name!r}" for i, (p, q) in enumerate(zip(mine, its)) if p.name != q.name]
     found += [f"{p.name!r} by position, which Keras has not" for p in mine[len(its) :]]
     known, every = inspect.signature(theirs).parameters, parameters(ours)

@@ -21,7 +21,7 @@ def _named(function: F) -> F:
 
     @functools.wraps(function)
     def activation(x: Operand, *args: Any, **options: Any) -> Tensor:
-        return function(x if type(x) is Tensor and x.data.dtype in FLOATS else real(x), *args, **options)
+        return function(x if isinstance(x, Tensor) and x.data.dtype in FLOATS else real(x), *args, **options)
 
     NAMED[function.__name__] = activation
     return cast(F, activation)

@@ -373,7 +373,7 @@ class Trainer(Layer):
             if self.stop_training:
                 break
         for name, w in self.named_weights().items():
-            if not door.all_finite(w.data):
+            if w.dtype in FLOATS and not door.all_finite(w.data):
                 received = f"infinity or NaN in {name!r} after an update"
                 raise FloatingPointError(explain("finite weights", received, "Lower the learning rate, or clip the gradients."))
         return self._logs(total / done)
@@ -504,7 +504,8 @@ class Trainer(Layer):
             remedy = "Call fit for a few steps first, without eager=True."
             raise RuntimeError(explain("a captured step of training", "none", remedy))
         program = max(found, key=lambda p: [math.prod(shape) for shape, _ in p.inputs])
-        return program.describe([np.arange(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs])
+        inputs = [np.arange(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs]
+        return str(program.describe(inputs))
 
     # ---- what goes before --------------------------------------------------------------------------------------
 
@@ -514,6 +515,8 @@ class Trainer(Layer):
         if self._type is not None and not self._type[0].stale:
             return self._type[1]
         for w in self.weights:
+            if w.dtype not in FLOATS:
+                continue
             validity = graph.Validity()
             validity.rests_on(layer for _, layer in self.walk())
             self._type = validity, w.dtype

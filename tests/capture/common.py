@@ -17,6 +17,11 @@ OPTIMIZERS: dict[str, Callable[..., mw.optimizers.Optimizer]] = {
     "adamw": partial(mw.optimizers.AdamW, 0.01),
     "rmsprop": partial(mw.optimizers.RMSprop, 0.01, momentum=0.5, centered=True),
     "adagrad": partial(mw.optimizers.Adagrad, 0.1),
+    "amsgrad": partial(mw.optimizers.Adam, 0.01, amsgrad=True),
+    "adamax": partial(mw.optimizers.Adamax, 0.01),
+    "nadam": partial(mw.optimizers.Nadam, 0.01),
+    "adadelta": partial(mw.optimizers.Adadelta, 0.5),
+    "lion": partial(mw.optimizers.Lion, 0.01),
 }
 
 

@@ -130,7 +130,7 @@ def test_the_learning_rate_is_not_set_inside(setting: str) -> None:
         rule.learning_rate = 0.5
         return x * 2
 
-    with pytest.raises(CaptureError, match="learning rate"):
+    with pytest.raises(CaptureError, match="`learning_rate`"):
         fn(mw.tensor([1.0]))
 
 

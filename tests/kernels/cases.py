@@ -17,7 +17,7 @@ from microweights.kernels.machine import struct
 
 SIZES = (0, 1, 2, 15, 16, 17, 31, 33, 64, 127, 1023, 1024, 1025, 2053)
 NOT_TYPED = {"flat_index", "gather", "widen", "first_bad_label", "weighted_sum", "tape_forward", "tape_backward", "tape_update"}
-RULES = {"sgd": 1, "adam": 2, "rmsprop": 3, "adagrad": 1}
+RULES = {"sgd": 1, "adam": 3, "rmsprop": 3, "adagrad": 1, "adamax": 2, "nadam": 2, "adadelta": 2, "lion": 1}
 
 
 @dataclass
@@ -259,7 +259,8 @@ def scatter_add(kernel: str, m: Maker) -> Iterator[Case]:
 
 HYPER: dict[str, Any] = {
     "learning_rate": 0.01, "momentum": 0.0, "nesterov": 0.0, "beta_1": 0.9, "beta_2": 0.999, "rho": 0.9,
-    "epsilon": 1e-7, "centered": 0.0, "l1": 0.0, "l2": 0.0, "weight_decay": 0.0, "step": 0.0,
+    "epsilon": 1e-7, "centered": 0.0, "amsgrad": 0.0, "momentum_product": 0.7, "l1": 0.0, "l2": 0.0, "weight_decay": 0.0,
+    "step": 0.0,
     "schedule": 0.0, "first_rate": 0.001, "warmup_steps": 3.0, "peak_rate": 0.02, "decay_steps": 4.0, "final_rate": 0.5,
     "staircase": 0.0, "power": 1.0, "cycle": 0.0, "t_mul": 2.0, "m_mul": 0.5, "pieces": 2.0,
     "boundary": [1.0, 2.0, *[0.0] * 14], "value": [0.3, 0.2, 0.1, *[0.0] * 14],
@@ -272,7 +273,7 @@ def hyper(**changes: float) -> Any:
 
 def rule(kernel: str, m: Maker) -> Iterator[Case]:
     kinds: list[dict[str, float]] = [{}, {"momentum": 0.9}, {"l1": 0.03, "l2": 0.02}, {"weight_decay": 0.1}]
-    kinds += [{"momentum": 0.9, "nesterov": 1}, {"centered": 1}, {"centered": 1, "momentum": 0.9}]
+    kinds += [{"momentum": 0.9, "nesterov": 1}, {"centered": 1}, {"centered": 1, "momentum": 0.9}, {"amsgrad": 1}]
     kinds += [{"schedule": kind, "warmup_steps": rise} for kind in range(1, 8) for rise in (0.0, 3.0)]
     for kind in kinds:
         arrays = []

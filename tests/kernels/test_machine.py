@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from microweights.kernels import door, machine
 
 from ..conftest import running_on
-from .cases import hyper
+from .cases import RULES, hyper
 from .child import survivor
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="fork is of POSIX")
@@ -34,7 +34,7 @@ def update(rule: str, dtype: str) -> Any:
     weights = [reals(n, dtype=dtype).copy() for n in (7, 70_001, 1, 12_345)]
     slots = [[np.abs(reals(w.size, dtype=dtype)) + 2 for _ in range(3)] for w in weights]
     gradients = [reals(w.size + 1, dtype=dtype)[1:] for w in weights]
-    door.Parameters(weights, slots).update(rule, gradients, hyper(momentum=0.9, centered=1, l1=0.1))
+    door.Parameters(weights, slots).update(rule, gradients, hyper(momentum=0.9, centered=1, amsgrad=1, l1=0.1))
     return np.concatenate([*weights, *[s for state in slots for s in state]])
 
 
@@ -76,10 +76,7 @@ FAMILIES = {
     "cross_entropy_grad": lambda t: door.cross_entropy_grad(reals(9001, dtype=t), reals(9001, 11, dtype=t), LABEL),
     "gather": lambda t: door.gather(reals(1001, 301, dtype=t), np.arange(4001) * 7 % 1001),
     "scatter_add": lambda t: door.scatter_add(reals(1001, 301, dtype=t), np.arange(1001) % 13, (13, 301)),
-    "sgd": lambda t: update("sgd", t),
-    "adam": lambda t: update("adam", t),
-    "rmsprop": lambda t: update("rmsprop", t),
-    "adagrad": lambda t: update("adagrad", t),
+    **{rule: partial(update, rule) for rule in RULES},
     "uniform": lambda t: draw("uniform", t),
     "normal": lambda t: draw("normal", t),
     "bernoulli": lambda t: draw("bernoulli", t),

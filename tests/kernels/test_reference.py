@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ..conftest import running_on
-from .cases import CASES, EXACT, cases
+from .cases import CASES, EXACT, RULES, cases
 
 # How far results may lie from a twin computed in float64, as (relative, absolute) in machine epsilons. Of kernels that add
 # terms of both signs, the absolute part grows with the largest number that goes in.
@@ -20,7 +20,7 @@ OF_TERMS = {
     **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),
     **dict.fromkeys(["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)),
     **dict.fromkeys(["softmax_grad", "log_softmax_grad", "cross_entropy", "cross_entropy_grad"], (4, 64)),
-    **dict.fromkeys(["sgd", "adam", "rmsprop", "adagrad"], (8, 4)),
+    **dict.fromkeys(RULES, (8, 4)),
 }
 
 

@@ -69,10 +69,15 @@ def test_one_step_by_hand(rule: str, dtype: str, setting: str) -> None:
     """From zero state and g = 2, with epsilon: Keras's places of it."""
     w = np.ones(19, dtype)
     door.Parameters([w], [[np.zeros_like(w) for _ in range(RULES[rule])]]).update(
-        rule, [np.full_like(w, 2)], hyper(epsilon=0.5)
+        rule, [np.full_like(w, 2)], hyper(epsilon=0.5, momentum_product=1.0)
     )
     moment = np.sqrt(0.001) / 0.1 * 0.2 / (np.sqrt(0.004) + 0.5)
-    step = {"sgd": 2, "adam": moment, "rmsprop": 2 / np.sqrt(0.4 + 0.5), "adagrad": 2 / np.sqrt(4 + 0.5)}[rule]
+    mu, following = 0.9 * (1 - 0.48), 0.9 * (1 - 0.5 * 0.96**2)
+    ahead = following * 0.2 / (1 - mu * following) + (1 - mu) * 2 / (1 - mu)
+    step = {
+        "sgd": 2, "adam": moment, "rmsprop": 2 / np.sqrt(0.4 + 0.5), "adagrad": 2 / np.sqrt(4 + 0.5), "lion": 1,
+        "adamax": 2 / (2 + 0.5), "nadam": ahead / (2 + 0.5), "adadelta": np.sqrt(0.5) / np.sqrt(0.4 + 0.5) * 2,
+    }[rule]  # fmt: skip
     np.testing.assert_allclose(w, 1 - 0.01 * step, rtol=4 * np.finfo(dtype).eps)
 
 
@@ -184,7 +189,9 @@ def test_no_parameters_at_all(setting: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("rule", "numbers", "slot"), [
-    ("sgd", {"momentum": 0.9}, 0), ("sgd", {"momentum": 0.9, "nesterov": 1}, 0), ("adam", {}, 0),
+    ("sgd", {"momentum": 0.9}, 0), ("sgd", {"momentum": 0.9, "nesterov": 1}, 0), ("adam", {}, 0), ("adam", {"amsgrad": 1}, 0),
+    ("adamax", {}, 0),
+    ("nadam", {}, 0), ("lion", {"beta_2": 0.9}, 0),
     ("rmsprop", {"momentum": 0.9}, 1), ("rmsprop", {"momentum": 0.9, "centered": 1}, 2),
 ])  # fmt: skip
 def test_a_mean_of_gradients_that_have_ended_is_zero(rule: str, numbers: Any, slot: int, dtype: str, setting: str) -> None:

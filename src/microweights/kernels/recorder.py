@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import CaptureError, explain
 from . import machine
 from .plans import Array, Shape
-from .updates import state_in
+from .updates import RULES, state_in
 
 PACKAGE = str(Path(__file__).parents[1])
 
@@ -31,7 +31,7 @@ WRITES: dict[str, tuple[int, ...]] = {
     "dense_grad": (4, 5, 6, 7),
     **dict.fromkeys(("cross_entropy", "sparse_cross_entropy"), (2, 3)),
     **dict.fromkeys(("uniform", "normal", "bernoulli"), (0, 1)),
-    **dict.fromkeys(("sgd", "adam", "rmsprop", "adagrad", "first_nonfinite", "first_bad_label"), ()),
+    **dict.fromkeys((*RULES, "first_nonfinite", "first_bad_label"), ()),
 }
 
 

@@ -413,7 +413,65 @@ def adam(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
         m += (1 - h.beta_1) * (g - m)
         _fade(m)
         v += (1 - h.beta_2) * (g * g - v)
+        if h.amsgrad:
+            np.maximum(p.slot[2], v, out=p.slot[2])
+            v = p.slot[2]
         w -= rate * m / (np.sqrt(v) + h.epsilon)
+    h.step += 1
+
+
+def adamax(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
+    h = _begin(hyper)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
+        m, u = p.slot[0], p.slot[1]
+        m += (1 - h.beta_1) * (g - m)
+        _fade(m)
+        np.maximum(h.beta_2 * u, np.abs(g), out=u)
+        w -= h.learning_rate / (1 - h.beta_1 ** (h.step + 1)) * m / (u + h.epsilon)
+    h.step += 1
+
+
+def nadam(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
+    h = _begin(hyper)
+    t = h.step + 1
+    now, following = (h.beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
+    h.momentum_product *= now
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
+        m, v = p.slot[0], p.slot[1]
+        m += (1 - h.beta_1) * (g - m)
+        _fade(m)
+        v += (1 - h.beta_2) * (g * g - v)
+        ahead = following / (1 - h.momentum_product * following) * m + (1 - now) / (1 - h.momentum_product) * g
+        w -= h.learning_rate * ahead / (np.sqrt(v / (1 - h.beta_2**t)) + h.epsilon)
+    h.step += 1
+
+
+def adadelta(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
+    h = _begin(hyper)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
+        a, b = p.slot[0], p.slot[1]
+        a *= h.rho
+        a += (1 - h.rho) * (g * g)
+        d = np.sqrt(b + h.epsilon) / np.sqrt(a + h.epsilon) * g
+        b *= h.rho
+        b += (1 - h.rho) * (d * d)
+        w -= h.learning_rate * d
+    h.step += 1
+
+
+def lion(parameters: Any, gradients: Any, count: int, hyper: Any) -> None:
+    h = _begin(hyper)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        w, g = _penalised(p, gradient, h)
+        m = p.slot[0]
+        d = np.sign(h.beta_1 * m + (1 - h.beta_1) * g)
+        m *= h.beta_2
+        m += (1 - h.beta_2) * g
+        _fade(m)
+        w -= h.learning_rate * d
     h.step += 1
 
 

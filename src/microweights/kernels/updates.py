@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,16 @@ from .plans import FLOAT32, FLOAT64, POINTER_TYPE, Array, real_suffix, remember
 
 _memory: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # what a table refers to lives as long as it
 
-RULES = ("sgd", "adam", "rmsprop", "adagrad")
+RULES: dict[str, Callable[[Any], int]] = {  # how many slots each needs
+    "sgd": lambda hyper: int(hyper.momentum != 0),
+    "adam": lambda hyper: 3 if hyper.amsgrad else 2,
+    "rmsprop": lambda hyper: 3 if hyper.centered else 2 if hyper.momentum else 1,
+    "adagrad": lambda hyper: 1,
+    "adamax": lambda hyper: 2,
+    "nadam": lambda hyper: 2,
+    "adadelta": lambda hyper: 2,
+    "lion": lambda hyper: 1,
+}
 
 
 class Parameters:
@@ -115,13 +124,9 @@ def slots_of(rule: str, hyper: Any) -> int:
     ValueError
         If there is no such rule.
     """
-    if rule == "sgd":
-        return int(hyper.momentum != 0)
-    if rule == "rmsprop":
-        return 3 if hyper.centered else 2 if hyper.momentum else 1
-    if rule not in ("adam", "adagrad"):
-        raise ValueError(explain("a rule 'sgd', 'adam', 'rmsprop' or 'adagrad'", repr(rule), "Check the spelling."))
-    return 2 if rule == "adam" else 1
+    if rule not in RULES:
+        raise ValueError(explain(f"a rule out of {sorted(RULES)}", repr(rule), "Check the spelling."))
+    return RULES[rule](hyper)
 
 
 class _Row(NamedTuple):

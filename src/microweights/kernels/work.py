@@ -26,7 +26,7 @@ from .elementwise import binary, copy_to
 from .products import matmul
 from .recorder import Call, Place, plain_name
 from .reductions import reduce
-from .updates import state_in
+from .updates import RULES, state_in
 
 # operations for each element, as csrc/vmath.h, softmax.c and update.c compute it in float32; 1 for all other kernels
 OPERATIONS = {
@@ -34,7 +34,8 @@ OPERATIONS = {
     "tanh_grad": 3, "squared_error": 2, "squared_error_grad": 3, "binary_cross_entropy": 40, "binary_cross_entropy_grad": 25,
     "softmax": 24, "log_softmax": 24, "softmax_grad": 4, "log_softmax_grad": 23, "sparse_cross_entropy": 23,
     "sparse_cross_entropy_grad": 25, "cross_entropy": 25, "cross_entropy_grad": 27,
-    "sgd": 2, "momentum": 4, "adam": 11, "rmsprop": 9, "adagrad": 7,
+    "sgd": 2, "momentum": 4, "adam": 11, "rmsprop": 9, "adagrad": 7, "adamax": 11,
+    "nadam": 14, "adadelta": 12, "lion": 8,
 }  # fmt: skip
 CHECKS = {"first_bad_label": "check: labels in range", "first_nonfinite": "check: finite numbers"}
 
@@ -64,7 +65,7 @@ def work_of(call: Call) -> Work:
         operations = 2.0 * products * last.rows * last.inputs * last.units
     elif name == "gather":
         text, operations, moved = f"{last.rows} rows", 0.0, 2.0 * last.rows * last.row_size
-    elif name in ("sgd", "adam", "rmsprop", "adagrad"):
+    elif name in RULES:
         weights = sum(math.prod(s) for s in shapes)
         text, operations = f"{weights} weights", float(OPERATIONS[name] * weights)
         moved += 2.0 * sum(a.nbytes for a in state_in(call.kernel, call.arguments))

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import graph
-from .capture import Captured
-from .errors import explain
-from .schedules import check
-from .tensor import Array, Tensor
+from .. import graph
+from ..capture import Captured
+from ..errors import explain
+from ..schedules import check
+from ..tensor import Array, Tensor
 
 __all__ = ["Minimum", "lbfgs"]
 

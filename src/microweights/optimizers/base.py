@@ -1,7 +1,4 @@
-"""How weights follow their gradients; names, arguments and defaults are Keras's, with `l1` and `l2` beside `weight_decay`.
-
-`l1` and `l2` are coupled: they add l1 sign(w) + l2 w to the gradient before the rule sees it. `weight_decay` is decoupled:
-it first shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 2019).
+"""What all optimizers have: numbers that C reads, state for each variable, clipping, averages, copies.
 
 The numbers of a rule, and how many updates were done, are an `mw_hyper` of kernels.h. Variables that have always been updated
 together share one; a variable that comes later, or sits out an update, has another. So one optimizer may serve several models.
@@ -10,26 +7,25 @@ together share one; a variable that comes later, or sits out an update, has anot
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from numbers import Real
 from operator import attrgetter, is_
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from . import graph, ops, schedules
-from .errors import explain, no_attribute
-from .kernels import door
-from .kernels.machine import fields, struct
-from .kernels.reference import scheduled_rate
-from .lbfgs import Minimum, lbfgs
-from .naming import Configurable, lookup, parameters, snake_case
-from .tensor import Array, Tensor
+from .. import graph, ops, schedules
+from ..errors import explain, no_attribute
+from ..kernels import door
+from ..kernels.machine import fields, struct
+from ..kernels.reference import scheduled_rate
+from ..naming import Configurable, parameters, snake_case
+from ..tensor import Array, Tensor
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Minimum", "Optimizer", "RMSprop", "get", "lbfgs"]
+__all__ = ["LearningRate", "Optimizer", "Rate"]
 
 LearningRate: TypeAlias = "float | schedules.Schedule"
 
@@ -77,42 +73,10 @@ class Rate:
             if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, Real) and value in (0, 1)):
                 raise ValueError(explain(f"`{self.name}` to be True or False", repr(value), "False switches it off."))
             return float(value)
-        _check_not_negative(self.name, value)
+        check_not_negative(self.name, value)
         if not value < self.below:
             remedy = "0.9 is a usual choice."
             raise ValueError(explain(f"`{self.name}` from 0 to below {self.below:g}", repr(value), remedy))
-        return float(value)
-
-
-class Setting:
-    """A number that stands in the calls of a captured program: assigning another one makes programs stale."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
-        return self if optimizer is None else optimizer.__dict__[self.name]
-
-    def __set__(self, optimizer: Optimizer, value: Any) -> None:
-        checked = self.checked(optimizer, value)
-        if self.name in optimizer.__dict__:
-            door.refuse(f"a change of `{self.name}`")
-        optimizer.__dict__[self.name] = checked
-
-    def checked(self, optimizer: Optimizer, value: Any) -> Any:
-        if self.name == "use_ema":
-            return bool(value)
-        if self.name == "ema_momentum":
-            if not isinstance(value, Real) or not 0 <= float(value) <= 1:
-                raise ValueError(explain("`ema_momentum` from 0 to 1", repr(value), "0.99 is the usual choice."))
-            return float(value)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
-            raise ValueError(explain(f"`{self.name}` to be positive", repr(value), "None switches it off."))
-        other = {"clipnorm": "global_clipnorm", "global_clipnorm": "clipnorm"}.get(self.name, "")
-        if optimizer.__dict__.get(other) is not None:
-            raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
         return float(value)
 
 
@@ -173,7 +137,11 @@ class Optimizer(graph.Part, Configurable):
     name = ""
     slots = 0  # arrays of state for each variable
     weight_decay, l1, l2 = Rate(optional=True), Rate(), Rate()
-    clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum = Setting(), Setting(), Setting(), Setting(), Setting()
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
     _notes: ClassVar[frozenset[str]] = frozenset()
     _own_lists = frozenset(("_state", "_plans"))
 
@@ -208,10 +176,30 @@ class Optimizer(graph.Part, Configurable):
         cls._notes = _NOTES | cls.rates
 
     def __setattr__(self, name: str, value: Any) -> None:
-        is_known = name.startswith("_") or hasattr(type(self), name)
-        if not is_known and (name in _HINTS or type(self).__module__ == __name__):
+        is_known = name.startswith("_") or name in _SETTINGS or hasattr(type(self), name)
+        if not is_known and (name in _HINTS or type(self).__module__.startswith(f"{__package__}.")):
             raise no_attribute(self, name, _HINTS)
+        if name in _SETTINGS:  # which stand in the calls of a program
+            value = self._checked(name, value)
+            if name in self.__dict__:
+                door.refuse(f"a change of `{name}`")
         super().__setattr__(name, value)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """A value for one of the settings, if it is one."""
+        if name == "use_ema":
+            return bool(value)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if name == "ema_momentum":
+            if not is_number or not 0 <= float(value) <= 1:
+                raise ValueError(explain("`ema_momentum` from 0 to 1", repr(value), "0.99 is the usual choice."))
+        elif value is not None:
+            if not is_number or not float(value) > 0:
+                raise ValueError(explain(f"`{name}` to be positive", repr(value), "None switches it off."))
+            other = {"clipnorm": "global_clipnorm", "global_clipnorm": "clipnorm"}.get(name, "")
+            if self.__dict__.get(other) is not None:
+                raise ValueError(explain("one of `clipnorm` and `global_clipnorm`", "both", "Clip by one norm."))
+        return None if value is None else float(value)
 
     def __getattr__(self, name: str) -> Any:
         raise no_attribute(self, name, _HINTS)
@@ -252,7 +240,7 @@ class Optimizer(graph.Part, Configurable):
         if isinstance(value, Mapping):
             value = schedules.get(value)
         if not isinstance(value, schedules.Schedule):
-            _check_not_negative("learning_rate", value)
+            check_not_negative("learning_rate", value)
             if self._schedule is not None:
                 remedy = "Assign another schedule, or make the optimizer with a number to set it by hand."
                 raise ValueError(explain("a learning rate that follows no schedule", "one that does", remedy))
@@ -359,7 +347,7 @@ class Optimizer(graph.Part, Configurable):
         return found if found is not None and found.variable() is v else None
 
     def _keep(self, v: Tensor, slots: list[Array], hyper: Any, average: Tensor | None = None) -> _Kept:
-        reference = weakref.ref(v, partial(_forget, weakref.ref(self), id(v)))
+        reference = weakref.ref(v, functools.partial(_forget, weakref.ref(self), id(v)))
         kept = self._state[id(v)] = _Kept(reference, slots, hyper, average)
         return kept
 
@@ -463,13 +451,14 @@ def _copy(hyper: Any) -> Any:
     return struct("mw_hyper", **fields(hyper))
 
 
+_SETTINGS = frozenset(("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum"))
 _NOTES = frozenset((
     "learning_rate", "lr", "name", "slots", "initial_slot_value", "initial_accumulator_value", "weight_decay", "l1", "l2",
     "_schedule", "_fresh", "_current", "_state", "_plans",
 ))  # fmt: skip
 _NO_RATES: dict[str, Any] = {
-    **dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "l1", "l2"), 0.0),
-    "weight_decay": 0.0, "step": 0.0, **schedules.numbers_of(0.0),
+    **dict.fromkeys(("momentum", "nesterov", "beta_1", "beta_2", "rho", "epsilon", "centered", "amsgrad", "l1", "l2"), 0.0),
+    "weight_decay": 0.0, "step": 0.0, "momentum_product": 1.0, **schedules.numbers_of(0.0),
 }  # fmt: skip
 
 
@@ -479,123 +468,20 @@ def _not_a_tensor(g: Any) -> Array:
 
 def _shortened(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
     """These gradients, all together no longer than `limit`. No square is too large, and no length."""
+    bound: Any = limit
     wide = [g.astype("float64") for g in gradients]
-    scale: Any = 1.0  # no square of a float32 is too large for a float64
-    if any(g.dtype == "float64" and g.size for g in gradients):
-        largest = [g.abs().max() for g in wide if g.size]
-        for each in largest[1:]:
-            largest[0] = ops.maximum(largest[0], each)
-        scale = ops.maximum(largest[0], float(np.finfo(np.float64).tiny))
-        wide = [g / scale for g in wide]
+    if any(g.dtype == "float64" and g.size for g in gradients):  # the square of a float32 is small enough for a float64
+        scale = ops.maximum(functools.reduce(ops.maximum, [g.abs().max() for g in wide if g.size]), limit)
+        wide, bound = [g / scale for g in wide], limit / scale
     squares = [g.square().sum() for g in wide]
     norm = sum(squares[1:], squares[0]).sqrt()
-    factor = ops.minimum(limit / scale / norm, 1.0)
+    factor = bound / ops.maximum(norm, bound)
     return [g * factor.astype(g.dtype) for g in gradients]
 
 
-def _check_not_negative(name: str, value: Any) -> None:
+def check_not_negative(name: str, value: Any) -> None:
     if isinstance(value, str) or not np.isscalar(value) or not 0 <= float(value) < np.inf:  # type: ignore[arg-type]
         raise ValueError(explain(f"`{name}` to be a finite number not below 0", repr(value), "0 switches it off."))
-
-
-class SGD(Optimizer):
-    """w -= lr g; with momentum v = momentum v - lr g, w += v; with Nesterov's w += momentum v - lr g.
-
-    Examples
-    --------
-    >>> import microweights as mw
-    >>> w = mw.tensor([1.0, -2.0], requires_grad=True)
-    >>> mw.optimizers.SGD(learning_rate=0.5).apply([w.detach() * 1], [w])
-    >>> w.tolist()
-    [0.5, -1.0]
-    """
-
-    rule = "sgd"
-    momentum, nesterov = Rate(below=1), Rate(kind=bool)
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, **options)
-
-
-class Adam(Optimizer):
-    """w -= lr √(1 - beta_2ᵗ) / (1 - beta_1ᵗ) m / (√v + epsilon), with running means m of g and v of g² by beta_1 and beta_2.
-
-    This is the form at the end of section 2 of Kingma & Ba (2015), with the corrections of both means in the rate.
-    """
-
-    rule = "adam"
-    beta_1, beta_2, epsilon = Rate(below=1), Rate(below=1), Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **options)
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay  (Loshchilov & Hutter 2019)."""
-
-    weight_decay = Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999,
-        epsilon: float = 1e-7, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **options)
-
-
-class RMSprop(Optimizer):
-    """w -= lr g / √(v + epsilon), with the running mean v of g² by rho  (Hinton 2012).
-
-    `centered` takes the square of the running mean of g off v  (Graves 2013); with `momentum` the steps add up as for SGD.
-    """
-
-    rule = "rmsprop"
-    rho, momentum, epsilon, centered = Rate(below=1), Rate(below=1), Rate(), Rate(kind=bool)
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-        centered: bool = False, weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        rates: dict[str, Any] = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": centered}
-        super().__init__(learning_rate, weight_decay=weight_decay, **rates, **options)
-
-
-class Adagrad(Optimizer):
-    """w -= lr g / √(Σ g² + epsilon), over all gradients so far  (Duchi et al. 2011)."""
-
-    rule = "adagrad"
-    epsilon = Rate()
-
-    def __init__(
-        self, learning_rate: LearningRate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
-        weight_decay: float | None = None, **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(learning_rate, weight_decay=weight_decay, epsilon=epsilon, **options)
-        self.initial_accumulator_value = initial_accumulator_value
-
-    @property
-    def initial_accumulator_value(self) -> float:
-        """Where Σ g² starts, for variables to come."""
-        return self.initial_slot_value
-
-    @initial_accumulator_value.setter
-    def initial_accumulator_value(self, value: float) -> None:
-        _check_not_negative("initial_accumulator_value", value)
-        self.initial_slot_value = float(value)
-
-
-_TABLE: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop, Adagrad)}
-
-
-def get(identifier: Any) -> Optimizer:
-    """The optimizer for a name ("adam"), an Optimizer, or its configuration {"class_name": ..., "config": ...}."""
-    identifier = identifier.lower() if isinstance(identifier, str) else identifier
-    return lookup("an optimizer", identifier, Optimizer, _TABLE)
 
 
 def __dir__() -> list[str]:
