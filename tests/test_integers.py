@@ -85,7 +85,7 @@ def test_rows_of_a_table(kind: str) -> None:
 def image_model(dtype: str = "float32") -> mw.Sequential:
     mw.seed(0)
     model = mw.Sequential([layers.Flatten(dtype=dtype), layers.Dense(8, "relu", dtype=dtype), layers.Dense(3, dtype=dtype)])
-    model.compile("adam", "mse", ["mae"])
+    model.compile("adam", "mse", metrics=["mae"])
     return model
 
 
