@@ -547,6 +547,7 @@ def test_one_number_a_sample() -> None:
     losses = [model.evaluate(x, column, verbose=0) for x in (column, column[:, None])]
     assert losses[0] == losses[1] and model.predict(column).shape == (10, 1)
     model.fit(column / 10, column, verbose=0)
+    assert mw.Sequential([mw.Input((1,), 32), layers.Dense(2)]).predict(column).shape == (10, 2)
     lazy = mw.Sequential([layers.Dense(1)])
     lazy.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):

@@ -306,7 +306,7 @@ class Sequential(Model):
     def call(self, x: Tensor) -> Tensor:
         if not self._row:
             raise ValueError(explain("a model with layers", "none", "Add one, as in model.add(mw.layers.Dense(10))."))
-        if x.ndim == 1 and self.input_shape == (None, 1):  # one number a sample
+        if x.ndim == 1 and (self.input_shape or ())[1:] == (1,):  # one number a sample
             x = x.reshape(len(x), 1)
         for layer in self._row.values():
             x = layer(x)

@@ -281,6 +281,14 @@ def test_a_layer_is_built_by_hand_once() -> None:
         assert all(a is b for a, b in zip(before, layer.weights, strict=True))
 
 
+@pytest.mark.parametrize("shape", [4, (), (4,), (None, None), (None, 0)])
+def test_shapes_that_tell_too_little(shape: Any) -> None:
+    layer = layers.Dense(2)
+    with pytest.raises((TypeError, ValueError), match="Expected"):
+        layer.build(shape)
+    assert not layer.built and layer.weights == []
+
+
 def test_a_build_by_hand_that_fails_makes_nothing() -> None:
     class Broken(Scale):
         def build(self, input_shape: tuple[int, ...]) -> None:

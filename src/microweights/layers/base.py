@@ -450,6 +450,9 @@ def _whole(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def whole(self: Layer, input_shape: Any) -> None:
         if self._is_building:  # by the build of a subclass, which goes on
             return build(self, input_shape)
+        if isinstance(input_shape, int):
+            remedy = "Give it with the axis of samples, as in (None, 4)."
+            raise TypeError(explain("`input_shape` to be a tuple", repr(input_shape), remedy))
         if self.built and self._own_weights:
             remedy = "Make a new layer for inputs of another shape."
             raise RuntimeError(explain("a layer whose weights are not made yet", f"{self!r}, which is built", remedy))
