@@ -380,11 +380,11 @@ def test_parts_have_the_moments_of_the_whole() -> None:
 def test_step_sizes_suit_weighted_samples() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8192, 3))
-    MODELS.SGDRegressor(random_state=0).fit(x, x @ [1.0, 2.0, 3.0], np.arange(8192) % 2)
+    MODELS.SGDRegressor(random_state=0).fit(x, x @ [1.0, 2.0, 3.0], sample_weight=np.arange(8192) % 2)
     long, ignored = rng.normal(size=(500, 5)), np.arange(500) >= 3
     long[:3] *= 1000
     y = long @ np.arange(1.0, 6.0) + 1
-    assert MODELS.SGDRegressor(random_state=0).fit(long, y, ignored).score(long[3:], y[3:]) > 0.999
+    assert MODELS.SGDRegressor(random_state=0).fit(long, y, sample_weight=ignored).score(long[3:], y[3:]) > 0.999
     wide = rng.normal(size=(50, 2100))
     wide[7] *= 100
     weights = np.where(np.arange(50) == 7, 1.0, 1e-3)
@@ -471,7 +471,9 @@ def test_weights_of_classes(name: str) -> None:
     balanced = getattr(MODELS, name)(class_weight="balanced", **({} if name[0] == "L" else {"random_state": 0}))
     plain = getattr(MODELS, name)(**({} if name[0] == "L" else {"random_state": 0}))
     by_hand = weights * np.where(y == 1, 1 / weights[y == 1].sum(), 1 / weights[y == 0].sum()) * weights.sum() / 2
-    np.testing.assert_allclose(balanced.fit(x, y, weights).coef_, plain.fit(x, y, by_hand).coef_, rtol=1e-5)
+    np.testing.assert_allclose(
+        balanced.fit(x, y, sample_weight=weights).coef_, plain.fit(x, y, sample_weight=by_hand).coef_, rtol=1e-5
+    )
     for bad in ({0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}):
         with pytest.raises(ValueError, match="class weights"):
             getattr(MODELS, name)(class_weight=bad).fit(x, y)
@@ -546,7 +548,7 @@ def test_refused_data(name: str) -> None:
         make().fit(x, y[:-1])
     for weight in (0, 1e-320, 1e308):
         with pytest.raises(ValueError, match=r"finite sum|non-zero"):
-            make().fit(x, y, np.full(len(y), weight))
+            make().fit(x, y, sample_weight=np.full(len(y), weight))
     with pytest.raises(ValueError, match=r"Expected `max_iter`.*Received"):
         make(max_iter=0).fit(x, y)
     with pytest.raises(ValueError, match="max_iter"):
