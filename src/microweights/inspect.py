@@ -14,6 +14,8 @@ from .graph import grad, gradients
 from .models import Model
 from .tensor import Array, Tensor
 
+__all__ = ["Importance", "gradient_importance", "permutation_importance", "weight_importance"]
+
 
 @dataclass(frozen=True)
 class Importance:
@@ -181,3 +183,7 @@ def _columns(x: Any, names: Sequence[str] | None) -> tuple[Array, list[str]]:
     if len(labels) != values.shape[1]:
         raise ValueError(explain(f"{values.shape[1]} names", len(labels), "Give each column its own."))
     return values, labels
+
+
+def __dir__() -> list[str]:
+    return __all__

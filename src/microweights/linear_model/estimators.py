@@ -432,8 +432,8 @@ class Lasso(ElasticNet):
 # ---- classification ----------------------------------------------------------------------------------------------------
 
 
-def check_classes(classes: Array) -> None:
-    if len(classes) < 2:
+def check_classes(classes: Array, fewest: int = 2) -> None:
+    if len(classes) < fewest:
         received = f"only one class {classes.tolist()[0]!r}"
         raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
 
@@ -444,14 +444,14 @@ def check_labels(y: Array, classes: Array) -> None:
         raise ValueError(explain(f"labels out of {classes}", unknown, "Pass all `classes` at the first call."))
 
 
-def first_classes(estimator: Any, classes: Any, is_first: bool) -> Array:
+def first_classes(estimator: Any, classes: Any, is_first: bool, fewest: int = 2) -> Array:
     """The classes of a classifier that learns part by part: given at the first call, the same at all others."""
     if is_first and classes is None:
         raise ValueError(explain("all `classes` at the first call of partial_fit", None, "Pass np.unique(y)."))
     found = np.unique(classes) if is_first else estimator.classes_
     if classes is not None and not np.array_equal(np.unique(classes), found):
         raise ValueError(explain(f"`classes` as at the first call, {found}", classes, "Make a new classifier."))
-    check_classes(found)
+    check_classes(found, fewest)
     return np.asarray(found)
 
 
