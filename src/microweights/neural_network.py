@@ -160,7 +160,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     validation_loss_curve_: list[float]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
-    best_loss_: float
+    best_loss_: float | None
     t_: int
     mean_: Array
     scale_: Array
@@ -302,8 +302,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         self.validation_loss_curve_ = [*self.validation_loss_curve_, *later]
         self.validation_scores_ = [*(self.validation_scores_ or ()), *scores] or None
         self.best_validation_score_ = max(self.validation_scores_, default=None) if self.validation_scores_ else None
-        self.loss_, self.best_loss_ = losses[-1], min(self.best_loss_, *losses)
-        self.n_iter_, self.t_ = len(self.loss_curve_), self.t_ + len(losses) * len(x)
+        self.loss_, self.best_loss_ = losses[-1], None if self.early_stopping else min(self.loss_curve_)
+        self.n_iter_ = len(self.loss_curve_) if is_part else len(losses)
+        self.t_ += len(losses) * len(x)
         weights_of = self._network.get_weights()
         self.coefs_, self.intercepts_ = weights_of[::2], weights_of[1::2]
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, len(self.intercepts_[-1])
@@ -326,7 +327,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         self._network.order_state = random.new_state(int(generator.randint(2**31)))
         self.t_ = 0
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], None
-        self.best_loss_ = np.inf
 
     def _epochs(
         self, x: Array, y: Array, weights: Array | None, validation: Any, callbacks: list[Callback]
@@ -528,9 +528,9 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         The highest of them.
     n_iter_, t_ : int
         Epochs, and samples learned from, each as often as it was; with `warm_start` or `partial_fit` over all calls, like the
-        curves.
+        curves, but epochs of `fit` are those of the last call.
     loss_, best_loss_ : float
-        The last and the least of `loss_curve_`.
+        The last and the least of `loss_curve_`; the latter is None with `early_stopping`, which judges by other samples.
     n_layers_, n_outputs_ : int
     mean_, scale_ : arrays (features,)
         Of the columns.
@@ -619,10 +619,12 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         targets = np.asarray(y, np.float64).reshape(len(y), -1)
         own = (float(len(y) if weights is None else weights.sum()), *moments(targets, weights))
         old_middle, old_unit = getattr(self, "middle_", 0.0), getattr(self, "unit_", 1.0)
+        had_unit = hasattr(self, "_targets_seen") and self._targets_seen[2] > 0
         self._targets_seen = together(self._targets_seen, own) if is_part else own
         _, self.middle_, variance = self._targets_seen
         self.unit_ = np.where(variance > 0, np.sqrt(variance), 1.0)
-        return old_unit / self.unit_, (old_middle - self.middle_) / self.unit_
+        # Targets that were all the same had no unit: what the outputs said beside their mean had none, and takes the new one.
+        return np.where(had_unit, old_unit / self.unit_, 1.0), (old_middle - self.middle_) / self.unit_
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         return ((np.asarray(y, np.float64).reshape(len(y), -1) - self.middle_) / self.unit_).astype(dtype)
