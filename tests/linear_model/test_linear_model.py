@@ -636,8 +636,10 @@ def test_classes_without_best_weights_are_told_of() -> None:
         MODELS.LogisticRegression(C=np.inf).fit(*last, sample_weight=right)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.fit(x, y)  # which overlap
+        model.fit(*last)  # which overlap
         MODELS.LogisticRegression(C=100.0).fit(x[two], y[two])
+    with pytest.warns(ConvergenceWarning, match="from all others"):
+        model.fit(x, y)  # the first class stands apart
 
 
 def test_parts_have_no_balance_of_classes() -> None:
@@ -793,7 +795,7 @@ def test_frames_without_a_penalty_are_fitted_in_silence() -> None:
     x, y = load_iris(return_X_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        MODELS.LogisticRegression(None).fit(pandas.DataFrame(x, columns=list("abcd")), y)
+        MODELS.LogisticRegression(None).fit(pandas.DataFrame(x[y > 0], columns=list("abcd")), y[y > 0])
 
 
 def test_constant_columns_stay_constant_under_weights() -> None:
@@ -945,3 +947,20 @@ def test_columns_of_tiny_numbers_on_both_sides_are_refused(name: str) -> None:
     x = np.where(np.random.default_rng(0).normal(size=(80, 2)) > 0, 1e-200, -1e-200)
     with pytest.raises(ValueError, match="neither 0 nor infinity"):
         getattr(MODELS, name)().fit(x, x[:, 0] > 0)
+
+
+def test_samples_that_are_separated_from_all_others_are_told_of() -> None:
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.normal(size=(200, 2)), np.zeros(200)])
+    y = (x[:, 0] + rng.normal(size=200) > 0).astype(int)
+    x[y == 1, 2] = rng.random((y == 1).sum()) < 0.2  # a mark that only one class has
+    for penalty in ({"penalty": None}, {"C": np.inf}):
+        with pytest.warns(ConvergenceWarning, match="separate"):
+            MODELS.LogisticRegression(**penalty).fit(x, y)
+    three = np.where(x[:, 1] > 1, 2, y)
+    with pytest.warns(ConvergenceWarning, match="separate"):
+        MODELS.LogisticRegression(None).fit(np.column_stack([x[:, :1], three == 2]), three)
+    for columns, classes in ((x[:, :2], y), (np.column_stack([x[:, :2], x[:, :1] * 2, np.ones(200)]), y), (x, y)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            MODELS.LogisticRegression("l2" if columns is x else None).fit(columns, classes)

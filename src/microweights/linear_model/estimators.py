@@ -36,6 +36,7 @@ FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
 PART = (1e-9, 1 - 1e-9)  # limits of what is neither nothing nor all
 BALANCE_BY_HAND = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
+FLAT = 1e-6  # beside a curvature of at most 1/4
 FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
 
@@ -525,7 +526,7 @@ class LogisticRegression(LinearClassifier):
     ----------
     penalty : "l2", "l1", "elasticnet" or None
         Names for an `l1_ratio` of 0, 1 and 0.5. Without one, classes that the columns separate have no best weights (Albert &
-        Anderson 1984); a ConvergenceWarning says so where all of them are separated, on the right side of the boundary.
+        Anderson 1984); a ConvergenceWarning says so.
     C : float
         The smaller, the stronger the penalty; without one it counts for nothing.
     l1_ratio : float, optional
@@ -591,12 +592,29 @@ class LogisticRegression(LinearClassifier):
         self.coef_, self.intercept_ = coef.astype(dtype), bias.astype(dtype)
         self.n_iter_ = np.array([self.n_iter_], np.int32)
         counted = ... if weights is None else weights > 0
-        if strength == 0 and (self._said(x) == numbers)[counted].all():
+        if strength == 0 and ((self._said(x) == numbers)[counted].all() or self._separates_some(problem, x)):
             warnings.warn(
-                "The columns separate the classes without an error. Then, without a penalty, larger weights are always better: "
-                "these are as large as the solver made them until it stopped. Use penalty='l2' for weights with a meaning.",
-                ConvergenceWarning, stacklevel=3)  # fmt: skip
+                "The columns separate the classes, or some samples from all others. Then, without a penalty, larger weights "
+                "are always better: these are as large as the solver made them until it stopped. Use penalty='l2' for weights "
+                "with a meaning.", ConvergenceWarning, stacklevel=3)  # fmt: skip
         return self
+
+    def _separates_some(self, problem: Problem, x: Array) -> bool:
+        """Whether the loss is flat in some direction, as where classes are quasi-completely separated (Albert & Anderson 1984).
+
+        Its curvature there is the mean of p (1 - p), by the squares of what the direction makes of the samples: next to nothing
+        if all that it tells apart are certain.
+        """
+        z, gram = self._at(x).astype(np.float64), problem.gram().astype(np.float64)
+        p = door.unary("sigmoid", z) if z.shape[1] == 1 else door.rowwise("softmax", z)
+        values, vectors = np.linalg.eigh(gram)
+        kept = values > values[-1] * len(x) * np.finfo(np.float64).eps
+        basis = vectors[:, kept] / np.sqrt(values[kept])
+        for certainty in (p * (1 - p)).T:
+            curvatures = np.linalg.eigvalsh(basis.T @ problem.gram_times(basis, certainty))
+            if curvatures.size and curvatures[0] < FLAT:
+                return True
+        return False
 
     @quiet
     def predict_log_proba(self, X: Any) -> Array:

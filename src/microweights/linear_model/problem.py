@@ -175,9 +175,13 @@ class Problem:
         x, c = self._some_rows(every)
         return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
 
-    def gram_times(self, directions: Array) -> Array:
-        """The same times some directions (columns, directions), by way of the rows, where nothing small is lost."""
+    def gram_times(self, directions: Array, times: Array | None = None) -> Array:
+        """The same times some directions (columns, directions), by way of the rows, where nothing small is lost.
+
+        The weights of the samples are multiplied with `times`.
+        """
         c = np.full(self.samples, 1 / self.samples, self.dtype) if self.weights is None else self.weights
+        c = c if times is None else c * times
         found = np.zeros_like(directions)
         for b in blocks(self.raw):
             part = self.rows(b)
