@@ -490,3 +490,27 @@ def test_one_class_and_no_end() -> None:
     assert np.isfinite(scores).all(), "the first ten rows are of one class"
     with pytest.warns(ConvergenceWarning):
         assert NETWORKS.MLPClassifier((3,), n_iter_no_change=np.inf, max_iter=30, tol=1.0).fit(x, y).n_iter_ == 30
+
+
+def test_lbfgs_finds_a_minimum() -> None:
+    x, y = load_iris(return_X_y=True)
+    two = NETWORKS.MLPClassifier((3,), "tanh", solver="lbfgs", alpha=0.1, random_state=0, max_iter=500).fit(x, y)
+    assert two.score(x, y) > 0.97 and 5 < two.n_iter_ < 500 and two.loss_curve_ == [two.loss_]
+    few = [[0.0, 0.0], [1.0, 1.0]]
+    model = NETWORKS.MLPClassifier(solver="lbfgs", alpha=1e-5, hidden_layer_sizes=(5, 2), activation="tanh", random_state=1)
+    assert model.fit(few, [0, 1]).predict([[2.0, 2.0], [-1.0, -2.0]]).tolist() == [1, 0]
+    x, y = load_diabetes(return_X_y=True)
+    both = np.stack([y, -100 * y], 1)
+    line = NETWORKS.MLPRegressor((), solver="lbfgs", alpha=0.0, tol=1e-7, max_iter=2000)  # a line without hidden layers
+    weights = np.arange(len(y)) % 3
+    line.fit(x, both, sample_weight=weights)
+    best = mw.linear_model.LinearRegression().fit(x, both, weights)
+    np.testing.assert_allclose(line.predict(x), best.predict(x), rtol=1e-2)
+    error = np.average(((line.predict(x) - both) ** 2).mean(1), weights=weights) / 2
+    assert line.loss_ == pytest.approx(float(error), rel=1e-6)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        NETWORKS.MLPRegressor(solver="lbfgs", max_iter=2).fit(x, y)
+    with pytest.raises(ValueError, match="by batches"):
+        NETWORKS.MLPRegressor(solver="lbfgs").partial_fit(x, y)
+    with pytest.raises(ValueError, match="by batches"):
+        NETWORKS.MLPRegressor(solver="lbfgs", dropout=0.5).fit(x, y)

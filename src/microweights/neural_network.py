@@ -63,6 +63,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
     "sgd": lambda p: optimizers.SGD(p.learning_rate_init, p.momentum, p.nesterovs_momentum and p.momentum > 0),
     "rmsprop": lambda p: optimizers.RMSprop(p.learning_rate_init),
     "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
+    "lbfgs": lambda p: optimizers.SGD(0.0),  # takes no step: optimizers.lbfgs moves the weights
 }
 MOST_WIDENED = 4.0  # since the start; beyond, weights say nothing: they were learned where their column hardly changed
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
@@ -214,6 +215,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             raise ValueError(explain("`verbose` to be True or False", repr(self.verbose), "Pass a bool."))
         if self.batch_size not in ("auto", None):
             check_counts(self, "batch_size")
+        if self.solver == "lbfgs" and any(rate for *_, rate in self._hidden()):
+            raise ValueError(explain("a solver by batches for dropout", "'lbfgs'", "Use solver='adam'."))
 
     def _hidden(self) -> list[tuple[int, Any, Any]]:
         """Units, activation and dropout of each hidden layer."""
@@ -246,7 +249,11 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return float(self.learning_rate_init / (1 + samples_before) ** self.power_t)
 
     def _size(self, n: int) -> int:
-        return n if self.batch_size is None else min(200 if self.batch_size == "auto" else int(self.batch_size), n)
+        return (
+            n
+            if self.batch_size is None or self.solver == "lbfgs"
+            else min(200 if self.batch_size == "auto" else int(self.batch_size), n)
+        )
 
     # ---- training ----------------------------------------------------------------------------------------------
 
@@ -280,7 +287,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         `weights` are those `of_samples` times those of their classes.
         """
         generator = check_random_state(self.random_state)
-        if self.early_stopping and validation is None and not is_part:
+        if self.early_stopping and validation is None and not is_part and self.solver != "lbfgs":
             (x, y, weights), validation = hold_out(self, x, y, weights, of_samples, stratify, generator)
         total = float(len(x)) if weights is None else float(weights.sum())
         own = (total, *moments(x, weights))
@@ -294,17 +301,22 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
                 assert isinstance(metric, Excess)
                 metric.move(self.unit_)
             targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
-            if is_part:
-                losses, later, scores = [self._pass(x, targets, weights)], list[float](), list[float]()
+            epochs = 1
+            if self.solver == "lbfgs":
+                (loss, epochs), later, scores = self._minimise(x, targets, weights), list[float](), list[float]()
+                losses = [loss]
+            elif is_part:
+                losses, later, scores = [self._pass(x, targets, weights)], [], []
             else:
                 losses, later, scores = self._epochs(x, targets, weights, validation, as_list(callbacks))
+                epochs = len(losses)
         self.loss_curve_ = [*self.loss_curve_, *losses]
         self.validation_loss_curve_ = [*self.validation_loss_curve_, *later]
         self.validation_scores_ = [*(self.validation_scores_ or ()), *scores] or None
         self.best_validation_score_ = max(self.validation_scores_, default=None) if self.validation_scores_ else None
         self.loss_, self.best_loss_ = losses[-1], None if self.early_stopping else min(self.loss_curve_)
-        self.n_iter_ = len(self.loss_curve_) if is_part else len(losses)
-        self.t_ += len(losses) * len(x)
+        self.n_iter_ = len(self.loss_curve_) if is_part else epochs
+        self.t_ += epochs * len(x)
         weights_of = self._network.get_weights()
         self.coefs_, self.intercepts_ = weights_of[::2], weights_of[1::2]
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, len(self.intercepts_[-1])
@@ -373,11 +385,31 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             rows = order[begin : begin + size] if size < n else slice(None)
             loss = self._network.train_on_batch(x[rows], y[rows], None if weights is None else weights[rows])
             total += loss * len(y[rows])
+        return total / n * self._unit() + self._rest(x, y, weights)
+
+    def _rest(self, x: Array, y: Array, weights: Array | None) -> float:
+        """What the loss in the units of several targets has more than that of their mean unit."""
         rest = 0.0
         for metric in self._network.metrics:
             metric.reset_state()
             rest += metric(y, self._network(x), weights)
-        return total / n * self._unit() + rest
+        return rest
+
+    def _minimise(self, x: Array, y: Array, weights: Array | None) -> tuple[float, int]:
+        """L-BFGS over all samples: the loss it came to, and its steps."""
+        network = self._network
+        batch = [Tensor(a) if a is not None else None for a in (x, y, weights if weights is None else weights.astype(x.dtype))]
+
+        def loss() -> Tensor:
+            assert batch[0] is not None and network.loss is not None
+            value, penalty = network.loss(batch[1], network(batch[0]), batch[2]), network.penalty()
+            return value if penalty is None else value + penalty
+
+        found = optimizers.lbfgs(loss, network.trainable_variables, int(self.max_iter), self.tol)
+        if found.steps >= self.max_iter and not found.converged:
+            text = f"{type(self).__name__} stopped after max_iter={self.max_iter} steps while the loss still fell."
+            warnings.warn(f"{text} Raise max_iter or tol.", ConvergenceWarning, stacklevel=5)
+        return found.loss * self._unit() + self._rest(x, y, weights), found.steps
 
     def _rescale(self, seen: Any, rows: int, y: Array, weights: Array | None, is_part: bool) -> None:
         """Bring columns and targets to the scale of other data, and weights with them: the network says what it said."""
@@ -483,7 +515,9 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
     hidden_layer_sizes : tuple of int
     activation : str or function of a tensor, or one for each hidden layer
         Names of :mod:`microweights.activations`; "identity" and "logistic" are also known.
-    solver : "adam", "sgd", "rmsprop" or "adagrad"
+    solver : "adam", "sgd", "rmsprop", "adagrad" or "lbfgs"
+        The last, L-BFGS, takes all samples in each of at most `max_iter` steps, until no derivative is above `tol`; it suits few
+        samples, and goes without batches, dropout, early stopping, callbacks and `partial_fit`. Its curve is the last loss.
     alpha : float
         Of the penalty alpha Σ w² / 2 beside the sum of the losses of a batch: half the squares, cross-entropies.
     dropout : float, or one for each hidden layer
@@ -585,6 +619,8 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         """One epoch more, on these samples."""
         self._check()
         refuse_early_stopping(self)
+        if self.solver == "lbfgs":
+            raise ValueError(explain("a solver by batches for partial_fit", "'lbfgs'", "Use solver='adam'."))
         first = not hasattr(self, "coefs_")
         x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True, y_numeric=True)
         checked_targets(y, x.dtype)
@@ -700,6 +736,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
         refuse_early_stopping(self)
+        if self.solver == "lbfgs":
+            raise ValueError(explain("a solver by batches for partial_fit", "'lbfgs'", "Use solver='adam'."))
         first = not hasattr(self, "coefs_")
         x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True)
         y, several = self._plain(y)
