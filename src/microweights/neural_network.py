@@ -303,6 +303,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
             epochs = 1
             if self.solver == "lbfgs":
+                if as_list(callbacks):
+                    raise ValueError(explain("a solver by batches for callbacks", "'lbfgs'", "Use solver='adam'."))
                 (loss, epochs), later, scores = self._minimise(x, targets, weights), list[float](), list[float]()
                 losses = [loss]
             elif is_part:
@@ -516,8 +518,9 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
     activation : str or function of a tensor, or one for each hidden layer
         Names of :mod:`microweights.activations`; "identity" and "logistic" are also known.
     solver : "adam", "sgd", "rmsprop", "adagrad" or "lbfgs"
-        The last, L-BFGS, takes all samples in each of at most `max_iter` steps, until no derivative is above `tol`; it suits few
-        samples, and goes without batches, dropout, early stopping, callbacks and `partial_fit`. Its curve is the last loss.
+        The last, L-BFGS, takes all samples in each of at most `max_iter` steps, until no derivative is above `tol`; it suits
+        few samples, and goes without batches, dropout, early stopping, validation data, callbacks and `partial_fit`. Its curve
+        is the last loss.
     alpha : float
         Of the penalty alpha Σ w² / 2 beside the sum of the losses of a batch: half the squares, cross-entropies.
     dropout : float, or one for each hidden layer
