@@ -130,6 +130,9 @@ def test_several_outputs() -> None:
     several = NETWORKS.MLPClassifier(random_state=0, max_iter=300).fit(x, labels)
     assert several.predict(x).shape == several.predict_proba(x).shape == (150, 3)
     assert several.score(x, labels) > 0.9
+    some = NETWORKS.MLPClassifier((4,), solver="lbfgs", alpha=0.0, random_state=0, max_iter=20).fit(x, labels)
+    log_loss = -np.log(np.where(labels == 1, some.predict_proba(x), 1 - some.predict_proba(x))).sum(1).mean()
+    assert some.loss_ == pytest.approx(float(log_loss)), "of a sample, the sum over its labels"
     names = np.array(["a", "b", "c"])[y]
     assert NETWORKS.MLPClassifier(random_state=0, max_iter=300).fit(x, names).score(x, names) > 0.9
 

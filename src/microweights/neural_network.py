@@ -86,6 +86,13 @@ class Standardised(layers.Layer):
         return (x - self.mean) * self.inverse
 
 
+class LabelCrossentropy(BinaryCrossentropy):
+    """Summed over the labels of a sample, as scikit-learn does."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return super().call(y_true, y_pred).sum(-1)
+
+
 class Excess(MeanMetric):
     """What half the mean of the squares, in the units of several targets, has more than that of their mean unit."""
 
@@ -249,11 +256,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return float(self.learning_rate_init / (1 + samples_before) ** self.power_t)
 
     def _size(self, n: int) -> int:
-        return (
-            n
-            if self.batch_size is None or self.solver == "lbfgs"
-            else min(200 if self.batch_size == "auto" else int(self.batch_size), n)
-        )
+        if self.batch_size is None or self.solver == "lbfgs":
+            return n
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n)
 
     # ---- training ----------------------------------------------------------------------------------------------
 
@@ -810,8 +815,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return (z[:, 0] > 0).astype(np.int64) if len(self.classes_) == 2 else z.argmax(1)
 
     def _loss(self) -> Loss:
-        binary = self._several or len(self.classes_) <= 2
-        return BinaryCrossentropy(from_logits=True) if binary else SparseCategoricalCrossentropy(from_logits=True)
+        if self._several:
+            return LabelCrossentropy(from_logits=True)
+        kind = BinaryCrossentropy if len(self.classes_) <= 2 else SparseCategoricalCrossentropy
+        return kind(from_logits=True)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         if self._several:
