@@ -104,3 +104,30 @@ def test_repetitions_are_whole(repeats: Any) -> None:
     x, y = made()
     with pytest.raises(ValueError, match="repetitions"):
         permutation_importance(mw.linear_model.Ridge().fit(x, y), x, y, repeats=repeats)
+
+
+def test_pipelines_are_looked_into() -> None:
+    pd, pipeline = pytest.importorskip("pandas"), pytest.importorskip("sklearn.pipeline")
+    from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, StandardScaler
+
+    x = np.random.default_rng(0).normal(size=(200, 2)) * [1, 100]
+    y = x @ [3.0, 0.01]
+    frame = pd.DataFrame(x, columns=["near", "far"])
+    for model, measure in (
+        (mw.linear_model.LinearRegression(), mw.inspect.weight_importance),
+        (
+            mw.neural_network.MLPRegressor((8,), random_state=0, learning_rate_init=0.02, tol=1e-2),
+            mw.inspect.gradient_importance,
+        ),
+    ):
+        whole = pipeline.make_pipeline(StandardScaler(), model).fit(frame, y)
+        found, by_hand = measure(whole, frame), measure(whole[-1], whole[:-1].transform(frame))
+        assert found.names == ["near", "far"]
+        np.testing.assert_allclose(found.mean, by_hand.mean)
+        assert found.mean.argmax() == 0
+    made = pipeline.make_pipeline(PolynomialFeatures(2, include_bias=False), mw.linear_model.Ridge()).fit(frame, y)
+    assert mw.inspect.weight_importance(made, frame).names == ["near", "far", "near^2", "near far", "far^2"]
+    nested = pipeline.make_pipeline(pipeline.make_pipeline(made))
+    assert (mw.inspect.weight_importance(nested, frame).mean == mw.inspect.weight_importance(made, frame).mean).all()
+    nameless = pipeline.make_pipeline(FunctionTransformer(np.abs), mw.linear_model.Ridge()).fit(x, y)
+    assert mw.inspect.weight_importance(nameless, x).names == ["x0", "x1"]

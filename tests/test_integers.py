@@ -76,7 +76,7 @@ def test_rows_of_a_table(kind: str) -> None:
             return self.table[ids]
 
     model = mw.Sequential([Embedding(), layers.Flatten(), layers.Dense(1)])
-    model.compile("sgd", "mse", eager=True)
+    model.compile("sgd", "mse")
     x = np.array([[0, 1, 4], [2, 2, 3]], kind)
     model.fit(x, [0.0, 1.0], verbose=0)
     np.testing.assert_array_equal(model.layers[0](x).numpy(), model.layers[0].table.numpy()[x.astype(int)])

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV, learning_curve, train_test_split
 from sklearn.utils.estimator_checks import check_estimator
 
 import microweights as mw
@@ -97,7 +98,7 @@ def test_warm_start_and_partial_fit_go_on() -> None:
     model = NETWORKS.MLPClassifier(random_state=0, warm_start=True, max_iter=3).fit(x_train, y_train)
     first = model.loss_curve_[-1]
     model.fit(x_train, y_train)
-    assert model.n_iter_ == 6 and model.loss_curve_[3] < first
+    assert model.n_iter_ == 3 and len(model.loss_curve_) == 6 and model.loss_curve_[3] < first
     stream = NETWORKS.MLPClassifier(random_state=0)
     for _ in range(20):
         for part in np.array_split(np.arange(len(x_train)), 3):
@@ -129,6 +130,9 @@ def test_several_outputs() -> None:
     several = NETWORKS.MLPClassifier(random_state=0, max_iter=300).fit(x, labels)
     assert several.predict(x).shape == several.predict_proba(x).shape == (150, 3)
     assert several.score(x, labels) > 0.9
+    some = NETWORKS.MLPClassifier((4,), solver="lbfgs", alpha=0.0, random_state=0, max_iter=20).fit(x, labels)
+    log_loss = -np.log(np.where(labels == 1, some.predict_proba(x), 1 - some.predict_proba(x))).sum(1).mean()
+    assert some.loss_ == pytest.approx(float(log_loss)), "of a sample, the sum over its labels"
     names = np.array(["a", "b", "c"])[y]
     assert NETWORKS.MLPClassifier(random_state=0, max_iter=300).fit(x, names).score(x, names) > 0.9
 
@@ -157,7 +161,8 @@ def test_a_warm_start_with_other_parameters_begins_anew() -> None:
     stopping = NETWORKS.MLPRegressor((8,), warm_start=True, early_stopping=True, **given)
     for epochs in (20, 40):
         stopping.fit(x, y)
-        assert len(stopping.validation_loss_curve_) == stopping.n_iter_ == epochs
+        assert len(stopping.validation_loss_curve_) == len(stopping.validation_scores_) == epochs
+        assert stopping.n_iter_ == 20
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -346,8 +351,6 @@ def test_refused_parameters(parameters: dict[str, Any]) -> None:
 
 def test_refused_data() -> None:
     x, y = load_iris(return_X_y=True)
-    with pytest.raises(ValueError, match="only one class"):
-        NETWORKS.MLPClassifier().fit(x, np.zeros(len(x)))
     with pytest.raises(ValueError, match="NaN"):
         NETWORKS.MLPRegressor().fit(np.where(x > 7, np.nan, x), y)
     with pytest.raises(ValueError, match="classes"):
@@ -398,3 +401,119 @@ def test_a_warm_start_after_a_failure_is_as_without_it() -> None:
                 pair[0].fit(x, y, sample_weight=np.where(np.arange(len(y)) == 7, 1e300, 1e-8), validation_data=(x, y * 1e300))
             scores = [model.fit(x, y).score(x, y) for model in pair]
         assert scores[0] == scores[1]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_parts_lead_to_other_targets(activation: str, unit: float) -> None:
+    """A column that does not change, and targets that had no unit yet."""
+    model = NETWORKS.MLPRegressor((42,), activation, random_state=42, learning_rate_init=0.01).fit([[2]], [4 * unit])
+    for _ in range(200):
+        model.partial_fit([[2]], [unit])
+    assert model.predict([[2]])[0] == pytest.approx(unit, rel=0.02)
+
+
+@pytest.mark.parametrize("shift, scale", [(50, 1), (0, 10), (-1000, 5)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_parts_follow_targets_that_move(shift: float, scale: float) -> None:
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    y = x @ [1.0, 2.0, 3.0] + 10
+    model = NETWORKS.MLPRegressor((30,), random_state=0, learning_rate_init=0.01, max_iter=50).fit(x, y)
+    for _ in range(200):
+        model.partial_fit(x, y * scale + shift)
+    assert model.score(x, y * scale + shift) > 0.99
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("several", [False, True])
+def test_curves_are_in_the_units_of_the_targets(several: bool) -> None:
+    """Half the mean squared error: all samples in each step, so that an epoch's loss is that of the weights before it."""
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    y = np.stack([30 * x[:, 0] + 500, 1000 * x[:, 1]], 1) if several else 30 * x[:, 0] + 500
+    model = NETWORKS.MLPRegressor((20,), random_state=0, alpha=0.0, max_iter=5, batch_size=None, warm_start=True)
+    model.fit(x, y, validation_data=(x[:50], y[:50]))
+    error = float(((model.predict(x) - y) ** 2).mean() / 2)
+    seen = float(((model.predict(x[:50]) - y[:50]) ** 2).mean() / 2)
+    assert model.validation_loss_curve_[-1] == pytest.approx(seen, rel=1e-6)
+    model.fit(x, y)
+    assert model.loss_curve_[5] == pytest.approx(error, rel=1e-6)
+    assert model.loss_ == model.loss_curve_[-1] and model.best_loss_ == min(model.loss_curve_)
+    assert model.n_iter_ == 5 and len(model.loss_curve_) == 10
+    halves = float(((model.predict(x) - y) ** 2).mean() / 2)
+    model.partial_fit(x, y).partial_fit(x, y)
+    assert model.loss_curve_[10] == pytest.approx(halves, rel=0.05)
+    assert model.loss_curve_[11] < model.loss_curve_[10] < error
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scores_of_what_is_held_out() -> None:
+    x, y = load_iris(return_X_y=True)
+    for make, targets in ((NETWORKS.MLPClassifier, np.array(["a", "b", "c"])[y]), (NETWORKS.MLPRegressor, x[:, 0])):
+        model = make((5,), random_state=0, max_iter=4, early_stopping=True)
+        model.fit(x, targets, validation_data=(x[::3], targets[::3]))
+        assert len(model.validation_scores_) == 4 and model.best_validation_score_ == max(model.validation_scores_)
+        best = int(np.argmin(model.validation_loss_curve_))
+        assert model.score(x[::3], targets[::3]) == pytest.approx(model.validation_scores_[best])
+        assert model.best_loss_ is None
+        plain = make((5,), max_iter=1).fit(x, targets)
+        assert plain.validation_scores_ is plain.best_validation_score_ is None
+        with pytest.raises(ValueError, match="early_stopping=False"):
+            model.partial_fit(x, targets)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rates_that_change() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    schedule = mw.schedules.StepDecay(0.1, 3)
+    model = NETWORKS.MLPRegressor((4,), batch_size=None, learning_rate_init=schedule, max_iter=7, random_state=0)
+    model = pickle.loads(pickle.dumps(clone(model).fit(x, y)))
+    assert model._network.optimizer.learning_rate == pytest.approx(0.1 * 0.1**2)
+    assert model.partial_fit(x, y)._network.optimizer.iterations == 8
+    rates = mw.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5**epoch)
+    model = NETWORKS.MLPRegressor((4,), max_iter=3).fit(x, y, callbacks=rates)
+    assert model._network.optimizer.learning_rate == 0.25
+    slow = NETWORKS.MLPRegressor((4,), solver="sgd", learning_rate="invscaling", power_t=0.25, max_iter=3).fit(x, y)
+    assert slow._network.optimizer.learning_rate == pytest.approx(1e-3 / (1 + 2 * len(x)) ** 0.25)
+    adaptive = NETWORKS.MLPRegressor((4,), solver="sgd", learning_rate="adaptive", max_iter=3000, random_state=0)
+    adaptive.set_params(learning_rate_init=0.01, n_iter_no_change=2, batch_size=None).fit(x, y)
+    assert adaptive._network.optimizer.learning_rate == pytest.approx(0.01 / 5**6) and adaptive.n_iter_ < 3000
+    with pytest.raises(ValueError, match="one way for the rate to change"):
+        NETWORKS.MLPRegressor(solver="sgd", learning_rate="adaptive", learning_rate_init=schedule).fit(x, y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_one_class_and_no_end() -> None:
+    x, y = load_iris(return_X_y=True)
+    only = NETWORKS.MLPClassifier((3,), max_iter=5).fit(x, np.full(150, "a"))
+    assert only.predict(x[:2]).tolist() == ["a", "a"] and only.predict_proba(x[:2]).tolist() == [[1.0], [1.0]]
+    part = NETWORKS.MLPClassifier((3,)).partial_fit(x, np.full(150, "a"), classes=["a"])
+    assert part.predict(x[:1]) == ["a"] and part.predict_log_proba(x[:1]).tolist() == [[0.0]]
+    _, scores, _ = learning_curve(NETWORKS.MLPClassifier((3,), max_iter=5), x, y, train_sizes=[10, 100], cv=3)
+    assert np.isfinite(scores).all(), "the first ten rows are of one class"
+    with pytest.warns(ConvergenceWarning):
+        assert NETWORKS.MLPClassifier((3,), n_iter_no_change=np.inf, max_iter=30, tol=1.0).fit(x, y).n_iter_ == 30
+
+
+def test_lbfgs_finds_a_minimum() -> None:
+    x, y = load_iris(return_X_y=True)
+    two = NETWORKS.MLPClassifier((3,), "tanh", solver="lbfgs", alpha=0.1, random_state=0, max_iter=500).fit(x, y)
+    assert two.score(x, y) > 0.97 and 5 < two.n_iter_ < 500 and two.loss_curve_ == [two.loss_]
+    few = [[0.0, 0.0], [1.0, 1.0]]
+    model = NETWORKS.MLPClassifier(solver="lbfgs", alpha=1e-5, hidden_layer_sizes=(5, 2), activation="tanh", random_state=1)
+    assert model.fit(few, [0, 1]).predict([[2.0, 2.0], [-1.0, -2.0]]).tolist() == [1, 0]
+    x, y = load_diabetes(return_X_y=True)
+    both = np.stack([y, -100 * y], 1)
+    line = NETWORKS.MLPRegressor((), solver="lbfgs", alpha=0.0, tol=1e-7, max_iter=2000)  # a line without hidden layers
+    weights = np.arange(len(y)) % 3
+    line.fit(x, both, sample_weight=weights)
+    best = mw.linear_model.LinearRegression().fit(x, both, weights)
+    np.testing.assert_allclose(line.predict(x), best.predict(x), rtol=1e-2)
+    error = np.average(((line.predict(x) - both) ** 2).mean(1), weights=weights) / 2
+    assert line.loss_ == pytest.approx(float(error), rel=1e-6)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        NETWORKS.MLPRegressor(solver="lbfgs", max_iter=2).fit(x, y)
+    with pytest.raises(ValueError, match="by batches"):
+        NETWORKS.MLPRegressor(solver="lbfgs").partial_fit(x, y)
+    with pytest.raises(ValueError, match="by batches"):
+        NETWORKS.MLPRegressor(solver="lbfgs", dropout=0.5).fit(x, y)

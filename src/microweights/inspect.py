@@ -44,8 +44,8 @@ def weight_importance(model: Any, x: Any, names: Sequence[str] | None = None) ->
 
     Parameters
     ----------
-    model : estimator with `coef_`
-        The mean over its outputs counts.
+    model : estimator with `coef_`, or a Pipeline that ends with one
+        The mean over its outputs counts. In a Pipeline, the columns are those that the steps before make.
     x : array (samples, features)
     names : list of str, optional
         By default those of the columns of a DataFrame, else x0, x1, ...
@@ -57,6 +57,7 @@ def weight_importance(model: Any, x: Any, names: Sequence[str] | None = None) ->
     ValueError
         If `x` or `names` do not fit its weights.
     """
+    model, x, names = _last(model, x, names)
     if not hasattr(model, "coef_"):
         remedy = "Fit it first, or use permutation_importance."
         raise TypeError(explain("a fitted linear model with `coef_`", type(model).__name__, remedy))
@@ -74,8 +75,8 @@ def gradient_importance(model: Any, x: Any, names: Sequence[str] | None = None) 
 
     Parameters
     ----------
-    model : Model, or an MLPRegressor or MLPClassifier
-        Of the latter, the outputs are those of the last layer.
+    model : Model, or an MLPRegressor or MLPClassifier, or a Pipeline that ends with one
+        Of the latter, the outputs are those of the last layer, and the columns those that the steps before make.
     x : array (samples, features)
     names : list of str, optional
 
@@ -86,6 +87,7 @@ def gradient_importance(model: Any, x: Any, names: Sequence[str] | None = None) 
     ValueError
         If `x` has not two axes, or `names` do not fit it.
     """
+    model, x, names = _last(model, x, names)
     network = getattr(model, "_network", model)
     if not isinstance(network, Model):
         remedy = "Use permutation_importance, which asks for predictions only."
@@ -156,6 +158,24 @@ def permutation_importance(
                 shuffled[:, j] = columns[order, j]
             drops[j, k] = whole - measure(model, shuffled, y)
     return Importance(labels, drops.mean(1), drops.std(1))
+
+
+def _last(model: Any, x: Any, names: Sequence[str] | None) -> tuple[Any, Any, Sequence[str] | None]:
+    """The last step of a scikit-learn Pipeline, the columns that those before make for it, and their names if they say them.
+
+    `names` are those of what the last step sees.
+    """
+    if not hasattr(model, "named_steps"):
+        return model, x, names
+    if len(model) == 1:
+        return _last(model[-1], x, names)
+    before = model[:-1]
+    if names is None:
+        try:
+            names = [str(name) for name in before.get_feature_names_out(getattr(x, "columns", None))]
+        except (AttributeError, ValueError):  # a step that does not name what it makes
+            names = None
+    return _last(model[-1], before.transform(x), names)
 
 
 def _scorer(name: str) -> Callable[[Any, Any, Any], float]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import activations, initializers, layers, optimizers, random
-from .callbacks import EarlyStopping, History
+from .callbacks import Callback, EarlyStopping, History, LearningRateScheduler, as_list
 from .errors import explain
 from .graph import no_grad
 from .kernels import door
@@ -24,28 +24,34 @@ from .linear_model.estimators import (
     PART,
     all_or_nothing,
     check_choice,
-    check_classes,
     check_counts,
     check_flags,
     check_labels,
     check_numbers,
+    check_patience,
     check_weights,
     checked_rows,
     checked_targets,
     first_classes,
     hold_out,
+    quiet,
     refuse_balanced,
+    refuse_early_stopping,
     with_class_weights,
 )
 from .linear_model.problem import column_scale, moments, together
+from .linear_model.solvers import LOWEST_RATE
 from .losses import BinaryCrossentropy, Loss, MeanSquaredError, SparseCategoricalCrossentropy
+from .metrics import MeanMetric, Metric
 from .models import Sequential
 from .regularizers import L2
+from .schedules import Schedule
 from .tensor import Array, Tensor
 
 # after the linear models, which say it if scikit-learn is not there
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin  # isort: skip
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning  # isort: skip
+from sklearn.metrics import accuracy_score, r2_score  # isort: skip
 from sklearn.utils import check_random_state  # isort: skip
 from sklearn.utils.multiclass import check_classification_targets, type_of_target  # isort: skip
 from sklearn.utils.validation import check_is_fitted, validate_data  # isort: skip
@@ -57,6 +63,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
     "sgd": lambda p: optimizers.SGD(p.learning_rate_init, p.momentum, p.nesterovs_momentum and p.momentum > 0),
     "rmsprop": lambda p: optimizers.RMSprop(p.learning_rate_init),
     "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
+    "lbfgs": lambda p: optimizers.SGD(0.0),  # takes no step: optimizers.lbfgs moves the weights
 }
 MOST_WIDENED = 4.0  # since the start; beyond, weights say nothing: they were learned where their column hardly changed
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
@@ -79,11 +86,42 @@ class Standardised(layers.Layer):
         return (x - self.mean) * self.inverse
 
 
+class LabelCrossentropy(BinaryCrossentropy):
+    """Summed over the labels of a sample, as scikit-learn does."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return super().call(y_true, y_pred).sum(-1)
+
+
+class Excess(MeanMetric):
+    """What half the mean of the squares, in the units of several targets, has more than that of their mean unit."""
+
+    def __init__(self, outputs: int, dtype: Any) -> None:
+        super().__init__("excess")
+        self.excess = Tensor(np.zeros(outputs, dtype))
+
+    def move(self, unit: Array) -> None:
+        """Take other units, in the same memory."""
+        squares = unit**2 / 2
+        with no_grad():
+            self.excess.assign(Tensor((squares - squares.mean()).astype(self.excess.dtype)))
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return (y_pred - y_true).square() * self.excess
+
+
 class Plateau(EarlyStopping):
     """Stops as scikit-learn does: an epoch that is not better than the best so far by `min_delta` is one too many, even if it
-    is a little better; after more than `patience` of these in a row it is enough."""
+    is a little better; after more than `patience` of these in a row it is enough. An adaptive rate is then divided by 5, and
+    only the lowest one stops."""
+
+    def __init__(self, monitor: str, min_delta: float, patience: Any, adapts: bool, score: Callable[[], float] | None) -> None:
+        super().__init__(monitor, min_delta, patience, restore_best_weights=score is not None)
+        self.adapts, self.score, self.scores = adapts, score, list[float]()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.score:
+            self.scores.append(self.score())
         value = self.value(logs)
         if value is None:
             return
@@ -91,7 +129,10 @@ class Plateau(EarlyStopping):
         if self.best is None or value < self.best:
             self.best, self.best_epoch = value, epoch
             self.best_weights = self.model.get_weights() if self.restore_best_weights else None
-        if self.waited > self.patience:
+        if self.waited > self.patience and self.adapts and self.model.optimizer.learning_rate > LOWEST_RATE:
+            self.model.optimizer.learning_rate /= 5
+            self.waited = 0
+        elif self.waited > self.patience:
             self.stopped_epoch, self.model.stop_training = epoch, True
 
 
@@ -104,7 +145,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     alpha: float
     dropout: Any
     batch_size: Any
-    learning_rate_init: float
+    learning_rate: str
+    learning_rate_init: Any
+    power_t: float
     max_iter: int
     shuffle: bool
     random_state: Any
@@ -118,15 +161,18 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     beta_1: float
     beta_2: float
     epsilon: float
-    n_iter_no_change: int
+    n_iter_no_change: float
     coefs_: list[Array]
     intercepts_: list[Array]
     loss_curve_: list[float]
     validation_loss_curve_: list[float]
-    best_loss_: float
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    best_loss_: float | None
     t_: int
     mean_: Array
     scale_: Array
+    unit_: Array
     _inverse: Array  # of scale_, and 0 for columns that do not change
     _seen: tuple[float, Array, Array]  # weight, mean and variance of the columns so far
     _targets_seen: tuple[float, Array, Array]
@@ -145,17 +191,39 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """Targets as the loss wants them."""
         raise NotImplementedError
 
+    def _score_of(self, z: Array, targets: Array, weights: Array | None) -> float:
+        """What `score` says of these outputs, for targets as the loss wants them."""
+        raise NotImplementedError
+
+    def _unit(self) -> float:
+        """By what to multiply losses, for the units of the targets."""
+        return 1.0
+
+    def _metrics(self, outputs: int, dtype: Any) -> list[Metric]:
+        return []
+
     # ---- parameters --------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
         check_flags(self)
-        check_counts(self, "max_iter", "n_iter_no_change")
+        check_counts(self, "max_iter")
+        check_patience(self)
         most = LARGEST
-        check_numbers(self, alpha=(0, most), learning_rate_init=(0, most), tol=(0, most), momentum=(0, 1), beta_1=(0, 1),
+        check_numbers(self, alpha=(0, most), power_t=(0, 10), tol=(0, most), momentum=(0, 1), beta_1=(0, 1),
                       beta_2=(0, 1), epsilon=(0, most), validation_fraction=PART)  # fmt: skip
         check_choice(self, "solver", tuple(OPTIMIZERS))
+        check_choice(self, "learning_rate", ("constant", "invscaling", "adaptive"))
+        if not isinstance(self.learning_rate_init, Schedule):
+            check_numbers(self, learning_rate_init=(0, most))
+        elif self._varies():
+            received = f"a schedule, and learning_rate={self.learning_rate!r}"
+            raise ValueError(explain("one way for the rate to change", received, "Pass learning_rate='constant'."))
+        if not isinstance(self.verbose, (bool, np.bool_, Integral)) or self.verbose < 0:
+            raise ValueError(explain("`verbose` to be True or False", repr(self.verbose), "Pass a bool."))
         if self.batch_size not in ("auto", None):
             check_counts(self, "batch_size")
+        if self.solver == "lbfgs" and any(rate for *_, rate in self._hidden()):
+            raise ValueError(explain("a solver by batches for dropout", "'lbfgs'", "Use solver='adam'."))
 
     def _hidden(self) -> list[tuple[int, Any, Any]]:
         """Units, activation and dropout of each hidden layer."""
@@ -180,8 +248,17 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             activations.get(name)
         return [(int(n), name, rate) for n, name, rate in zip(sizes, names, rates, strict=True)]
 
+    def _varies(self) -> bool:
+        """Whether the rate follows `learning_rate`, which is for plain gradient descent alone."""
+        return self.solver == "sgd" and self.learning_rate != "constant"
+
+    def _scaled_rate(self, samples_before: int) -> float:
+        return float(self.learning_rate_init / (1 + samples_before) ** self.power_t)
+
     def _size(self, n: int) -> int:
-        return n if self.batch_size is None else min(200 if self.batch_size == "auto" else int(self.batch_size), n)
+        if self.batch_size is None or self.solver == "lbfgs":
+            return n
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n)
 
     # ---- training ----------------------------------------------------------------------------------------------
 
@@ -190,28 +267,32 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
         penalty = L2(l2) if l2 else None
 
-        def dense(units: int, activation: str) -> layers.Dense:
+        def dense(fan_in: int, units: int, activation: str, bias: bool) -> layers.Dense:
             start = initializers.GlorotUniform(seed=int(seeds.randint(2**31)))
-            return layers.Dense(units, activation, kernel_initializer=start, kernel_regularizer=penalty, dtype=name)
+            limit = float(np.sqrt(6 / (fan_in + units)))  # so that units bend at different places, as scikit-learn's do
+            biases = initializers.RandomUniform(-limit, limit, int(seeds.randint(2**31))) if bias else "zeros"
+            return layers.Dense(units, activation, kernel_initializer=start, bias_initializer=biases,
+                                kernel_regularizer=penalty, dtype=name)  # fmt: skip
 
         for units, activation, rate in self._hidden():
-            rows.append(dense(units, activation))
+            rows.append(dense(inputs, units, activation, True))
+            inputs = units
             if rate:
                 rows.append(layers.Dropout(rate, seed=int(seeds.randint(2**31)), dtype=name))
-        network = Sequential([*rows, dense(outputs, "linear")])
-        network.compile(OPTIMIZERS[self.solver](self), self._loss())
+        network = Sequential([*rows, dense(inputs, outputs, "linear", False)])
+        network.compile(OPTIMIZERS[self.solver](self), self._loss(), metrics=self._metrics(outputs, dtype))
         return network
 
     def _train(
         self, x: Array, y: Array, weights: Array | None, of_samples: Array | None, validation: Any, stratify: Array | None,
-        is_part: bool, go_on: bool,
+        is_part: bool, go_on: bool, callbacks: Any = None,
     ) -> Any:  # fmt: skip
         """Fit the network to rows and targets, with `go_on` the one that is there; or to a part of all rows, for one epoch.
 
         `weights` are those `of_samples` times those of their classes.
         """
         generator = check_random_state(self.random_state)
-        if self.early_stopping and validation is None and not is_part:
+        if self.early_stopping and validation is None and not is_part and self.solver != "lbfgs":
             (x, y, weights), validation = hold_out(self, x, y, weights, of_samples, stratify, generator)
         total = float(len(x)) if weights is None else float(weights.sum())
         own = (total, *moments(x, weights))
@@ -221,15 +302,28 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
                 self._rescale(together(self._seen, own) if is_part else own, len(x), y, weights, is_part)
             else:
                 self._begin(x, y, weights, own, is_part, generator)
+            for metric in self._network.metrics:
+                assert isinstance(metric, Excess)
+                metric.move(self.unit_)
             targets, weights = self._targets(y, x.dtype), None if weights is None else weights * (len(x) / total)
-            if is_part:
-                losses, later = [self._pass(x, targets, weights)], list[float]()
+            epochs = 1
+            if self.solver == "lbfgs":
+                if as_list(callbacks):
+                    raise ValueError(explain("a solver by batches for callbacks", "'lbfgs'", "Use solver='adam'."))
+                (loss, epochs), later, scores = self._minimise(x, targets, weights), list[float](), list[float]()
+                losses = [loss]
+            elif is_part:
+                losses, later, scores = [self._pass(x, targets, weights)], [], []
             else:
-                losses, later = self._epochs(x, targets, weights, validation)
+                losses, later, scores = self._epochs(x, targets, weights, validation, as_list(callbacks))
+                epochs = len(losses)
         self.loss_curve_ = [*self.loss_curve_, *losses]
         self.validation_loss_curve_ = [*self.validation_loss_curve_, *later]
-        self.loss_, self.best_loss_ = losses[-1], min(self.best_loss_, *losses)
-        self.n_iter_, self.t_ = len(self.loss_curve_), self.t_ + len(losses) * len(x)
+        self.validation_scores_ = [*(self.validation_scores_ or ()), *scores] or None
+        self.best_validation_score_ = max(self.validation_scores_, default=None) if self.validation_scores_ else None
+        self.loss_, self.best_loss_ = losses[-1], None if self.early_stopping else min(self.loss_curve_)
+        self.n_iter_ = len(self.loss_curve_) if is_part else epochs
+        self.t_ += epochs * len(x)
         weights_of = self._network.get_weights()
         self.coefs_, self.intercepts_ = weights_of[::2], weights_of[1::2]
         self.n_layers_, self.n_outputs_ = len(self.coefs_) + 1, len(self.intercepts_[-1])
@@ -251,35 +345,78 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         self._made_with = self._settings()
         self._network.order_state = random.new_state(int(generator.randint(2**31)))
         self.t_ = 0
-        self.loss_curve_, self.validation_loss_curve_ = [], []
-        self.best_loss_ = np.inf
+        self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], None
 
-    def _epochs(self, x: Array, y: Array, weights: Array | None, validation: Any) -> tuple[list[float], list[float]]:
-        """Losses and validation losses of epochs until the loss no longer falls."""
+    def _epochs(
+        self, x: Array, y: Array, weights: Array | None, validation: Any, callbacks: list[Callback]
+    ) -> tuple[list[float], list[float], list[float]]:
+        """Losses, validation losses and validation scores of epochs until the loss no longer falls."""
         given: Any = None
         if validation is not None:
             vx, vy, vw = validation
             given = (vx.astype(x.dtype, copy=False), self._targets(vy, x.dtype))
             given = given if vw is None else (*given, vw * (len(vw) / vw.sum()))
         judges = bool(self.early_stopping and given)
-        stop = Plateau("val_loss" if judges else "loss", self.tol, self.n_iter_no_change, restore_best_weights=judges)
+
+        def score() -> float:
+            with no_grad():
+                z = self._network(Tensor(given[0])).data
+            return self._score_of(z, *(*given[1:], None)[:2])
+
+        adapts = self._varies() and self.learning_rate == "adaptive"
+        stop = Plateau("val_loss" if judges else "loss", self.tol, self.n_iter_no_change, adapts, score if judges else None)
+        callbacks = [*callbacks, stop]
+        if self._varies() and not adapts:
+            callbacks.append(LearningRateScheduler(lambda epoch, _: self._scaled_rate(self.t_ + epoch * len(x))))
         history: History = self._network.fit(
             x, y, batch_size=self._size(len(x)), epochs=int(self.max_iter), verbose=1 if self.verbose else 0,
-            callbacks=[stop], validation_data=given, shuffle=bool(self.shuffle), sample_weight=weights)  # fmt: skip
+            callbacks=callbacks, validation_data=given, shuffle=bool(self.shuffle), sample_weight=weights)  # fmt: skip
         if not stop.stopped_epoch and len(history.epoch) == self.max_iter:
             text = f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs while the loss still fell."
             warnings.warn(f"{text} Raise max_iter.", ConvergenceWarning, stacklevel=5)
-        return history.history["loss"], history.history.get("val_loss", [])
+
+        def curve(prefix: str) -> list[float]:
+            values = history.history.get(prefix + "loss", [])
+            more = history.history.get(prefix + "excess", [0.0] * len(values))
+            return [value * self._unit() + rest for value, rest in zip(values, more, strict=True)]
+
+        return curve(""), curve("val_"), stop.scores
 
     def _pass(self, x: Array, y: Array, weights: Array | None) -> float:
         """The mean loss of one pass. Batches are inputs of its steps: what was captured for one part does for all."""
         n, size, total = len(x), self._size(len(x)), 0.0
+        if self._varies() and self.learning_rate == "invscaling":
+            self._network.optimizer.learning_rate = self._scaled_rate(self.t_)
         order = random.permutation(n, self._network.order_state) if self.shuffle and size < n else np.arange(n)
         for begin in range(0, n, size):
             rows = order[begin : begin + size] if size < n else slice(None)
             loss = self._network.train_on_batch(x[rows], y[rows], None if weights is None else weights[rows])
             total += loss * len(y[rows])
-        return total / n
+        return total / n * self._unit() + self._rest(x, y, weights)
+
+    def _rest(self, x: Array, y: Array, weights: Array | None) -> float:
+        """What the loss in the units of several targets has more than that of their mean unit."""
+        rest = 0.0
+        for metric in self._network.metrics:
+            metric.reset_state()
+            rest += metric(y, self._network(x), weights)
+        return rest
+
+    def _minimise(self, x: Array, y: Array, weights: Array | None) -> tuple[float, int]:
+        """L-BFGS over all samples: the loss it came to, and its steps."""
+        network = self._network
+        batch = [Tensor(a) if a is not None else None for a in (x, y, weights if weights is None else weights.astype(x.dtype))]
+
+        def loss() -> Tensor:
+            assert batch[0] is not None and network.loss is not None
+            value, penalty = network.loss(batch[1], network(batch[0]), batch[2]), network.penalty()
+            return value if penalty is None else value + penalty
+
+        found = optimizers.lbfgs(loss, network.trainable_variables, int(self.max_iter), self.tol)
+        if found.steps >= self.max_iter and not found.converged:
+            text = f"{type(self).__name__} stopped after max_iter={self.max_iter} steps while the loss still fell."
+            warnings.warn(f"{text} Raise max_iter or tol.", ConvergenceWarning, stacklevel=5)
+        return found.loss * self._unit() + self._rest(x, y, weights), found.steps
 
     def _rescale(self, seen: Any, rows: int, y: Array, weights: Array | None, is_part: bool) -> None:
         """Bring columns and targets to the scale of other data, and weights with them: the network says what it said."""
@@ -335,7 +472,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _settings(self) -> tuple[Any, ...]:
         """What a network is made with; it goes on with nothing else."""
         names = ["solver", "alpha", "batch_size", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2"]
-        return (*map(tuple, self._hidden()), *(getattr(self, name) for name in (*names, "epsilon")))
+        return (*map(tuple, self._hidden()), *(getattr(self, name) for name in (*names, "epsilon", "learning_rate", "power_t")))
 
     def _check_settings(self) -> None:
         if hasattr(self, "_network") and self._made_with != self._settings():
@@ -385,14 +522,23 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
     hidden_layer_sizes : tuple of int
     activation : str or function of a tensor, or one for each hidden layer
         Names of :mod:`microweights.activations`; "identity" and "logistic" are also known.
-    solver : "adam", "sgd", "rmsprop" or "adagrad"
+    solver : "adam", "sgd", "rmsprop", "adagrad" or "lbfgs"
+        The last, L-BFGS, takes all samples in each of at most `max_iter` steps, until no derivative is above `tol`; it suits
+        few samples, and goes without batches, dropout, early stopping, validation data, callbacks and `partial_fit`. Its curve
+        is the last loss.
     alpha : float
         Of the penalty alpha Σ w² / 2 beside the sum of the losses of a batch: half the squares, cross-entropies.
     dropout : float, or one for each hidden layer
         The part of its outputs that is dropped while training.
     batch_size : int, "auto" or None
         "auto" is 200, None all samples.
-    learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon
+    learning_rate : "constant", "invscaling" or "adaptive"
+        For "sgd": learning_rate_init; that / (1 + samples so far) ** power_t in each epoch; or divided by 5 where it would
+        stop, until 1e-6.
+    learning_rate_init : float or Schedule
+        A number, or one of :mod:`microweights.schedules`, which counts updates.
+    power_t : float
+    momentum, nesterovs_momentum, beta_1, beta_2, epsilon
         Of the solver.
     max_iter : int
         Epochs.
@@ -400,7 +546,8 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         A new order in each epoch.
     random_state : int or RandomState, optional
     tol : float
-        Stop after more than `n_iter_no_change` epochs in a row in which the loss did not fall by this.
+        Stop after more than `n_iter_no_change` epochs in a row in which the loss did not fall by this; of targets brought to
+        variance 1.
     verbose : bool
         Show a progress bar.
     warm_start : bool
@@ -409,19 +556,23 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         Judge by the loss of `validation_fraction` of the samples held out, or of the validation data that `fit` is given, and
         keep the weights of the best epoch.
     validation_fraction : float
-    n_iter_no_change : int
+    n_iter_no_change : int, or infinity
 
     Attributes
     ----------
     coefs_, intercepts_ : lists of arrays
         (inputs, units) and (units,) of each layer, for columns (x - `mean_`) / `scale_`.
     loss_curve_, validation_loss_curve_ : lists of float
-        The mean of the losses of each epoch, with penalties: of squares, for targets brought to variance 1.
+        The mean of the losses of each epoch, with penalties: of halved squares in the units of the targets, as scikit-learn's.
+    validation_scores_ : list of float, or None
+        With `early_stopping`, what `score` says after each epoch of the samples that are held out.
+    best_validation_score_ : float or None
+        The highest of them.
     n_iter_, t_ : int
         Epochs, and samples learned from, each as often as it was; with `warm_start` or `partial_fit` over all calls, like the
-        curves.
+        curves, but epochs of `fit` are those of the last call.
     loss_, best_loss_ : float
-        The last and the least of `loss_curve_`.
+        The last and the least of `loss_curve_`; the latter is None with `early_stopping`, which judges by other samples.
     n_layers_, n_outputs_ : int
     mean_, scale_ : arrays (features,)
         Of the columns.
@@ -431,14 +582,15 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
 
     def __init__(
         self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam", alpha: float = 1e-4,
-        dropout: Any = 0.0, batch_size: Any = "auto", learning_rate_init: float = 1e-3, max_iter: int = 200,
-        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False, warm_start: bool = False,
-        momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
-        validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-        n_iter_no_change: int = 10,
+        dropout: Any = 0.0, batch_size: Any = "auto", learning_rate: str = "constant", learning_rate_init: Any = 1e-3,
+        power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True, random_state: Any = None, tol: float = 1e-4,
+        verbose: bool = False, warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999,
+        epsilon: float = 1e-8, n_iter_no_change: float = 10,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes, self.activation, self.solver, self.alpha = hidden_layer_sizes, activation, solver, alpha
-        self.dropout, self.batch_size, self.learning_rate_init = dropout, batch_size, learning_rate_init
+        self.dropout, self.batch_size, self.learning_rate = dropout, batch_size, learning_rate
+        self.learning_rate_init, self.power_t = learning_rate_init, power_t
         self.max_iter, self.shuffle, self.random_state, self.tol, self.verbose = max_iter, shuffle, random_state, tol, verbose
         self.warm_start, self.momentum, self.nesterovs_momentum = warm_start, momentum, nesterovs_momentum
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
@@ -446,7 +598,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None, callbacks: Any = None) -> Any:
         """Train.
 
         Parameters
@@ -455,6 +607,8 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         y : array (samples,) or (samples, outputs)
         sample_weight : array (samples,), optional
         validation_data : (X, y) or (X, y, sample_weight), optional
+        callbacks : Callback or list of Callbacks, optional
+            Of :mod:`microweights.callbacks`; their `model` is the network, whose targets are brought to one scale.
         """
         self._check()
         x, y, weights = checked_rows(self, X, y, sample_weight, True, multi_output=True, y_numeric=True)
@@ -466,12 +620,15 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
             raise ValueError(explain(f"{width} targets a sample in `validation_data`", received, "Give as many as in y."))
         go_on = self._goes_on(x, width)
         self._is_flat = y.ndim == 1
-        return self._train(x, y, weights, weights, validation, None, False, go_on)
+        return self._train(x, y, weights, weights, validation, None, False, go_on, callbacks)
 
     @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch more, on these samples."""
         self._check()
+        refuse_early_stopping(self)
+        if self.solver == "lbfgs":
+            raise ValueError(explain("a solver by batches for partial_fit", "'lbfgs'", "Use solver='adam'."))
         first = not hasattr(self, "coefs_")
         x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True, y_numeric=True)
         checked_targets(y, x.dtype)
@@ -481,6 +638,7 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
         self._is_flat = y.ndim == 1
         return self._train(x, y, weights, weights, None, None, True, True)
 
+    @quiet
     def predict(self, X: Any) -> Array:
         """(samples,) or (samples, outputs)"""
         a = self._outputs(X)
@@ -492,14 +650,25 @@ class MLPRegressor(RegressorMixin, MultiOutputMixin, BaseMLP):  # type: ignore[m
     def _loss(self) -> Loss:
         return MeanSquaredError()
 
+    def _score_of(self, z: Array, targets: Array, weights: Array | None) -> float:
+        return float(r2_score(targets, z, sample_weight=weights)) if len(z) > 1 else np.nan
+
+    def _unit(self) -> float:
+        return float((self.unit_**2).mean() / 2)
+
+    def _metrics(self, outputs: int, dtype: Any) -> list[Metric]:
+        return [Excess(outputs, dtype)] if outputs > 1 else []
+
     def _set_units(self, y: Array, weights: Array | None, is_part: bool) -> tuple[Any, Any]:
         targets = np.asarray(y, np.float64).reshape(len(y), -1)
         own = (float(len(y) if weights is None else weights.sum()), *moments(targets, weights))
         old_middle, old_unit = getattr(self, "middle_", 0.0), getattr(self, "unit_", 1.0)
+        had_unit = hasattr(self, "_targets_seen") and self._targets_seen[2] > 0
         self._targets_seen = together(self._targets_seen, own) if is_part else own
         _, self.middle_, variance = self._targets_seen
         self.unit_ = np.where(variance > 0, np.sqrt(variance), 1.0)
-        return old_unit / self.unit_, (old_middle - self.middle_) / self.unit_
+        # Targets that were all the same had no unit: what the outputs said beside their mean had none, and takes the new one.
+        return np.where(had_unit, old_unit / self.unit_, 1.0), (old_middle - self.middle_) / self.unit_
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         return ((np.asarray(y, np.float64).reshape(len(y), -1) - self.middle_) / self.unit_).astype(dtype)
@@ -526,14 +695,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def __init__(
         self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam", alpha: float = 1e-4,
-        dropout: Any = 0.0, batch_size: Any = "auto", learning_rate_init: float = 1e-3, max_iter: int = 200,
-        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False, warm_start: bool = False,
-        momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: bool = False,
-        validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-        n_iter_no_change: int = 10, class_weight: Any = None,
+        dropout: Any = 0.0, batch_size: Any = "auto", learning_rate: str = "constant", learning_rate_init: Any = 1e-3,
+        power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True, random_state: Any = None, tol: float = 1e-4,
+        verbose: bool = False, warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999,
+        epsilon: float = 1e-8, n_iter_no_change: float = 10, class_weight: Any = None,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes, self.activation, self.solver, self.alpha = hidden_layer_sizes, activation, solver, alpha
-        self.dropout, self.batch_size, self.learning_rate_init = dropout, batch_size, learning_rate_init
+        self.dropout, self.batch_size, self.learning_rate = dropout, batch_size, learning_rate
+        self.learning_rate_init, self.power_t = learning_rate_init, power_t
         self.max_iter, self.shuffle, self.random_state, self.tol, self.verbose = max_iter, shuffle, random_state, tol, verbose
         self.warm_start, self.momentum, self.nesterovs_momentum = warm_start, momentum, nesterovs_momentum
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
@@ -541,7 +711,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.beta_1, self.beta_2, self.epsilon, self.class_weight = beta_1, beta_2, epsilon, class_weight
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None, callbacks: Any = None) -> Any:
         """Train.
 
         Parameters
@@ -550,13 +720,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array (samples,) of labels of any kind, or (samples, labels) of 0 and 1 for several labels at once
         sample_weight : array (samples,), optional
         validation_data : (X, y) or (X, y, sample_weight), optional
+        callbacks : Callback or list of Callbacks, optional
+            Of :mod:`microweights.callbacks`; their `model` is the network, whose targets are brought to one scale.
         """
         self._check()
         x, y, of_samples = checked_rows(self, X, y, sample_weight, True, multi_output=True)
         y, several = self._plain(y)
         classes = np.arange(y.shape[1]) if several else np.unique(y)
-        if not several:
-            check_classes(classes)
         go_on = self._goes_on(x) and several == self._several and bool(np.isin(classes, self.classes_).all())
         classes = self.classes_ if go_on else classes
         weights = self._of_classes(y, classes, of_samples)
@@ -567,17 +737,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 remedy = "Let each class be part of X and y."
                 raise ValueError(explain(f"labels out of {classes}", "others in validation_data", remedy))
         self.classes_, self._several = classes, several
-        return self._train(x, y, weights, of_samples, validation, None if several else y, False, go_on)
+        return self._train(x, y, weights, of_samples, validation, None if several else y, False, go_on, callbacks)
 
     @all_or_nothing
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """One epoch more, on these samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
+        refuse_early_stopping(self)
+        if self.solver == "lbfgs":
+            raise ValueError(explain("a solver by batches for partial_fit", "'lbfgs'", "Use solver='adam'."))
         first = not hasattr(self, "coefs_")
         x, y, weights = checked_rows(self, X, y, sample_weight, first, multi_output=True)
         y, several = self._plain(y)
         refuse_balanced(self.class_weight)
-        known = np.arange(y.shape[1]) if several else first_classes(self, classes, first)
+        known = np.arange(y.shape[1]) if several else first_classes(self, classes, first, fewest=1)
         if not several:
             check_labels(y, known)
         weights = self._of_classes(y, known, weights)
@@ -588,29 +761,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.classes_, self._several = known, several
         return self._train(x, y, weights, weights, None, None, True, True)
 
+    @quiet
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (samples, classes), or of each label (samples, labels)."""
         z = self._outputs(X)
-        if not self._several and z.shape[1] > 1:
+        if not self._several and len(self.classes_) != 2:
             return door.rowwise("softmax", z)
         p = door.unary("sigmoid", z)
         return p if self._several else np.concatenate([1 - p, p], axis=1)
 
+    @quiet
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of :meth:`predict_proba`."""
         z = self._outputs(X)
-        if not self._several and z.shape[1] > 1:
+        if not self._several and len(self.classes_) != 2:
             return door.rowwise("log_softmax", z)
         log_p = -door.unary("softplus", -z)
         return log_p if self._several else np.concatenate([-door.unary("softplus", z), log_p], axis=1)
 
+    @quiet
     def predict(self, X: Any) -> Array:
         """The most probable class, or 0 and 1 for each label (samples, labels)."""
-        z = self._outputs(X)
-        if self._several:
-            return (z > 0).astype(np.int64)
-        labels: Array = self.classes_[(z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else z.argmax(1)]
-        return labels
+        said = self._said(self._outputs(X))
+        return said if self._several else np.asarray(self.classes_[said])
 
     def _plain(self, y: Array) -> tuple[Array, bool]:
         """Labels (samples,), or 0 and 1 (samples, labels), and whether it is these."""
@@ -631,17 +804,33 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(explain("one label a sample with `class_weight`", "several", "Use sample_weight."))
         return with_class_weights(self.class_weight, classes, y, weights)
 
+    def _score_of(self, z: Array, targets: Array, weights: Array | None) -> float:
+        said = self._said(z).reshape(targets.shape)
+        return float(accuracy_score(targets.astype(np.int64), said, sample_weight=weights))
+
+    def _said(self, z: Array) -> Array:
+        """The numbers of the classes, or 0 and 1 for each label, that these outputs stand for."""
+        if self._several:
+            return (z > 0).astype(np.int64)
+        return (z[:, 0] > 0).astype(np.int64) if len(self.classes_) == 2 else z.argmax(1)
+
     def _loss(self) -> Loss:
-        binary = self._several or len(self.classes_) == 2
-        return BinaryCrossentropy(from_logits=True) if binary else SparseCategoricalCrossentropy(from_logits=True)
+        if self._several:
+            return LabelCrossentropy(from_logits=True)
+        kind = BinaryCrossentropy if len(self.classes_) <= 2 else SparseCategoricalCrossentropy
+        return kind(from_logits=True)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         if self._several:
             return np.ascontiguousarray(y, dtype)
         numbers = np.searchsorted(self.classes_, y)
-        return numbers[:, None].astype(dtype) if len(self.classes_) == 2 else numbers.astype(np.int64)
+        return numbers[:, None].astype(dtype) if len(self.classes_) <= 2 else numbers.astype(np.int64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def __dir__() -> list[str]:
+    return __all__

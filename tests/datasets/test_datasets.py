@@ -48,6 +48,24 @@ def test_return_x_y_gives_the_same_two_arrays(load):
     assert not np.shares_memory(data, dataset.data), "who changes one result should not change the next"
 
 
+@pytest.mark.parametrize("load, name", [(load_digits, "target"), (load_houses, "price")])
+def test_frames_and_keys_as_scikit_learns(load, name):
+    pd = pytest.importorskip("pandas")
+    dataset, framed = load(), load(as_frame=True)
+    assert framed.data.columns.tolist() == list(dataset.feature_names) == list(framed["feature_names"])
+    assert (framed.data.to_numpy() == dataset.data).all() and (framed.data.dtypes == np.float32).all()
+    assert framed.target.name == name and (framed.target.to_numpy() == dataset.target).all()
+    pd.testing.assert_frame_equal(framed.frame, framed.data.assign(**{name: framed.target}))
+    data, target = load(return_X_y=True, as_frame=True)
+    pd.testing.assert_frame_equal(data, framed.data)
+    pd.testing.assert_series_equal(target, framed.target)
+    assert dataset.frame is None and dataset["data"] is dataset.data and dataset.description == dataset.DESCR
+    assert dict(dataset)["target"] is dataset.target and ("images" in dataset) == (load is load_digits)
+    assert load is load_houses or framed.images.shape == (1797, 8, 8)
+    with pytest.raises(KeyError, match="Check the spelling"):
+        dataset["X"]
+
+
 def test_digits_are_1797_pictures_of_ten_digits(digits):
     assert digits.data.shape == (1797, 64)
     assert digits.target.dtype == np.int64

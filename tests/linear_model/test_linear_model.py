@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model as sk
 from scipy.linalg import qr
+from scipy.optimize import minimize
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve, train_test_split
@@ -380,11 +381,11 @@ def test_parts_have_the_moments_of_the_whole() -> None:
 def test_step_sizes_suit_weighted_samples() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8192, 3))
-    MODELS.SGDRegressor(random_state=0).fit(x, x @ [1.0, 2.0, 3.0], np.arange(8192) % 2)
+    MODELS.SGDRegressor(random_state=0).fit(x, x @ [1.0, 2.0, 3.0], sample_weight=np.arange(8192) % 2)
     long, ignored = rng.normal(size=(500, 5)), np.arange(500) >= 3
     long[:3] *= 1000
     y = long @ np.arange(1.0, 6.0) + 1
-    assert MODELS.SGDRegressor(random_state=0).fit(long, y, ignored).score(long[3:], y[3:]) > 0.999
+    assert MODELS.SGDRegressor(random_state=0).fit(long, y, sample_weight=ignored).score(long[3:], y[3:]) > 0.999
     wide = rng.normal(size=(50, 2100))
     wide[7] *= 100
     weights = np.where(np.arange(50) == 7, 1.0, 1e-3)
@@ -471,7 +472,9 @@ def test_weights_of_classes(name: str) -> None:
     balanced = getattr(MODELS, name)(class_weight="balanced", **({} if name[0] == "L" else {"random_state": 0}))
     plain = getattr(MODELS, name)(**({} if name[0] == "L" else {"random_state": 0}))
     by_hand = weights * np.where(y == 1, 1 / weights[y == 1].sum(), 1 / weights[y == 0].sum()) * weights.sum() / 2
-    np.testing.assert_allclose(balanced.fit(x, y, weights).coef_, plain.fit(x, y, by_hand).coef_, rtol=1e-5)
+    np.testing.assert_allclose(
+        balanced.fit(x, y, sample_weight=weights).coef_, plain.fit(x, y, sample_weight=by_hand).coef_, rtol=1e-5
+    )
     for bad in ({0: -1.0, 1: 1.0}, {0: 0.0, 1: 0.0}):
         with pytest.raises(ValueError, match="class weights"):
             getattr(MODELS, name)(class_weight=bad).fit(x, y)
@@ -546,7 +549,7 @@ def test_refused_data(name: str) -> None:
         make().fit(x, y[:-1])
     for weight in (0, 1e-320, 1e308):
         with pytest.raises(ValueError, match=r"finite sum|non-zero"):
-            make().fit(x, y, np.full(len(y), weight))
+            make().fit(x, y, sample_weight=np.full(len(y), weight))
     with pytest.raises(ValueError, match=r"Expected `max_iter`.*Received"):
         make(max_iter=0).fit(x, y)
     with pytest.raises(ValueError, match="max_iter"):
@@ -633,8 +636,10 @@ def test_classes_without_best_weights_are_told_of() -> None:
         MODELS.LogisticRegression(C=np.inf).fit(*last, sample_weight=right)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.fit(x, y)  # which overlap
+        model.fit(*last)  # which overlap
         MODELS.LogisticRegression(C=100.0).fit(x[two], y[two])
+    with pytest.warns(ConvergenceWarning, match="from all others"):
+        model.fit(x, y)  # the first class stands apart
 
 
 def test_parts_have_no_balance_of_classes() -> None:
@@ -790,7 +795,7 @@ def test_frames_without_a_penalty_are_fitted_in_silence() -> None:
     x, y = load_iris(return_X_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        MODELS.LogisticRegression(None).fit(pandas.DataFrame(x, columns=list("abcd")), y)
+        MODELS.LogisticRegression(None).fit(pandas.DataFrame(x[y > 0], columns=list("abcd")), y[y > 0])
 
 
 def test_constant_columns_stay_constant_under_weights() -> None:
@@ -800,3 +805,162 @@ def test_constant_columns_stay_constant_under_weights() -> None:
         for _ in range(10):
             model = MODELS.SGDRegressor(random_state=0).fit(x, x[:, 0], sample_weight=rng.uniform(size=50))
             assert np.isfinite(model.predict(x)).all() and model.score(x, x[:, 0]) > 0.99
+
+
+def optimum_of_hinge(x: Any, signs: Any, weights: Any, alpha: float, intercept: bool) -> float:
+    """The least mean of weighted hinge losses, with alpha w² / 2, by the dual: max Σ a - |Σ a s x|² / (2 alpha)."""
+    highest, rows = weights / weights.sum(), x * signs[:, None]
+    products = rows @ rows.T / alpha
+    balance = [{"type": "eq", "fun": lambda a: a @ signs, "jac": lambda a: signs}] if intercept else []
+    bounds, options = [(0, h) for h in highest], {"maxiter": 1000, "ftol": 1e-14}
+    found = minimize(lambda a: a @ products @ a / 2 - a.sum(), highest / 2, jac=lambda a: products @ a - 1, method="SLSQP",
+                     bounds=bounds, constraints=balance, options=options)  # fmt: skip
+    return -float(found.fun)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("rows, alpha", [(5, 0.1), (5, 1e-3), (20, 0.01), (60, 1e-3)])
+def test_few_rows_reach_the_optimum(rows: int, alpha: float, intercept: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(rows, 3)), rng.choice([0.01, 1, 3], rows)
+    signs = np.sign(x[:, 0] + 0.5 * rng.normal(size=rows))
+    signs[:2] = 1, -1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MODELS.SGDClassifier(alpha=alpha, fit_intercept=intercept).fit(x, signs, sample_weight=weights)
+    losses = np.maximum(1 - signs * (x @ model.coef_[0] + model.intercept_), 0)
+    reached = np.average(losses, weights=weights) + alpha * (model.coef_**2).sum() / 2
+    assert reached <= optimum_of_hinge(x, signs, weights, alpha, intercept) * 1.001
+
+
+def test_five_rows_with_weights() -> None:
+    x, y = [[-1.0, -1.0], [-1.0, 0], [-0.8, -1.0], [1.0, 1.0], [1.0, 0.0]], [1, 1, 1, -1, -1]
+    model = MODELS.SGDClassifier(alpha=0.1, fit_intercept=False, tol=1e-8, random_state=42)
+    model.fit(x, y, sample_weight=[0.001] * 3 + [1] * 2)
+    np.testing.assert_allclose(model.coef_, [[-1, -0.005]], atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "log_loss"])
+def test_all_samples_at_once_find_the_minimum_of_smooth_losses(loss: str) -> None:
+    x, y = load_iris(return_X_y=True)
+    x, y = x[50::3], y[50::3]
+    dense = MODELS.SGDClassifier(loss, alpha=1e-3).fit(x, y)
+    slow = MODELS.SGDClassifier(loss, alpha=1e-3, batch_size=None, tol=1e-9).fit(x, y)
+    np.testing.assert_allclose(dense.coef_, slow.coef_, rtol=1e-6)
+    if loss == "log_loss":
+        theirs = sk.LogisticRegression(C=1 / (1e-3 * len(x)), tol=1e-10, max_iter=10_000).fit(x, y)
+        near(dense.coef_, theirs.coef_, 1e-4)
+    sparse_weights = MODELS.SGDClassifier(loss, penalty="l1", alpha=0.05).fit(x, y)
+    assert (sparse_weights.coef_ == 0).any() and sparse_weights.score(x, y) > 0.9
+
+
+@pytest.mark.parametrize("name", ["LinearRegression", "Ridge", "Lasso", "ElasticNet", "SGDRegressor"])
+def test_a_column_of_targets_gives_scikit_learns_shapes(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    for y in (x[:, 0], x[:, :1]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a column, both say that they take it as flat
+            ours, theirs = (getattr(module, name)().fit(x, y) for module in (MODELS, sk))
+        assert ours.coef_.shape == theirs.coef_.shape
+        assert np.shape(ours.intercept_) == np.shape(theirs.intercept_)
+        assert ours.predict(x).shape == theirs.predict(x).shape
+        np.testing.assert_allclose(ours.predict(x).ravel(), ours.predict(x[:, :]).ravel())
+
+
+def test_steps_of_logistic_regression_are_an_array() -> None:
+    x, y = load_iris(return_X_y=True)
+    for targets in (y, y > 0):
+        steps = MODELS.LogisticRegression().fit(x, targets).n_iter_
+        assert steps.shape == (1,) and steps.dtype == np.int32 and steps[0] > 1
+
+
+@pytest.mark.parametrize("name", ["Lasso", "ElasticNet", "LogisticRegression", "SGDRegressor", "SGDClassifier"])
+def test_a_warm_start_from_weights_alone(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    y = x[:, 0] > 0 if "Class" in name or "Logistic" in name else x[:, 0]
+    shape = (1, 4) if y.dtype == bool else (4,)
+    alpha = {"alpha": 0.01} if name in ("Lasso", "ElasticNet") else {}
+    model, plain = (getattr(MODELS, name)(**alpha, warm_start=True) for _ in "ab")
+    model.coef_ = np.full(shape, 0.5)
+    assert model.fit(x, y).coef_.shape == plain.fit(x, y).coef_.shape == shape
+    assert abs(model.coef_ - plain.coef_).max() < 0.3 * abs(plain.coef_).max()
+
+
+def test_weights_to_start_from() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    y = x @ [1.0, 2.0] + 3
+    still = {"learning_rate": "constant", "eta0": 1e-12, "max_iter": 1, "tol": None}
+    line = MODELS.SGDRegressor(**still).fit(x, y, [1.0, 2.0], [3.0])
+    np.testing.assert_allclose([*line.coef_, *line.intercept_], [1, 2, 3], atol=1e-9)
+    later = MODELS.SGDRegressor(**still)
+    later.coef_ = np.array([1.0, 2.0])
+    np.testing.assert_allclose(later.partial_fit(x, y).coef_, [1, 2], atol=1e-9)
+    classes = MODELS.SGDClassifier(**still).fit(x, np.arange(300) % 3, coef_init=np.ones((3, 2)))
+    np.testing.assert_allclose(classes.coef_, 1, atol=1e-9)
+    for bad in ([1.0], [1.0, np.nan], np.ones((2, 2))):
+        with pytest.raises(ValueError, match="coef_init"):
+            MODELS.SGDRegressor().fit(x, y, coef_init=bad)
+
+
+def test_parameters_that_scikit_learn_takes() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    y = x[:, 0] > 0
+    np.testing.assert_array_equal(
+        MODELS.SGDClassifier(l1_ratio=None, random_state=0).fit(x, y).coef_,
+        MODELS.SGDClassifier(random_state=0).fit(x, y).coef_,
+    )
+    with pytest.raises(ValueError, match="l1_ratio"):
+        MODELS.SGDClassifier(penalty="elasticnet", l1_ratio=None).fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert MODELS.SGDClassifier(tol=None, max_iter=7).fit(x, y).n_iter_ == 7
+    with pytest.warns(ConvergenceWarning):
+        assert MODELS.SGDRegressor(n_iter_no_change=np.inf, max_iter=50).fit(x, x[:, 0]).n_iter_ == 50
+    for model in (MODELS.SGDRegressor(early_stopping=True), MODELS.SGDClassifier(early_stopping=True)):
+        with pytest.raises(ValueError, match="early_stopping=False"):
+            model.partial_fit(x, y)
+    for flag in ("yes", 2, None, [True], np.nan):
+        with pytest.raises(ValueError, match="True or False"):
+            MODELS.Lasso(warm_start=flag).fit(x, x[:, 0])
+
+
+@pytest.mark.parametrize("name", MODELS.__all__)
+@pytest.mark.parametrize("factor, dtype", [(1.0, "f8"), (1.0, "f4"), (1e300, "f8"), (1e-300, "f8"), (1e150, "f8")])
+def test_numpys_own_errors_change_nothing(name: str, factor: float, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    y = x[:, 0] > 0 if "Class" in name or "Logistic" in name else x[:, 0]
+    x = (x * factor).astype(dtype)
+    found = []
+    for mode in ("ignore", "raise"):
+        with np.errstate(all=mode):
+            model = getattr(MODELS, name)(**({"random_state": 0} if name[0] == "S" else {}))
+            try:
+                found.append(model.fit(x, y).predict(x).tolist())
+            except ValueError as error:
+                assert "squares are neither 0 nor infinity" in str(error)
+                found.append(str(error))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", MODELS.__all__)
+def test_columns_of_tiny_numbers_on_both_sides_are_refused(name: str) -> None:
+    x = np.where(np.random.default_rng(0).normal(size=(80, 2)) > 0, 1e-200, -1e-200)
+    with pytest.raises(ValueError, match="neither 0 nor infinity"):
+        getattr(MODELS, name)().fit(x, x[:, 0] > 0)
+
+
+def test_samples_that_are_separated_from_all_others_are_told_of() -> None:
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.normal(size=(200, 2)), np.zeros(200)])
+    y = (x[:, 0] + rng.normal(size=200) > 0).astype(int)
+    x[y == 1, 2] = rng.random((y == 1).sum()) < 0.2  # a mark that only one class has
+    for penalty in ({"penalty": None}, {"C": np.inf}):
+        with pytest.warns(ConvergenceWarning, match="separate"):
+            MODELS.LogisticRegression(**penalty).fit(x, y)
+    three = np.where(x[:, 1] > 1, 2, y)
+    with pytest.warns(ConvergenceWarning, match="separate"):
+        MODELS.LogisticRegression(None).fit(np.column_stack([x[:, :1], three == 2]), three)
+    for columns, classes in ((x[:, :2], y), (np.column_stack([x[:, :2], x[:, :1] * 2, np.ones(200)]), y), (x, y)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            MODELS.LogisticRegression("l2" if columns is x else None).fit(columns, classes)

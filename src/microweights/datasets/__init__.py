@@ -1,7 +1,7 @@
 """Two small real data sets that travel with the library: handwritten digits and house sales.
 
 Nothing is read until a loader is called, and nothing is downloaded or executed: the files are gzipped CSV.
-Where each comes from, and its licence, stands beside it in `data/` and in `Dataset.description`;
+Where each comes from, and its licence, stands beside it in `data/` and in `Dataset.DESCR`;
 `make_data.py` made the files.
 
 >>> digits = load_digits()
@@ -10,12 +10,14 @@ Where each comes from, and its licence, stands beside it in `data/` and in `Data
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import explain
 
 __all__ = ["Dataset", "holdout", "load_digits", "load_houses"]
 
@@ -27,26 +29,49 @@ Y = TypeVar("Y", bound=np.generic)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A table of samples and what is to be predicted from each.
+    """A table of samples and what is to be predicted from each, by scikit-learn's names: `d.data` or `d["data"]`.
 
     Attributes
     ----------
-    data : float32 array, shape (samples, features)
-    target : array, shape (samples,)
+    data : float32 array, or DataFrame, shape (samples, features)
+    target : array, or Series, shape (samples,)
         int64 class labels (digits) or float32 prices in US dollars (houses).
+    frame : DataFrame or None
+        Both together, if the loader was asked for frames.
     feature_names : one name per column of `data`
     target_names : the name of each class (digits), or of the one number to predict (houses)
-    description : text
+    description, DESCR : text
         What the columns mean, their units, the source and the licence.
     image_shape : (height, width), or None where the samples are not images
     """
 
-    data: Data
-    target: Target
+    data: Any
+    target: Any
     feature_names: tuple[str, ...]
     target_names: tuple[str, ...]
     description: str
     image_shape: tuple[int, int] | None = None
+    frame: Any = None
+
+    @property
+    def DESCR(self) -> str:
+        return self.description
+
+    def keys(self) -> list[str]:
+        """The names of what is there."""
+        names = ("data", "target", "frame", "feature_names", "target_names", "images", "DESCR")
+        return [name for name in names if name != "images" or self.image_shape]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(f"Expected one of {', '.join(self.keys())}. Received: {name!r}. Check the spelling.")
+        return getattr(self, name)
 
     @property
     def images(self) -> Data:
@@ -62,25 +87,44 @@ class Dataset:
                 f"`images` should be asked of a data set of images. Received: a table with the columns "
                 f"{', '.join(self.feature_names[:3])}, ... Use `data` instead."
             )
-        return self.data.reshape(-1, *self.image_shape)
+        pictures: Data = np.asarray(self.data).reshape(-1, *self.image_shape)
+        return pictures
 
     def __repr__(self) -> str:
-        return f"Dataset(data: {self.data.dtype} {self.data.shape}, target: {self.target.dtype} {self.target.shape})"
+        return (
+            f"Dataset(data: {np.asarray(self.data).dtype} {self.data.shape}, target: {self.target.dtype} {self.target.shape})"
+        )
+
+
+def _given(dataset: Dataset, return_X_y: bool, as_frame: bool) -> Any:
+    """What a loader returns: arrays or frames, in a Dataset or by themselves."""
+    if as_frame:
+        try:
+            import pandas as pd  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise ImportError(explain("pandas for as_frame=True", str(error), "pip install pandas")) from None
+        data = pd.DataFrame(dataset.data, columns=list(dataset.feature_names))
+        name = dataset.target_names[0] if len(dataset.target_names) == 1 else "target"
+        target = pd.Series(dataset.target, name=name)
+        dataset = replace(dataset, data=data, target=target, frame=pd.concat([data, target], axis=1))
+    return (dataset.data, dataset.target) if return_X_y else dataset
 
 
 @overload
-def load_digits(*, return_X_y: Literal[False] = False) -> Dataset: ...
+def load_digits(*, return_X_y: Literal[False] = False, as_frame: bool = False) -> Dataset: ...
 @overload
-def load_digits(*, return_X_y: Literal[True]) -> tuple[Data, Target]: ...
+def load_digits(*, return_X_y: Literal[True], as_frame: Literal[False] = False) -> tuple[Data, Target]: ...
 @overload
-def load_digits(*, return_X_y: bool) -> Dataset | tuple[Data, Target]: ...
-def load_digits(*, return_X_y: bool = False) -> Dataset | tuple[Data, Target]:
+def load_digits(*, return_X_y: bool = False, as_frame: bool = False) -> Any: ...
+def load_digits(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load 1,797 handwritten digits of 8×8 pixels, to be told apart: the data of scikit-learn's `load_digits`.
 
     Parameters
     ----------
     return_X_y : bool
         Return the two arrays alone instead of a `Dataset`.
+    as_frame : bool
+        Return a pandas DataFrame and Series, with the names of the columns, instead of arrays.
 
     Returns
     -------
@@ -99,9 +143,7 @@ def load_digits(*, return_X_y: bool = False) -> Dataset | tuple[Data, Target]:
     """
     table = np.loadtxt(_read("digits.csv.gz").splitlines(), delimiter=",", dtype=np.int64)
     data, target = table[:, :-1].astype(np.float32), table[:, -1].copy()
-    if return_X_y:
-        return data, target
-    return Dataset(
+    digits = Dataset(
         data,
         target,
         feature_names=tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8)),
@@ -109,6 +151,7 @@ def load_digits(*, return_X_y: bool = False) -> Dataset | tuple[Data, Target]:
         description=_read("digits.md"),
         image_shape=(8, 8),
     )
+    return _given(digits, return_X_y, as_frame)
 
 
 HOUSE_NUMBERS = (
@@ -123,18 +166,20 @@ HOUSE_WORDS = {
 
 
 @overload
-def load_houses(*, return_X_y: Literal[False] = False) -> Dataset: ...
+def load_houses(*, return_X_y: Literal[False] = False, as_frame: bool = False) -> Dataset: ...
 @overload
-def load_houses(*, return_X_y: Literal[True]) -> tuple[Data, Target]: ...
+def load_houses(*, return_X_y: Literal[True], as_frame: Literal[False] = False) -> tuple[Data, Target]: ...
 @overload
-def load_houses(*, return_X_y: bool) -> Dataset | tuple[Data, Target]: ...
-def load_houses(*, return_X_y: bool = False) -> Dataset | tuple[Data, Target]:
+def load_houses(*, return_X_y: bool = False, as_frame: bool = False) -> Any: ...
+def load_houses(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load 25,357 sales of single-family houses in Lucas County, Ohio, 1993 to 1998: what did each house sell for?
 
     Parameters
     ----------
     return_X_y : bool
         Return the two arrays alone instead of a `Dataset`.
+    as_frame : bool
+        Return a pandas DataFrame and Series, with the names of the columns, instead of arrays.
 
     Returns
     -------
@@ -171,15 +216,14 @@ def load_houses(*, return_X_y: bool = False) -> Dataset | tuple[Data, Target]:
     one_hot = [np.eye(len(kinds), dtype=np.float32)[column[name]] for name, kinds in HOUSE_WORDS.items()]
     data = np.concatenate([numbers.astype(np.float32), *one_hot], axis=1)
     target = column["price"].astype(np.float32)
-    if return_X_y:
-        return data, target
-    return Dataset(
+    houses = Dataset(
         data,
         target,
         feature_names=(*HOUSE_NUMBERS, "sold", *kinds_of_house),
         target_names=("price",),
         description=_read("houses.md"),
     )
+    return _given(houses, return_X_y, as_frame)
 
 
 def holdout(
@@ -238,3 +282,7 @@ def _read(name: str) -> str:
 
     content = (resources.files(__name__) / "data" / name).read_bytes()
     return (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -129,17 +129,14 @@ def _check_index(index: Array, rows: int) -> Array:
 
 
 def flat_index(before: Array | None, index: Array, size: int) -> Array:
-    """`before * size + index` for int64 indices, of which negative ones count from the end of an axis of `size`.
+    """`before * size + index` for indices of which negative ones count from the end of an axis of `size`, as int64.
 
     Raises
     ------
     IndexError
         If an index is none of -size .. size - 1.
     """
-    if index.dtype != INT64:
-        machine.active.refuse(f"indices of {index.dtype}, which are no int64")
-        index = index.astype(INT64)
-    index, flat = contiguous(index), empty(index.shape, INT64)
+    index, flat = widen(index), empty(index.shape, INT64)
     call("flat_index", (None, index, flat), index.size, size)
     bad = int(call("first_bad_label", (flat,), flat.size, size)) if flat.size else -1
     if bad >= 0:

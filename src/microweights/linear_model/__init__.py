@@ -13,3 +13,7 @@ from .estimators import ElasticNet, Lasso, LinearRegression, LogisticRegression,
 from .sgd import SGDClassifier, SGDRegressor
 
 __all__ = ["ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "Ridge", "SGDClassifier", "SGDRegressor"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -36,17 +36,30 @@ FLOATS = (np.float64, np.float32)
 LARGEST = 1e300
 PART = (1e-9, 1 - 1e-9)  # limits of what is neither nothing nor all
 BALANCE_BY_HAND = "Compute them with sklearn.utils.compute_class_weight from all data, and pass them as a dict."
+FLAT = 1e-6  # beside a curvature of at most 1/4
 FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
 
+def quiet(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that computes the same whatever `np.seterr` says: it looks itself for what is not finite."""
+
+    @functools.wraps(method)
+    def computed(self: Any, *args: Any, **named: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return method(self, *args, **named)
+
+    return computed
+
+
 def all_or_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that leaves its object as it was if it raises: attributes are replaced by it, not changed."""
+    """A :func:`quiet` method that leaves its object as it was if it raises: attributes are replaced by it, not changed."""
 
     @functools.wraps(method)
     def undone(self: Any, *args: Any, **named: Any) -> Any:
         before = dict(self.__dict__)
         try:
-            return method(self, *args, **named)
+            with np.errstate(all="ignore"):
+                return method(self, *args, **named)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -74,10 +87,24 @@ def check_counts(estimator: Any, *names: str) -> None:
             raise ValueError(explain(f"`{name}` to be a positive integer", repr(value), "Pass 1 or more."))
 
 
+def check_patience(estimator: Any) -> None:
+    """Raise ValueError for an `n_iter_no_change` that is neither a positive integer nor infinity, which never stops."""
+    if not (isinstance(estimator.n_iter_no_change, Real) and estimator.n_iter_no_change == np.inf):
+        check_counts(estimator, "n_iter_no_change")
+
+
 def check_flags(estimator: Any) -> None:
     """Raise ValueError for a flag that is neither True nor False."""
-    for name in FLAGS.intersection(estimator.get_params(deep=False)):
-        check_choice(estimator, name, (True, False))
+    for name in sorted(FLAGS.intersection(estimator.get_params(deep=False))):
+        value = getattr(estimator, name)
+        if not isinstance(value, (bool, np.bool_, Real)) or value not in (0, 1):
+            raise ValueError(explain(f"`{name}` to be True or False", repr(value), "Pass a bool."))
+
+
+def refuse_early_stopping(estimator: Any) -> None:
+    """A part of the data is one pass: there is nothing to stop, and nothing is held out of it."""
+    if estimator.early_stopping:
+        raise ValueError(explain("early_stopping=False for partial_fit", "True", "Stop by a score of your own."))
 
 
 def check_weights(sample_weight: Any, x: Array) -> Array | None:
@@ -105,8 +132,7 @@ def checked_rows(
 
 def checked_targets(y: Array, dtype: Any) -> Array:
     """Targets in the type of the columns; ValueError if one is too large for it."""
-    with np.errstate(over="ignore"):
-        found: Array = y.astype(dtype)
+    found: Array = y.astype(dtype)
     if not np.isfinite(found).all():
         raise ValueError(
             explain(f"targets within {np.dtype(dtype)}", "larger ones", "Choose other units, or pass X as float64.")
@@ -115,8 +141,7 @@ def checked_targets(y: Array, dtype: Any) -> Array:
 
 
 def check_total(weights: Array, what: str) -> None:
-    with np.errstate(over="ignore"):
-        total = float(weights.sum())
+    total = float(weights.sum())
     if not float(np.finfo(np.float64).tiny) <= total <= LARGEST:
         remedy = "Weigh some sample, in other units."
         raise ValueError(explain(f"{what} with a positive, finite sum", f"a sum of {total:g}", remedy))
@@ -162,12 +187,13 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
 
     fit_intercept: bool
     max_iter: int
-    tol: float
+    tol: Any
     solver: str
     learning_rate: float | None
     random_state: Any
     coef_: Array
     intercept_: Any
+    n_iter_: Any
 
     def _check_course(self) -> None:
         check_counts(self, "max_iter")
@@ -178,10 +204,11 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
 
     def _start(self, problem: Problem, y_offset: Any = 0.0, y_scale: float = 1.0) -> Array:
         """Where to start: from the last weights for a `warm_start`, if they fit and say more about this data than zeros."""
-        fits = hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (problem.outputs, len(problem.scale))
-        if not (getattr(self, "warm_start", False) and fits):
+        coef, intercept = (np.asarray(getattr(self, name, 0.0)) for name in ("coef_", "intercept_"))
+        fits = np.atleast_2d(coef).shape == (problem.outputs, len(problem.scale)) and intercept.size in (1, problem.outputs)
+        if not (getattr(self, "warm_start", False) and hasattr(self, "coef_") and fits):
             return problem.start()
-        last = problem.start(np.atleast_2d(self.coef_) / y_scale, (np.atleast_1d(self.intercept_) - y_offset) / y_scale)
+        last = problem.start(np.atleast_2d(coef) / y_scale, (intercept.reshape(-1) - y_offset) / y_scale)
         zeros, is_worse = problem.start(), judge(problem, 0.0)
         is_worse(zeros)
         return zeros if is_worse(last) else last
@@ -233,6 +260,8 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
 class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ignore[misc]
     """Least squares with penalties: l1 and l2 as they stand beside the mean of the halved squares."""
 
+    _keeps_columns = False  # whether a column of targets makes a row of weights, and predictions are a column, too
+
     def _penalties(self, total: float) -> tuple[float, float]:
         """l1 and l2 for samples of this total weight."""
         return 0.0, 0.0
@@ -252,6 +281,7 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         ----------
         X : array (samples, features)
         y : array (samples,) or (samples, outputs)
+            Of a column (samples, 1), as in scikit-learn, all but :class:`LinearRegression` make weights (features,).
         sample_weight : array (samples,), optional
         """
         self._check()
@@ -272,13 +302,14 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         coef, intercept = (a * y_scale for a in problem.weights_of(found.v))
         self.loss_curve_ = [loss * y_scale * y_scale for loss in found.losses]
         intercept = intercept + y_offset if self.fit_intercept else np.zeros_like(intercept)
-        with np.errstate(over="ignore"):
-            coef, intercept = coef.astype(dtype), intercept.astype(dtype)
+        coef, intercept = coef.astype(dtype), intercept.astype(dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise FloatingPointError(explain("finite weights", "infinity or NaN", "Bring columns and targets to other units."))
-        self.coef_, self.intercept_ = (coef, intercept) if y.ndim > 1 else (coef[0], intercept[0])
+        self.coef_ = coef if len(coef) > 1 or (y.ndim > 1 and self._keeps_columns) else coef[0]
+        self.intercept_ = intercept if y.ndim > 1 else intercept[0]
         return self
 
+    @quiet
     def predict(self, X: Any) -> Array:
         """The line's value for each row: (samples,) or (samples, outputs)."""
         return self._scores(X)
@@ -319,6 +350,8 @@ class LinearRegression(LinearRegressor):
     >>> model.coef_.round(6), round(float(model.intercept_), 6)
     (array([2.]), 1.0)
     """
+
+    _keeps_columns = True
 
     def __init__(
         self, *, fit_intercept: bool = True, solver: str = "lbfgs", learning_rate: float | None = None, max_iter: int = 1000,
@@ -400,8 +433,8 @@ class Lasso(ElasticNet):
 # ---- classification ----------------------------------------------------------------------------------------------------
 
 
-def check_classes(classes: Array) -> None:
-    if len(classes) < 2:
+def check_classes(classes: Array, fewest: int = 2) -> None:
+    if len(classes) < fewest:
         received = f"only one class {classes.tolist()[0]!r}"
         raise ValueError(explain("samples of at least two classes", received, "Check how the data was split."))
 
@@ -412,14 +445,14 @@ def check_labels(y: Array, classes: Array) -> None:
         raise ValueError(explain(f"labels out of {classes}", unknown, "Pass all `classes` at the first call."))
 
 
-def first_classes(estimator: Any, classes: Any, is_first: bool) -> Array:
+def first_classes(estimator: Any, classes: Any, is_first: bool, fewest: int = 2) -> Array:
     """The classes of a classifier that learns part by part: given at the first call, the same at all others."""
     if is_first and classes is None:
         raise ValueError(explain("all `classes` at the first call of partial_fit", None, "Pass np.unique(y)."))
     found = np.unique(classes) if is_first else estimator.classes_
     if classes is not None and not np.array_equal(np.unique(classes), found):
         raise ValueError(explain(f"`classes` as at the first call, {found}", classes, "Make a new classifier."))
-    check_classes(found)
+    check_classes(found, fewest)
     return np.asarray(found)
 
 
@@ -465,11 +498,13 @@ class LinearClassifier(ClassifierMixin, BaseLinear):  # type: ignore[misc]
         self.classes_ = classes
         return numbers.astype(np.int64), weights
 
+    @quiet
     def decision_function(self, X: Any) -> Array:
         """Scores: (samples,) of the second of two classes, else (samples, classes)."""
         z = self._scores(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @quiet
     def predict(self, X: Any) -> Array:
         """The class with the highest score."""
         check_is_fitted(self)
@@ -491,7 +526,7 @@ class LogisticRegression(LinearClassifier):
     ----------
     penalty : "l2", "l1", "elasticnet" or None
         Names for an `l1_ratio` of 0, 1 and 0.5. Without one, classes that the columns separate have no best weights (Albert &
-        Anderson 1984); a ConvergenceWarning says so where all of them are separated, on the right side of the boundary.
+        Anderson 1984); a ConvergenceWarning says so.
     C : float
         The smaller, the stronger the penalty; without one it counts for nothing.
     l1_ratio : float, optional
@@ -509,7 +544,7 @@ class LogisticRegression(LinearClassifier):
     classes_ : array (classes,)
     coef_ : array (1, features) for two classes, else (classes, features)
     intercept_ : array (1,) or (classes,)
-    n_iter_ : int
+    n_iter_ : array (1,) of int
     loss_curve_ : list of float
         The mean of the cross-entropies, with penalties, as for :class:`LinearRegression`.
     """
@@ -555,19 +590,39 @@ class LogisticRegression(LinearClassifier):
         problem = Problem(loss, x, targets, weights, l1, l2, intercept, k, given=dtype)
         coef, bias = problem.weights_of(self._solve(problem, solver, self._start(problem)).v)
         self.coef_, self.intercept_ = coef.astype(dtype), bias.astype(dtype)
+        self.n_iter_ = np.array([self.n_iter_], np.int32)
         counted = ... if weights is None else weights > 0
-        if strength == 0 and (self._said(x) == numbers)[counted].all():
+        if strength == 0 and ((self._said(x) == numbers)[counted].all() or self._separates_some(problem, x)):
             warnings.warn(
-                "The columns separate the classes without an error. Then, without a penalty, larger weights are always better: "
-                "these are as large as the solver made them until it stopped. Use penalty='l2' for weights with a meaning.",
-                ConvergenceWarning, stacklevel=3)  # fmt: skip
+                "The columns separate the classes, or some samples from all others. Then, without a penalty, larger weights "
+                "are always better: these are as large as the solver made them until it stopped. Use penalty='l2' for weights "
+                "with a meaning.", ConvergenceWarning, stacklevel=3)  # fmt: skip
         return self
 
+    def _separates_some(self, problem: Problem, x: Array) -> bool:
+        """Whether the loss is flat in some direction, as where classes are quasi-completely separated (Albert & Anderson 1984).
+
+        Its curvature there is the mean of p (1 - p), by the squares of what the direction makes of the samples: next to nothing
+        if all that it tells apart are certain.
+        """
+        z, gram = self._at(x).astype(np.float64), problem.gram().astype(np.float64)
+        p = door.unary("sigmoid", z) if z.shape[1] == 1 else door.rowwise("softmax", z)
+        values, vectors = np.linalg.eigh(gram)
+        kept = values > values[-1] * len(x) * np.finfo(np.float64).eps
+        basis = vectors[:, kept] / np.sqrt(values[kept])
+        for certainty in (p * (1 - p)).T:
+            curvatures = np.linalg.eigvalsh(basis.T @ problem.gram_times(basis, certainty))
+            if curvatures.size and curvatures[0] < FLAT:
+                return True
+        return False
+
+    @quiet
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of the probabilities (samples, classes)."""
         z = self._scores(X)
         return door.rowwise("log_softmax", z if z.shape[1] > 1 else np.concatenate([np.zeros_like(z), z], axis=1))
 
+    @quiet
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (samples, classes)."""
         z = self._scores(X)

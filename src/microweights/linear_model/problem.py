@@ -24,7 +24,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "hinge": lambda z, y: (1 - (2 * y - 1) * z).relu(),
     "squared_hinge": lambda z, y: (1 - (2 * y - 1) * z).relu().square(),
 }
-# Bounds on their second derivatives (of the cross-entropies: Böhning 1992). Hinge has none; 1 is a guess that does.
+# Bounds on their second derivatives (of the cross-entropies: Böhning 1992). Hinge has none, unless it is smoothed; 1 is a guess
+# that does.
 MAX_CURVATURE = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
 CACHE_NUMBERS = 2**16  # what is computed from so many stays in the cache
 MAX_COLUMNS_EIGH = 32  # up to which all eigenvalues of their products are found as quickly as one
@@ -71,6 +72,7 @@ class Problem:
         about: tuple[Array, Array] | None = None, by_products: bool = False, given: Any = np.float64,
     ) -> None:  # fmt: skip
         self.loss, self.intercept, self.outputs = loss, intercept, outputs
+        self.width = 0.0  # of the parabola that takes the place of the kink of hinge; see smoothed_hinge
         self.raw, self._penalties = x, (l1, l2)
         self._products: tuple[Array, Array, Array] | None = None
         self.precision = float(max(np.finfo(dtype).eps for dtype in (x.dtype, given)))
@@ -100,6 +102,11 @@ class Problem:
                 mean_y = np.average(y, axis=0, weights=weights)
                 moment = np.concatenate([moment, mean_y[None]])
             self._products = gram, moment, constant
+
+    @property
+    def max_curvature(self) -> float:
+        """A bound on the second derivative of the loss."""
+        return 1 / self.width if self.width else MAX_CURVATURE[self.loss]
 
     @cached_property
     def x(self) -> Array:
@@ -146,7 +153,7 @@ class Problem:
 
     def value(self, v: Tensor, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
         """Loss and L2 penalty for some rows."""
-        losses = LOSSES[self.loss](x @ v, y)
+        losses = smoothed_hinge(x @ v, y, self.width) if self.width else LOSSES[self.loss](x @ v, y)
         rows = losses if losses.ndim == 1 else losses.sum(1)
         mean = rows.mean() if weights is None else (rows * weights).sum()
         return mean + (Tensor(self.l2) * v.square()).sum() * 0.5
@@ -168,9 +175,13 @@ class Problem:
         x, c = self._some_rows(every)
         return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
 
-    def gram_times(self, directions: Array) -> Array:
-        """The same times some directions (columns, directions), by way of the rows, where nothing small is lost."""
+    def gram_times(self, directions: Array, times: Array | None = None) -> Array:
+        """The same times some directions (columns, directions), by way of the rows, where nothing small is lost.
+
+        The weights of the samples are multiplied with `times`.
+        """
         c = np.full(self.samples, 1 / self.samples, self.dtype) if self.weights is None else self.weights
+        c = c if times is None else c * times
         found = np.zeros_like(directions)
         for b in blocks(self.raw):
             part = self.rows(b)
@@ -231,7 +242,14 @@ class Problem:
         else:
             x, c = self._some_rows(every)  # no eigenvalue is above the sum of all
             largest = float(np.average(np.einsum("ij,ij->i", x, x), weights=c))
-        return MAX_CURVATURE[self.loss] * largest + float(self.l2.max())
+        return self.max_curvature * largest + float(self.l2.max())
+
+
+def smoothed_hinge(z: Tensor, y: Tensor, width: float) -> Tensor:
+    """Hinge with a parabola of this width in the place of its kink: below it by half the width at most  (Chapelle 2007)."""
+    short = (1 - (2 * y - 1) * z).relu()
+    within = short.clip(None, width)
+    return within * (short - within * 0.5) * (1 / width)
 
 
 def blocks(x: Array, fewest: int = 1) -> list[slice]:
@@ -251,7 +269,7 @@ def means(x: Array, weights: Array | None) -> Array:
 
 def check_spread(x: Array, mean: Array, variance: Array) -> None:
     """Raise ValueError for columns that vary, but by numbers whose squares are infinity or 0."""
-    tiny = np.flatnonzero((variance < SMALLEST_SPREAD**2) & (mean != 0) & (np.abs(mean) < SMALLEST_SPREAD))
+    tiny = np.flatnonzero((variance < SMALLEST_SPREAD**2) & (np.abs(mean) < SMALLEST_SPREAD))
     smallest = float(np.finfo(x.dtype).tiny) ** 2  # of a number that can be divided by
     varies = variance > (float(np.finfo(x.dtype).eps) * mean) ** 2
     extreme = np.flatnonzero(~np.isfinite(variance) | (varies & (variance < smallest)))

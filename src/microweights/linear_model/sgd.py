@@ -27,17 +27,18 @@ from .estimators import (
     check_flags,
     check_labels,
     check_numbers,
+    check_patience,
     checked_rows,
     checked_targets,
     first_classes,
     hold_out,
+    quiet,
     refuse_balanced,
+    refuse_early_stopping,
     with_class_weights,
 )
 from .problem import Problem, moments, together
-from .solvers import Descent, stochastic
-
-PENALTIES = {"l2": (0.0, 1.0), "l1": (1.0, 0.0), None: (0.0, 0.0)}
+from .solvers import Descent, by_all_samples, stochastic
 
 
 class BaseSGD(BaseLinear):
@@ -46,7 +47,7 @@ class BaseSGD(BaseLinear):
     loss: str
     penalty: str | None
     alpha: float
-    l1_ratio: float
+    l1_ratio: float | None
     shuffle: bool
     batch_size: int | str | None
     learning_rate: Any
@@ -54,7 +55,7 @@ class BaseSGD(BaseLinear):
     power_t: float
     early_stopping: bool
     validation_fraction: float
-    n_iter_no_change: int
+    n_iter_no_change: float
     warm_start: bool
     losses: tuple[str, ...] = ()
     _seen: tuple[float, Array, Array]  # weight, mean and variance of all samples so far
@@ -64,27 +65,49 @@ class BaseSGD(BaseLinear):
         check_choice(self, "penalty", ("l2", "l1", "elasticnet", None))
         check_choice(self, "learning_rate", ("constant", "invscaling", "adaptive"))
         check_flags(self)
-        check_counts(self, "max_iter", "n_iter_no_change")
-        check_numbers(self, alpha=(0, LARGEST), l1_ratio=(0, 1), tol=(0, LARGEST), power_t=(0, 10))
-        check_numbers(self, validation_fraction=PART)
+        check_counts(self, "max_iter")
+        check_patience(self)
+        check_numbers(self, alpha=(0, LARGEST), power_t=(0, 10), validation_fraction=PART)
+        if self.tol is not None:
+            check_numbers(self, tol=(0, LARGEST))
+        if self.l1_ratio is not None or self.penalty == "elasticnet":
+            check_numbers(self, l1_ratio=(0, 1))
         if self.eta0 is not None:
             check_numbers(self, eta0=(1e-300, LARGEST))
         if self.batch_size not in (None, "auto"):
             check_counts(self, "batch_size")
 
     def _problem(self, x: Array, y: Array, weights: Array | None, about: Any = None) -> Problem:
-        ratio = self.l1_ratio
-        l1, l2 = (ratio, 1 - ratio) if self.penalty == "elasticnet" else PENALTIES[self.penalty]
+        ratio = {"l1": 1.0, "elasticnet": self.l1_ratio}.get(self.penalty or "", 0.0) or 0.0
+        l1, l2 = (ratio, 1 - ratio) if self.penalty else (0.0, 0.0)
         return Problem(self.loss, x, y, weights, self.alpha * l1, self.alpha * l2, bool(self.fit_intercept), y.shape[1], about)
 
     def _how(self, epochs_before: int = 0) -> Descent:
-        return Descent(self.batch_size, self.eta0, self.learning_rate, self.power_t, self.tol, int(self.n_iter_no_change),
+        patience = np.inf if self.tol is None else self.n_iter_no_change
+        return Descent(self.batch_size, self.eta0, self.learning_rate, self.power_t, self.tol or 0.0, patience,
                        self.shuffle, epochs_before)  # fmt: skip
 
-    def _learned(self, problem: Problem, v: Array) -> None:
-        self.coef_, self.intercept_ = (a.astype(problem.dtype) for a in problem.weights_of(v))
+    def _learned(self, problem: Problem, v: Array, dtype: Any) -> None:
+        self.coef_, self.intercept_ = (a.astype(dtype) for a in problem.weights_of(v))
 
-    def _fit(self, x: Array, y: Array, weights: Array | None, of_samples: Array | None, labels: Array | None = None) -> Any:
+    def _initial(self, coef: Any, intercept: Any, shape: tuple[int, int]) -> tuple[Array, Array] | None:
+        """Weights to start from, if any of both are given, as arrays (outputs, features) and (outputs,)."""
+        if coef is None and intercept is None:
+            return None
+        found = []
+        for name, given, needed in (("coef_init", coef, shape), ("intercept_init", intercept, shape[:1])):
+            array = np.zeros(needed) if given is None else np.asarray(given, np.float64)
+            if array.shape != needed and (shape[0] > 1 or array.size != np.prod(needed)):
+                raise ValueError(explain(f"`{name}` of shape {needed}", f"shape {array.shape}", "Pass `coef_` of another fit."))
+            if not np.isfinite(array).all():
+                raise ValueError(explain(f"finite numbers in `{name}`", "others", "Leave it out to start from zeros."))
+            found.append(array.reshape(needed))
+        return found[0], found[1]
+
+    def _fit(
+        self, x: Array, y: Array, weights: Array | None, of_samples: Array | None, labels: Array | None = None,
+        initial: tuple[Array, Array] | None = None,
+    ) -> Any:  # fmt: skip
         random = check_random_state(self.random_state)
         is_worse: Callable[[Array], bool] | None = None
         best_score, best = -np.inf, None
@@ -96,18 +119,27 @@ class BaseSGD(BaseLinear):
                 nonlocal best_score, best
                 score = self._validation_score(problem.weights_of(v), held_out)
                 scores.append(score)
-                is_no_better = score < best_score + self.tol
+                is_no_better = score < best_score + (self.tol or 0.0)
                 if score > best_score:
                     best_score, best = score, v.copy()
                 return is_no_better
 
             is_worse = is_no_better_than_before
-        problem, total_weight = self._problem(x, y, weights), float(len(x) if weights is None else weights.sum())
-        found = stochastic(problem, self._start(problem), int(self.max_iter), self._how(), random, is_worse)
-        if not found.converged:
+        how, dtype, total_weight = self._how(), x.dtype, float(len(x) if weights is None else weights.sum())
+        is_free = self.eta0 is None and self.learning_rate == "adaptive" and self.tol is not None and is_worse is None
+        takes_all = is_free and how.size(len(x)) == len(x)
+        if takes_all:
+            x, y = x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
+        problem = self._problem(x, y, weights)
+        start = self._start(problem) if initial is None else problem.start(*initial)
+        if takes_all:
+            found = by_all_samples(problem, start, int(self.max_iter), self.tol)
+        else:
+            found = stochastic(problem, start, int(self.max_iter), how, random, is_worse)
+        if not found.converged and self.tol is not None:
             problem_found = f"{type(self).__name__} stopped after max_iter={self.max_iter} while the loss still fell."
             warnings.warn(f"{problem_found} Raise max_iter or tol.", ConvergenceWarning, stacklevel=4)
-        self._learned(problem, found.v if best is None else best)
+        self._learned(problem, found.v if best is None else best, dtype)
         if self.early_stopping:
             self.validation_scores_ = scores
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
@@ -122,9 +154,10 @@ class BaseSGD(BaseLinear):
             self.n_iter_, self.t_, self.loss_curve_ = 0, 0, []
         self._seen = own if is_first else together(self._seen, own)
         problem = self._problem(x, y, weights, self._seen[1:])
-        start = problem.start() if is_first else problem.start(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_))
+        coef, intercept = getattr(self, "coef_", None), getattr(self, "intercept_", None)
+        start = problem.start(*(self._initial(coef, intercept, (problem.outputs, x.shape[1])) or ()))
         found = stochastic(problem, start, 1, self._how(self.n_iter_), check_random_state(self.random_state))
-        self._learned(problem, found.v)
+        self._learned(problem, found.v, x.dtype)
         self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(x)
         self.loss_curve_ = [*self.loss_curve_, *found.losses]
         return self
@@ -143,15 +176,19 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     penalty : "l2", "l1", "elasticnet" or None
         alpha Σ w² / 2, alpha Σ |w|, or both in parts of 1 - l1_ratio and l1_ratio, beside the mean of the losses.
     alpha, l1_ratio : float
+        The latter for "elasticnet" alone, else it may be None.
     fit_intercept : bool
     max_iter : int
         Epochs.
-    tol : float
+    tol : float or None
         Stop when the loss did not fall by this part (with early stopping, the score rise by this) in `n_iter_no_change` epochs.
+        None trains for `max_iter` epochs.
     shuffle : bool
         A new order in each epoch.
     batch_size : int, "auto" or None
-        Samples in each step: 1 is stochastic, n mini-batch, None full-batch gradient descent; "auto" suits their number.
+        Samples in each step: 1 is stochastic, n mini-batch, None full-batch gradient descent; "auto" suits their number, and is
+        all of up to 64. With all of them and "adaptive" rates without an eta0, L-BFGS or FISTA chooses the steps, and hinge is
+        smoothed near its kink: it finds the minimum.
     random_state : int or RandomState, optional
     learning_rate : "adaptive", "invscaling" or "constant"
         eta0, divided by 5 each time that the loss stopped falling, down to 1e-6 (in one fit; parts of `partial_fit` keep
@@ -163,7 +200,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     early_stopping : bool
         Judge by `validation_fraction` of the samples held out, and keep the best weights.
     validation_fraction : float
-    n_iter_no_change : int
+    n_iter_no_change : int, or infinity
     warm_start : bool
         Start from the weights of the last fit.
 
@@ -182,10 +219,11 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     losses = ("squared_error",)
 
     def __init__(
-        self, loss: str = "squared_error", *, penalty: str | None = "l2", alpha: float = 1e-4, l1_ratio: float = 0.15,
-        fit_intercept: bool = True, max_iter: int = 1000, tol: float = 1e-3, shuffle: bool = True, batch_size: Any = "auto",
-        random_state: Any = None, learning_rate: str = "adaptive", eta0: float | None = None, power_t: float = 0.5,
-        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, warm_start: bool = False,
+        self, loss: str = "squared_error", *, penalty: str | None = "l2", alpha: float = 1e-4, l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True, max_iter: int = 1000, tol: float | None = 1e-3, shuffle: bool = True,
+        batch_size: Any = "auto", random_state: Any = None, learning_rate: str = "adaptive", eta0: float | None = None,
+        power_t: float = 0.5, early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: float = 5,
+        warm_start: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
         self.max_iter, self.tol, self.shuffle, self.batch_size = max_iter, tol, shuffle, batch_size
@@ -194,11 +232,21 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Learn from all samples: X (samples, features), y (samples,), sample_weight (samples,)."""
+    def fit(self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None) -> Any:
+        """Learn from all samples.
+
+        Parameters
+        ----------
+        X : array (samples, features)
+        y : array (samples,)
+        coef_init, intercept_init : arrays (features,) and (1,), optional
+            To start from.
+        sample_weight : array (samples,), optional
+        """
         self._check()
         x, y, weights = checked_rows(self, X, y, sample_weight, y_numeric=True)
-        self._fit(x, checked_targets(y, x.dtype)[:, None], weights, weights)
+        initial = self._initial(coef_init, intercept_init, (1, x.shape[1]))
+        self._fit(x, checked_targets(y, x.dtype)[:, None], weights, weights, initial=initial)
         self.coef_ = self.coef_[0]
         return self
 
@@ -206,12 +254,14 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One pass over more samples."""
         self._check()
-        is_first = not hasattr(self, "coef_")
+        refuse_early_stopping(self)
+        is_first = not hasattr(self, "_seen")
         x, y, weights = checked_rows(self, X, y, sample_weight, reset=is_first, y_numeric=True)
         self._partial_fit(x, checked_targets(y, x.dtype)[:, None], weights, is_first)
         self.coef_ = self.coef_[0]
         return self
 
+    @quiet
     def predict(self, X: Any) -> Array:
         """The line's value for each row (samples,)."""
         return self._scores(X)
@@ -239,11 +289,11 @@ class SGDClassifier(LinearClassifier, BaseSGD):
     losses = ("hinge", "squared_hinge", "log_loss")
 
     def __init__(
-        self, loss: str = "hinge", *, penalty: str | None = "l2", alpha: float = 1e-4, l1_ratio: float = 0.15,
-        fit_intercept: bool = True, max_iter: int = 1000, tol: float = 1e-3, shuffle: bool = True, batch_size: Any = "auto",
-        random_state: Any = None, learning_rate: str = "adaptive", eta0: float | None = None, power_t: float = 0.5,
-        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, class_weight: Any = None,
-        warm_start: bool = False,
+        self, loss: str = "hinge", *, penalty: str | None = "l2", alpha: float = 1e-4, l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True, max_iter: int = 1000, tol: float | None = 1e-3, shuffle: bool = True,
+        batch_size: Any = "auto", random_state: Any = None, learning_rate: str = "adaptive", eta0: float | None = None,
+        power_t: float = 0.5, early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: float = 5,
+        class_weight: Any = None, warm_start: bool = False,
     ) -> None:  # fmt: skip
         self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
         self.max_iter, self.tol, self.shuffle, self.batch_size = max_iter, tol, shuffle, batch_size
@@ -253,18 +303,30 @@ class SGDClassifier(LinearClassifier, BaseSGD):
         self.class_weight = class_weight
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Learn from all samples: X (samples, features), y (samples,) of labels of any kind, sample_weight (samples,)."""
+    def fit(self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None) -> Any:
+        """Learn from all samples.
+
+        Parameters
+        ----------
+        X : array (samples, features)
+        y : array (samples,) of labels of any kind
+        coef_init, intercept_init : arrays of the shapes of `coef_` and `intercept_`, optional
+            To start from.
+        sample_weight : array (samples,), optional
+        """
         self._check()
         x, y, of_samples = checked_rows(self, X, y, sample_weight)
         numbers, weights = self._labels(y, of_samples)
-        return self._fit(x, self._targets(numbers, x.dtype), weights, of_samples, numbers)
+        targets = self._targets(numbers, x.dtype)
+        initial = self._initial(coef_init, intercept_init, (targets.shape[1], x.shape[1]))
+        return self._fit(x, targets, weights, of_samples, numbers, initial)
 
     @all_or_nothing
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One pass over more samples; `classes`, all there will ever be, are needed at the first call."""
         self._check()
-        is_first = not hasattr(self, "coef_")
+        refuse_early_stopping(self)
+        is_first = not hasattr(self, "classes_")
         x, y, weights = checked_rows(self, X, y, sample_weight, reset=is_first)
         refuse_balanced(self.class_weight)
         all_classes = first_classes(self, classes, is_first)
@@ -289,6 +351,7 @@ class SGDClassifier(LinearClassifier, BaseSGD):
         return True
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    @quiet
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (samples, classes); of more than two classes each against the others, scaled to a sum of 1."""
         check_is_fitted(self)
@@ -299,6 +362,7 @@ class SGDClassifier(LinearClassifier, BaseSGD):
         return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / p.shape[1])
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    @quiet
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of :meth:`predict_proba`."""
         check_is_fitted(self)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, lstsq
 from scipy.optimize import minimize
 
 from .. import graph, ops
@@ -15,13 +15,17 @@ from ..errors import explain
 from ..graph import grad, no_grad
 from ..kernels import door
 from ..tensor import Array, Tensor
-from .problem import MAX_COLUMNS_GRAM, MAX_CURVATURE, Problem
+from .problem import MAX_COLUMNS_GRAM, Problem
 
 MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are found quickly
 WORKING_SET_COLUMNS = 64  # at first
 MIN_STEPS_TO_CAPTURE = 20  # fewer are done before they are recorded
 MAX_STEPS_PER_CALL = 256
 LOWEST_RATE = 1e-6
+MAX_WEIGHTS_NEWTON = 128
+NEWTON_STEPS = 4
+PRECISE = 1e-10  # beside the largest derivative at w = 0
+SMALLEST_WIDTH = 1e-5  # of the parabola in a smoothed hinge
 NEGLIGIBLE = 0.01  # part of the loss
 CURVATURE_ROWS = 4096  # that tell the curvature well enough for a first learning rate
 
@@ -76,7 +80,7 @@ def whitening(problem: Problem) -> tuple[Array, Array]:
     They are the eigenvectors of the products of columns. What is small in these beside the largest is lost in its rounding
     errors, and so is looked for again with the rows as they lie along the directions that are left.
     """
-    factor, l2, eps = MAX_CURVATURE[problem.loss], problem.l2[:, 0], float(np.finfo(problem.dtype).eps)
+    factor, l2, eps = problem.max_curvature, problem.l2[:, 0], float(np.finfo(problem.dtype).eps)
     zero = max(problem.samples * eps, 8 * len(l2) * problem.precision)  # beside the largest, what rounding makes of zeros
     vectors, gram = np.eye(len(l2)), problem.gram().astype(np.float64)
     curvatures, known, largest, rounds = np.empty(0), vectors[:, :0], 0.0, 0
@@ -176,6 +180,47 @@ def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
     return Found(v, steps, losses, found.converged)
 
 
+def lbfgs_and_newton(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
+    """:func:`lbfgs`, whose last steps rounding errors of the loss decide; if weights are few, Newton's go by the gradient.
+
+    Their second derivatives are differences of gradients, which is exact for parabolas.
+    """
+    found = lbfgs(problem, v, max_iter, tol)
+    if not found.converged or v.size > MAX_WEIGHTS_NEWTON:
+        return found
+    run, v = problem.with_gradient(), found.v.astype(np.float64)
+    steepness = run(v)[1]
+    width = 1e-5 * max(float(np.abs(v).max()), 1.0) * (problem.width or 1.0)
+    for _ in range(NEWTON_STEPS):
+        moves = width * np.eye(v.size).reshape(-1, *v.shape)
+        hessian = np.stack([(run(v + m)[1] - run(v - m)[1]).reshape(-1) for m in moves]) / (2 * width)
+        new = v - lstsq(hessian, steepness.reshape(-1))[0].reshape(v.shape)
+        left = run(new)[1]
+        if not np.abs(left).max() < np.abs(steepness).max():
+            break
+        v, steepness = new, left
+    return found._replace(v=v)
+
+
+def by_all_samples(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
+    """:func:`lbfgs`, or under an L1 penalty the accelerated :func:`proximal`; the loss is within a part of `tol` of the least.
+
+    Steps down the gradient stall at the kinks of hinge. It is smoothed instead, less and less, each time from the minimum
+    before; half the width of the smoothing bounds what that costs.
+    """
+    solve, precise = (proximal, min(tol, 1e-5)) if problem.l1.any() else (lbfgs_and_newton, PRECISE)
+    if problem.loss != "hinge":
+        return solve(problem, v, max_iter, precise)
+    problem.width, steps, losses = 1.0, 0, list[float]()
+    while True:
+        found = solve(problem, v, max_iter - steps, precise)
+        v, steps, losses = found.v, steps + found.steps, losses + found.losses
+        is_sharp = problem.width / 2 <= max(tol, SMALLEST_WIDTH) * losses[-1] or problem.width <= SMALLEST_WIDTH
+        if is_sharp or steps >= max_iter:
+            return Found(v, steps, losses, is_sharp and found.converged)
+        problem.width /= 8
+
+
 class Descent(NamedTuple):
     """How to descend by batches.
 
@@ -189,9 +234,13 @@ class Descent(NamedTuple):
     schedule: str = "adaptive"
     power: float = 0.5
     tol: float = 1e-3
-    patience: int = 5
+    patience: float = 5
     shuffle: bool = True
     epochs_before: int = 0
+
+    def size(self, n: int) -> int:
+        """Of the batches of n samples."""
+        return n if self.batch_size is None else min(batch_for(n) if self.batch_size == "auto" else int(self.batch_size), n)
 
 
 def stochastic(
@@ -216,8 +265,8 @@ def stochastic(
         If it diverges; the message names the learning rate.
     """
     n = problem.samples
-    size = n if how.batch_size is None else min(batch_for(n) if how.batch_size == "auto" else int(how.batch_size), n)
-    largest_row = MAX_CURVATURE[problem.loss] * problem.largest_row()
+    size = how.size(n)
+    largest_row = problem.max_curvature * problem.largest_row()
     curvature = problem.curvature(CURVATURE_ROWS) + (largest_row / size if size < n else 0.0)
     rate = 1 / (curvature or 1.0) if how.learning_rate is None else how.learning_rate
     at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
