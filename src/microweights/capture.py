@@ -381,7 +381,7 @@ def _flatten(x: Any, leaves: list[Array]) -> Any:
         leaves.append(a)
         return a.shape, a.dtype, x.requires_grad
     if isinstance(x, np.ndarray):
-        return _flatten(np.asarray(x), leaves)
+        return _flatten(as_array(x), leaves)
     if kind is tuple:
         return tuple([_flatten(v, leaves) for v in x])
     if kind is list and _holds_arrays(x):

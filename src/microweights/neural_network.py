@@ -390,8 +390,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         order = random.permutation(n, self._network.order_state) if self.shuffle and size < n else np.arange(n)
         for begin in range(0, n, size):
             rows = order[begin : begin + size] if size < n else slice(None)
-            loss = self._network.train_on_batch(x[rows], y[rows], None if weights is None else weights[rows])
-            total += loss * len(y[rows])
+            part = None if weights is None else weights[rows]
+            total += self._network.train_on_batch(x[rows], y[rows], part, return_dict=True)["loss"] * len(y[rows])
         return total / n * self._unit() + self._rest(x, y, weights)
 
     def _rest(self, x: Array, y: Array, weights: Array | None) -> float:
