@@ -1,7 +1,7 @@
 """Processes that share the cores of a machine: `python benchmarks/processes.py`.
 
-Each trains a network of 784-1024-1024-10 on two threads, alone and then beside a second and a third process. Where cores are two, so
-many processes should take two and three times as long as one alone, and no longer: threads that wait must not hold a core.
+Each trains a network of 784-1024-1024-10 on two threads, alone and then beside a second and a third process. Where cores are
+two, steps should take two and three times as long as alone, and no longer: threads that wait must not hold a core.
 """
 
 from __future__ import annotations
