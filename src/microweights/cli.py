@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 BENCH = """\
-Races against NumPy, PyTorch, JAX, Keras on JAX and micrograd, as far as they are installed, each with its fastest
-settings. They take turns in one process and with equal threads; medians count, and results are compared with float64.
-A row has the ratio to the best peer and the share of the floor, the time that nobody can save on this machine:
+Races against NumPy, PyTorch, JAX, Keras on JAX and micrograd, as far as they are installed, each with its
+fastest settings. They take turns in one process and with equal threads; medians count, and results are
+compared with float64. A row has the ratio to the best peer and the share of the floor, the time that nobody
+can save on this machine:
 
     floor = operations / best rate of our matrix product + (bytes - caches) / best bandwidth
 
-with both rates measured in the same run. All cases take about 4 minutes on one thread, 15 on several, and one with --quick.
+with both rates measured in the same run. All cases take about 5 minutes on one thread, 15 on several, and
+two with --quick.
 
 cases (--only takes a part of a name):
   gemm, matrix-vector, dot                    matrix products of the shapes that networks have
@@ -34,7 +36,8 @@ cases (--only takes a part of a name):
   train_on_batch, test_on_batch,              calls in loops of one's own, of two small networks
     predict_on_batch, predict, evaluate
 
---start is another race: from the start of a process to a trained network, with its peak of memory (a minute or two).
+--start is another race: from the start of a process to a trained network, with its peak of memory (a minute
+or two).
 """
 
 

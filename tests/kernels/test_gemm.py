@@ -141,6 +141,23 @@ def test_accumulating_adds_to_what_was_there(shape: tuple[int, int, int], dtype:
     assert np.array_equal(c[:, :, n:], before[:, :, n:]) and ones.all()
 
 
+@pytest.mark.parametrize("k", [65_535, 65_536, 65_543, 200_003])
+@pytest.mark.parametrize("n", [1, 5, 33, 65])
+@pytest.mark.parametrize("kind", ["plain", "transposed"])
+def test_a_long_sum_that_is_cut_has_every_term_once(k: int, n: int, kind: str, dtype: str, c_only: str) -> None:
+    """All sums of such small integers are exact, in any order."""
+    rng = np.random.default_rng(k + n)
+    a, b = rng.integers(-2, 3, (1, k)), rng.integers(-2, 3, (k, n))
+    bias = rng.integers(-9, 9, n).astype(dtype)
+    exact, real = a @ b, (a.astype(dtype), b.astype(dtype, order="F" if kind == "transposed" else "C"))
+    assert (door.matmul(*real) == exact).all()
+    assert (door.matmul(*real, bias, "relu") == np.maximum(exact + bias, 0)).all()
+    assert (door.matmul(real[1].T, real[0].T) == exact.T).all()
+    c = np.full((1, 1, n), 7, dtype)
+    gemm(real[0][None], real[1][None], c, accumulate=1)
+    assert (c[0] == exact + 7).all()
+
+
 @pytest.mark.parametrize("n", [1, 7, 16, 31, 33, 70])
 def test_only_the_rows_of_c_are_written(n: int, dtype: str, setting: str) -> None:
     a, b, c = np.ones((1, 9, 4), dtype), np.ones((1, 4, n), dtype), np.full((1, 11, n + 20), 7, dtype)

@@ -67,6 +67,11 @@ FAMILIES = {
     "matmul, deep": lambda t: door.matmul(reals(10, 20_001, dtype=t), reals(20_001, 11, dtype=t)),
     "matmul, few columns": lambda t: door.matmul(reals(3001, 301, dtype=t), reals(301, 5, dtype=t)),
     "matmul, one column": lambda t: door.matmul(reals(2003, 1201, dtype=t), reals(1201, 1, dtype=t), reals(1, dtype=t), "relu"),
+    "matmul, dot": lambda t: door.matmul(reals(1, 270_001, dtype=t), reals(270_001, 1, dtype=t)),
+    "matmul, long row": lambda t: door.matmul(
+        reals(1, 100_003, dtype=t), reals(100_003, 7, dtype=t), reals(7, dtype=t), "tanh"
+    ),
+    "matmul, long rows": lambda t: door.matmul(reals(3, 1, 70_001, dtype=t), reals(70_001, 5, dtype=t)),
     "matmul, uneven rows": lambda t: door.matmul(reals(90, 1, 1201, dtype=t), reals(90, 1201, 50, dtype=t)),
     "matmul, one row": lambda t: door.matmul(reals(1, 1201, dtype=t), reals(1201, 2003, dtype=t)),
     "matmul, batch": lambda t: door.matmul(reals(37, 61, 65, dtype=t), reals(65, 67, dtype=t)),
