@@ -369,3 +369,15 @@ def test_targets_of_a_categorical_crossentropy_keep_their_graph(smoothing: float
     dy, dx = mw.grad(loss(y, x), [y, x])
     np.testing.assert_allclose(dx.numpy(), mw.grad(loss(y.detach(), x), x).numpy(), atol=1e-14)
     np.testing.assert_allclose(dy.numpy(), -(1 - smoothing) * x.log_softmax().numpy() / 4, rtol=1e-12)
+
+
+@pytest.mark.parametrize("base", ["BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy", "Huber"])
+def test_the_losses_of_a_subclass_are_its_own(base: str, setting: str) -> None:
+    class Twice(getattr(mw.losses, base)):  # type: ignore[misc]
+        def call(self, y_true: mw.Tensor, y_pred: mw.Tensor) -> mw.Tensor:
+            return super().call(y_true, y_pred) * 2
+
+    y_pred = mw.tensor([[0.2, 0.8], [0.6, 0.4]], requires_grad=True)
+    y_true = np.array([1, 0]) if base.startswith("Sparse") else np.array([[0.0, 1.0], [1.0, 0.0]])
+    once = getattr(mw.losses, base)()
+    assert Twice()(y_true, y_pred).item() == pytest.approx(2 * once(y_true, y_pred).item(), rel=1e-6)

@@ -370,7 +370,9 @@ def test_a_part_that_fails_leaves_a_network_as_it_was(monkeypatch: pytest.Monkey
     stream, other = (NETWORKS.MLPRegressor(random_state=0).partial_fit(x, y) for _ in range(2))
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         learn = stream._network.train_on_batch
-        patch.setattr(stream._network, "train_on_batch", lambda *rows: learn(*rows) if len(rows[0]) == 200 else 1 / 0)
+        patch.setattr(
+            stream._network, "train_on_batch", lambda *rows, **form: learn(*rows, **form) if len(rows[0]) == 200 else 1 / 0
+        )
         stream.partial_fit(3 * x + 1, 2 * y)
     for model in (stream, other):
         assert (model._network.predict(x) == other._network.predict(x)).all()

@@ -242,6 +242,7 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Expm1": lambda x: x.expm1(),
     "Gelu": lambda x: F.gelu(x),
     "GeluGrad": lambda dz, x: dz * (torch.special.ndtr(x) + x * normal_density(x)),
+    "Gather": lambda x, index: x[torch.as_tensor(index)],
     "Index": lambda x, key: x.reshape(-1)[places(tuple(x.shape), key)],
     "IndexGrad": index_grad,
     "Log": lambda x: x.log(),
@@ -260,6 +261,9 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Relu": lambda x: x.relu(),
     "ReluGrad": lambda dz, z: dz * (z > 0) + 0 * z,
     "Reshape": lambda x, shape: x.reshape(shape),
+    "ScatterAdd": lambda dz, index, shape: torch.zeros(shape, dtype=dz.dtype).index_put(
+        (torch.as_tensor(index),), dz, accumulate=True
+    ),
     "Sigmoid": lambda x: x.sigmoid(),
     "SigmoidGrad": lambda dz, z: dz * z * (1 - z),
     "Sign": lambda x: x.sign(),

@@ -51,6 +51,11 @@ class Loss(graph.Part, Configurable):
         self.reduction = reduction
         self.dtype = None if dtype is None else known_dtype(dtype).name
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "call" in vars(cls) and "mean" not in vars(cls):  # the mean of a class above is of other losses
+            cls.mean = Loss.mean  # type: ignore[method-assign]
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         raise NotImplementedError
 
