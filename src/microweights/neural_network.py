@@ -90,7 +90,7 @@ class LabelCrossentropy(BinaryCrossentropy):
     """Summed over the labels of a sample, as scikit-learn does."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return super().call(y_true, y_pred).sum(-1)
+        return self.elements(y_true, y_pred).sum(-1)
 
 
 class Excess(MeanMetric):
