@@ -142,7 +142,7 @@ class Marks:
     __slots__ = ("tensors", "time")
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self.tensors, self.time = tensors, 0
+        self.tensors, self.time = list(map(weakref.ref, tensors)), 0  # which are not kept alive until somebody does
 
 
 unmarked: set[Marks] = set()  # of programs that ran since the last look
@@ -152,8 +152,10 @@ def mark() -> None:
     """Note on all tensors that programs have overwritten when that was. A graph asks for it before it goes backward."""
     while unmarked:
         marks = unmarked.pop()
-        for t in marks.tensors:
-            t.changed = max(t.changed, marks.time)
+        for reference in marks.tensors:
+            t = reference()
+            if t is not None:
+                t.changed = max(t.changed, marks.time)
 
 
 class no_grad:
