@@ -48,9 +48,7 @@ class MeanSquaredLogarithmicError(ElementwiseLoss):
 class Huber(ElementwiseLoss):
     """e²/2 where |e| <= delta, else delta |e| - delta²/2, for the error e = y_true - y_pred  (Huber 1964)."""
 
-    def __init__(
-        self, delta: float = 1.0, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, delta: float = 1.0, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None) -> None:
         if not delta > 0:
             raise ValueError(explain("`delta` to be positive", delta, "1 is the usual choice."))
         super().__init__(reduction, name or "huber_loss", dtype)
@@ -93,9 +91,7 @@ class CosineSimilarity(StandardLoss):
     It is -1 for vectors of one direction, 0 for orthogonal ones and where one is zero, 1 for opposite ones.
     """
 
-    def __init__(
-        self, axis: int = -1, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, axis: int = -1, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(reduction, name, dtype)
         self.axis = axis
 

@@ -16,11 +16,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..losses import FUNCTIONS, SHORT, Loss
-from ..losses import (  # noqa: F401  they are metrics of each sample, too
-    binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy,
-    categorical_hinge, hinge, huber, kl_divergence, log_cosh, mean_absolute_error, mean_absolute_percentage_error,
-    mean_squared_error, mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy, squared_hinge,
+from ..losses import (
+    FUNCTIONS,
+    SHORT,
+    Loss,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
 )  # fmt: skip
 from ..naming import lookup, snake_case
 from ..tensor import Tensor
@@ -33,18 +48,14 @@ from .classification import (
     CategoricalAccuracy,
     CategoricalCrossentropy,
     CategoricalHinge,
-    ConfusionMatrix,
-    F1Score,
     Hinge,
     KLDivergence,
     LogLoss,
-    Precision,
-    Recall,
     SparseCategoricalAccuracy,
     SparseCategoricalCrossentropy,
     SquaredHinge,
-    report,
 )
+from .counts import ConfusionMatrix, F1Score, Precision, Recall, report
 from .ranking import AUC, SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy
 from .regression import (
     CosineSimilarity,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from .. import graph
 from ..errors import explain
 from ..kernels import door
-from ..losses import Loss, aligned
+from ..losses import Loss
+from ..losses.base import aligned
 from ..losses.base import one_hot as ones_at
 from ..naming import Configurable, parameters, plain, snake_case
 from ..ops import stack
@@ -227,6 +229,12 @@ class Sum(Mean):
 
     def result(self) -> float:
         return self.total
+
+
+def one_number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str)) or not isinstance(value, Real):
+        raise TypeError(explain(f"`{name}` to be one number", repr(value), "Make a metric for each."))
+    return float(value)
 
 
 # ---- what classes are compared with ------------------------------------------------------------------------------------

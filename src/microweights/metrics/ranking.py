@@ -82,7 +82,7 @@ class AUC(Metric):
     """The area under a curve over all thresholds; it is exact, and so keeps all scores. Class 0 may be called -1.
 
     "ROC" is the curve of true over false positives: how often a sample of class 1 scores higher than one of class 0, where
-    equal ones count half. "PR" is that of precision over recall, as the sum of steps (R_n - R_(n-1)) P_n, which is scikit-learn's
+    equal ones count half. "PR" is that of precision over recall, as the sum of steps (R_n - R_(n-1)) P_n: scikit-learn's
     `average_precision_score`. With a NaN among the scores it is NaN.
 
     Parameters
@@ -105,6 +105,8 @@ class AUC(Metric):
         self, num_thresholds: int = 200, curve: str = "ROC", summation_method: str = "interpolation", name: str | None = None,
         dtype: Any = None, *, from_logits: bool = False,
     ) -> None:  # fmt: skip
+        if isinstance(num_thresholds, bool) or not isinstance(num_thresholds, (int, np.integer)):
+            raise TypeError(explain("`num_thresholds` to be an integer", repr(num_thresholds), "Pass a name by `name=`."))
         if curve not in ("ROC", "PR"):
             raise ValueError(explain("`curve` to be 'ROC' or 'PR'", repr(curve), "Pass a name by `name=`."))
         self.num_thresholds, self.curve, self.summation_method = num_thresholds, curve, summation_method
