@@ -35,10 +35,12 @@ class Configurable:
     >>> import microweights as mw
     >>> decay = mw.schedules.ExponentialDecay(0.1, 100, 0.9)
     >>> decay.get_config()
-    {'initial_learning_rate': 0.1, 'decay_steps': 100, 'decay_rate': 0.9, 'staircase': False}
+    {'initial_learning_rate': 0.1, 'decay_steps': 100, 'decay_rate': 0.9, 'staircase': False, 'name': None}
     >>> mw.schedules.ExponentialDecay.from_config(decay.get_config())
     ExponentialDecay(initial_learning_rate=0.1, decay_steps=100, decay_rate=0.9)
     """
+
+    always_shown: tuple[str, ...] = ()  # arguments that `repr` shows also where they are as by default
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as what JSON can hold.
@@ -65,12 +67,12 @@ class Configurable:
         return {name: getattr(self, name) for name in parameters(type(self))}
 
     def __repr__(self) -> str:
-        """The call that makes it, without what is as by default."""
-        shown = []
-        for name, parameter in parameters(type(self)).items():
-            value = getattr(self, name, parameter.default)
-            if not _is_same(value, parameter.default):
-                shown.append(f"{name}={value!r}")
+        """The call that makes it, without what is as by default, such as a name that comes from the class."""
+        defaults = {name: parameter.default for name, parameter in parameters(type(self)).items()}
+        if getattr(self, "name", None) == snake_case(type(self).__name__):
+            defaults["name"] = snake_case(type(self).__name__)
+        shown = [f"{name}={value!r}" for name, value in self._arguments().items()
+                 if name in self.always_shown or not _is_same(value, defaults[name])]  # fmt: skip
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

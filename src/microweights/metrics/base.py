@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -198,6 +198,8 @@ class LossMetric(MeanMetric):
 class Mean(Metric):
     """The weighted mean of numbers: `update_state(values, sample_weight=None)`."""
 
+    of_sample: ClassVar[Any] = staticmethod(np.mean)  # what the numbers of a sample are together
+
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
 
@@ -211,8 +213,8 @@ class Mean(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         numbers = exact(values).numpy().astype(np.float64)
         weights = 1.0 if sample_weight is None else exact(sample_weight).numpy().astype(np.float64)
-        if np.ndim(weights) and np.ndim(weights) < numbers.ndim:  # a weight for each sample, whose numbers count by their mean
-            numbers = numbers.mean(tuple(range(np.ndim(weights), numbers.ndim)))
+        if np.ndim(weights) and np.ndim(weights) < numbers.ndim:  # a weight for each sample
+            numbers = self.of_sample(numbers, axis=tuple(range(np.ndim(weights), numbers.ndim)))
         weights = np.broadcast_to(weights, numbers.shape)
         self.total, self.count = self.total + float((numbers * weights).sum()), self.count + float(weights.sum())
 
@@ -226,6 +228,8 @@ class Mean(Metric):
 
 class Sum(Mean):
     """The weighted sum of numbers: `update_state(values, sample_weight=None)`."""
+
+    of_sample: ClassVar[Any] = staticmethod(np.sum)
 
     def result(self) -> float:
         return self.total

@@ -35,6 +35,13 @@ def first_ones(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return p.shape[-1] - after.sum(-1) + or_nan(known)
 
 
+def top_k_hits(y_true: Tensor, y_pred: Tensor, k: int) -> Tensor:
+    """1 where the right class is among the k largest predictions, else 0; NaN for a label that is none of a class."""
+    refuse_one_output("top_k_categorical_accuracy", y_pred)
+    before = first_ones(y_true, y_pred)
+    return (before < k).astype(door.FLOAT64) + before * 0
+
+
 def among_largest(p: Tensor, k: int) -> Tensor:
     """1 where a prediction (samples, classes) is among the k largest of its sample, else 0; of equal ones the first are."""
     samples, classes = p.shape
@@ -66,9 +73,7 @@ class TopKCategoricalAccuracy(MeanMetric):
         super().__init__(name, dtype)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        refuse_one_output(self.name, y_pred)
-        before = first_ones(y_true, y_pred)
-        return (before < self.k).astype(door.FLOAT64) + before * 0
+        return top_k_hits(y_true, y_pred, self.k)
 
     def add(self, parts: Array) -> None:
         super().add(of_classes(parts))
