@@ -276,7 +276,7 @@ def test_as_list() -> None:
 
 def test_the_metric_knows_which_way_is_better() -> None:
     m = model()
-    m.compile("sgd", "mse", metrics=[mw.metrics.AUC("area"), mw.metrics.MeanAbsoluteError("accident")])
+    m.compile("sgd", "mse", metrics=[mw.metrics.AUC(name="area"), mw.metrics.MeanAbsoluteError("accident")])
     for monitor, sign in (("val_area", 1), ("area", 1), ("accident", -1), ("loss", -1)):
         stopping = EarlyStopping(monitor)
         stopping.set_model(m)

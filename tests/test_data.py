@@ -225,3 +225,26 @@ def test_a_class_without_weight() -> None:
 def test_class_weights_are_checked(weights: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=r"Expected .*class_weight"):
         class_weights(Y % 3, weights, None, np.dtype("float32"))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([[1.0, 1, 0], [0, 0, 0]]),  # several labels, or none
+        np.array([[0, 1, 2, 0], [1, 1, 1, 2]]),  # labels of sequences
+        np.array([[0, 1], [1, 0]]),  # as well, though rows look one-hot: one-hot targets come as floats
+        np.eye(3)[[[0, 1], [1, 2]]],  # one-hot sequences
+        np.array([[0.3, 0.7], [0.5, 0.5]]),
+        np.array([[0.0, np.nan], [0.0, 1.0]]),
+    ],
+    ids=["several labels", "sequences", "short sequences", "one-hot sequences", "fractions", "NaN"],
+)
+def test_samples_without_one_class_have_no_class_weight(y: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="one class for each sample"):
+        class_weights(y, dict.fromkeys(range(4), 1.0), None, np.dtype("float32"))
+
+
+@pytest.mark.parametrize("label", [0.5, np.nan, np.inf])
+def test_classes_are_whole_numbers(label: float) -> None:
+    with pytest.raises(ValueError, match="whole numbers as classes"):
+        class_weights(np.array([0.0, 1.0, label]), {0: 1.0, 1: 1.0}, None, np.dtype("float32"))

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import explain
 from ..naming import lookup
 from ..tensor import Tensor
-from .base import FunctionLoss, Loss, aligned, as_function
+from .base import FunctionLoss, Loss, as_function
 from .classification import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,

@@ -225,7 +225,8 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
             logarithms = with_axis_last(known, self.axis).log_softmax()
             p = logarithms.exp()
         factor = ops.maximum(1 - p, EPSILON) ** self.gamma * self.alpha
-        return -(factor * self.smoothed(y_true, p) * logarithms).sum(-1)
+        losses: Tensor = -(factor * self.smoothed(y_true, p) * logarithms).sum(-1)
+        return losses
 
     def mean(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.call(y_true, y_pred).mean()

@@ -48,19 +48,18 @@ from .classification import (
     CategoricalAccuracy,
     CategoricalCrossentropy,
     CategoricalHinge,
-    ConfusionMatrix,
-    F1Score,
     Hinge,
     KLDivergence,
     LogLoss,
-    Precision,
-    Recall,
     SparseCategoricalAccuracy,
     SparseCategoricalCrossentropy,
     SquaredHinge,
-    report,
+    binary_hits,
+    categorical_hits,
+    sparse_categorical_hits,
 )
-from .ranking import AUC, SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy
+from .counts import ConfusionMatrix, F1Score, Precision, Recall, report
+from .ranking import AUC, SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy, top_k_hits
 from .regression import (
     CosineSimilarity,
     LogCoshError,
@@ -74,36 +73,30 @@ from .regression import (
 )
 
 
-def of_samples(metric: MeanMetric, y_true: Any, y_pred: Any) -> Tensor:
-    """The values of samples, the mean over the last axis of what has several for each."""
-    target, prediction = exact(y_true), exact(y_pred)
-    values = metric.values(target, prediction)
-    return values.mean(-1) if values.ndim == prediction.ndim and values.ndim > 1 else values
-
-
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     """How many of a sample's targets are 1 where the prediction is above `threshold`, and 0 or -1 where it is not."""
-    return of_samples(BinaryAccuracy(threshold=threshold), y_true, y_pred)
+    values = binary_hits(exact(y_true), exact(y_pred), threshold)
+    return values.mean(-1) if values.ndim > 1 else values
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the largest prediction of a sample stands where the largest target does, else 0."""
-    return of_samples(CategoricalAccuracy(), y_true, y_pred)
+    return categorical_hits(exact(y_true), exact(y_pred))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the largest prediction of a sample stands at its label, else 0."""
-    return of_samples(SparseCategoricalAccuracy(), y_true, y_pred)
+    return sparse_categorical_hits(exact(y_true), exact(y_pred))
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     """1 where the class of a sample, one-hot or its label, is among the `k` largest predictions, else 0."""
-    return of_samples(TopKCategoricalAccuracy(k), y_true, y_pred)
+    return top_k_hits(exact(y_true), exact(y_pred), k)
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     """1 where the label of a sample is among the `k` largest predictions, else 0."""
-    return of_samples(SparseTopKCategoricalAccuracy(k), y_true, y_pred)
+    return top_k_hits(exact(y_true), exact(y_pred), k)
 
 
 _NAMED: tuple[type[Metric], ...] = (
@@ -113,7 +106,7 @@ _NAMED: tuple[type[Metric], ...] = (
     SparseCategoricalAccuracy, SparseCategoricalCrossentropy, SparseTopKCategoricalAccuracy, SquaredHinge, Sum,
     TopKCategoricalAccuracy,
 )  # fmt: skip
-TABLE: dict[str, Any] = {name: lambda f=f: MeanMetricWrapper(f) for name, f in FUNCTIONS.items()}
+TABLE: dict[str, Any] = dict(FUNCTIONS)  # losses are metrics, too
 TABLE |= {snake_case(c.__name__): c for c in _NAMED}
 TABLE |= {short: TABLE[name] for short, name in SHORT.items()}
 TABLE |= {"accuracy": AccuracyByShape, "acc": AccuracyByShape, "logcosh": LogCoshError, "log_cosh_error": LogCoshError}
@@ -125,9 +118,11 @@ def get(identifier: Any) -> Metric:
 
     It reports under the name that it was asked for by, or that of the function.
     """
-    if callable(identifier) and not isinstance(identifier, (Metric, type)):
-        return MeanMetricWrapper(identifier)
-    metric = lookup("a metric", identifier, Metric, TABLE)
+    found = identifier
+    if isinstance(identifier, str):
+        found = TABLE.get(identifier) or TABLE.get(snake_case(identifier))
+    is_function = callable(found) and not isinstance(found, (Metric, type))
+    metric = MeanMetricWrapper(found) if is_function else lookup("a metric", identifier, Metric, TABLE)
     if isinstance(identifier, str):
         metric.name = identifier
     return metric

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import graph
 from ..errors import explain
 from ..kernels import door
-from ..losses import Loss, aligned
+from ..losses import Loss
+from ..losses.base import aligned
 from ..losses.base import one_hot as ones_at
 from ..naming import Configurable, parameters, plain, snake_case
 from ..ops import stack
@@ -201,6 +203,8 @@ class LossMetric(MeanMetric):
 class Mean(Metric):
     """The weighted mean of numbers: `update_state(values, sample_weight=None)`."""
 
+    of_sample: ClassVar[Any] = staticmethod(np.mean)  # what the numbers of a sample are together
+
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
 
@@ -214,8 +218,8 @@ class Mean(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         numbers = exact(values).numpy().astype(np.float64)
         weights = 1.0 if sample_weight is None else exact(sample_weight).numpy().astype(np.float64)
-        if np.ndim(weights) and np.ndim(weights) < numbers.ndim:  # a weight for each sample, whose numbers count by their mean
-            numbers = numbers.mean(tuple(range(np.ndim(weights), numbers.ndim)))
+        if np.ndim(weights) and np.ndim(weights) < numbers.ndim:  # a weight for each sample
+            numbers = self.of_sample(numbers, axis=tuple(range(np.ndim(weights), numbers.ndim)))
         weights = np.broadcast_to(weights, numbers.shape)
         self.total, self.count = self.total + float((numbers * weights).sum()), self.count + float(weights.sum())
 
@@ -230,8 +234,16 @@ class Mean(Metric):
 class Sum(Mean):
     """The weighted sum of numbers: `update_state(values, sample_weight=None)`."""
 
+    of_sample: ClassVar[Any] = staticmethod(np.sum)
+
     def result(self) -> float:
         return self.total
+
+
+def one_number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str)) or not isinstance(value, Real):
+        raise TypeError(explain(f"`{name}` to be one number", repr(value), "Make a metric for each."))
+    return float(value)
 
 
 # ---- what classes are compared with ------------------------------------------------------------------------------------

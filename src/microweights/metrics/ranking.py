@@ -35,6 +35,13 @@ def first_ones(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return p.shape[-1] - after.sum(-1) + or_nan(known)
 
 
+def top_k_hits(y_true: Tensor, y_pred: Tensor, k: int) -> Tensor:
+    """1 where the right class is among the k largest predictions, else 0; NaN for a label that is none of a class."""
+    refuse_one_output("top_k_categorical_accuracy", y_pred)
+    before = first_ones(y_true, y_pred)
+    return (before < k).astype(door.FLOAT64) + before * 0
+
+
 def among_largest(p: Tensor, k: int) -> Tensor:
     """1 where a prediction (samples, classes) is among the k largest of its sample, else 0; of equal ones the first are."""
     samples, classes = p.shape
@@ -65,9 +72,7 @@ class TopKCategoricalAccuracy(MeanMetric):
         super().__init__(name, dtype)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        refuse_one_output(self.name, y_pred)
-        before = first_ones(y_true, y_pred)
-        return (before < self.k).astype(door.FLOAT64) + before * 0
+        return top_k_hits(y_true, y_pred, self.k)
 
     def add(self, parts: Array) -> None:
         super().add(of_classes(parts))
@@ -81,7 +86,7 @@ class AUC(Metric):
     """The area under a curve over all thresholds; it is exact, and so keeps all scores. Class 0 may be called -1.
 
     "ROC" is the curve of true over false positives: how often a sample of class 1 scores higher than one of class 0, where
-    equal ones count half. "PR" is that of precision over recall, as the sum of steps (R_n - R_(n-1)) P_n, which is scikit-learn's
+    equal ones count half. "PR" is that of precision over recall, as the sum of steps (R_n - R_(n-1)) P_n: scikit-learn's
     `average_precision_score`. With a NaN among the scores it is NaN.
 
     Parameters
@@ -104,6 +109,8 @@ class AUC(Metric):
         self, num_thresholds: int = 200, curve: str = "ROC", summation_method: str = "interpolation", name: str | None = None,
         dtype: Any = None, *, from_logits: bool = False,
     ) -> None:  # fmt: skip
+        if isinstance(num_thresholds, bool) or not isinstance(num_thresholds, (int, np.integer)):
+            raise TypeError(explain("`num_thresholds` to be an integer", repr(num_thresholds), "Pass a name by `name=`."))
         if curve not in ("ROC", "PR"):
             raise ValueError(explain("`curve` to be 'ROC' or 'PR'", repr(curve), "Pass a name by `name=`."))
         self.num_thresholds, self.curve, self.summation_method = num_thresholds, curve, summation_method

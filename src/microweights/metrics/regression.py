@@ -11,7 +11,8 @@ import numpy as np
 from .. import losses, ops
 from ..errors import explain
 from ..kernels import door
-from ..losses import Loss, aligned
+from ..losses import Loss
+from ..losses.base import aligned
 from ..tensor import Array, Tensor, constant
 from .base import LossMetric, Metric
 
@@ -104,9 +105,8 @@ class R2Score(Metric):
             remedy = "Pass a name by `name=`."
             raise ValueError(explain(f"`class_aggregation` out of {choices}", repr(class_aggregation), remedy))
         if isinstance(num_regressors, bool) or not isinstance(num_regressors, (int, np.integer)) or num_regressors < 0:
-            raise ValueError(
-                explain("`num_regressors` to be an integer not below 0", repr(num_regressors), "0 adjusts nothing.")
-            )
+            remedy = "0 adjusts nothing."
+            raise ValueError(explain("`num_regressors` to be an integer not below 0", repr(num_regressors), remedy))
         super().__init__(dtype, name)
         self.class_aggregation, self.num_regressors = class_aggregation, int(num_regressors)
 
