@@ -50,7 +50,7 @@ def fitted(kind: str, eager: bool, loss: Any = None, chosen: Any = (), kernel_re
     outputs = 1 if kind == "binary" else 3
     hidden = mw.layers.Dense(5, activation="tanh", kernel_regularizer=kernel_regularizer)
     model = mw.Sequential([mw.Input((4,)), hidden, mw.layers.Dense(outputs, activation)])
-    model.compile(mw.optimizers.Adam(0.01), loss or usual, chosen, eager=eager)
+    model.compile(mw.optimizers.Adam(0.01), loss or usual, metrics=chosen, eager=eager)
     model.fit(X, TARGETS[kind], epochs=EPOCHS, batch_size=BATCH, verbose=0)
     return model
 
@@ -61,7 +61,7 @@ def same_as_eager(kind: str, make: Callable[[], dict[str, Any]]) -> mw.Model:
     assert model.history is not None and eager.history is not None
     np.testing.assert_equal(model.history.history, eager.history.history)
     assert [w.tobytes() for w in model.get_weights()] == [w.tobytes() for w in eager.get_weights()]
-    assert len(model._captured["fit"].programs) == 2  # type: ignore[attr-defined]
+    assert len(model._steps["fit"].programs) == 2
     return model
 
 

@@ -20,6 +20,7 @@ FAMILIES = {
 DEFAULTS = {
     "name": "None stands for the name of the class",
     "Input.shape": "a shape is what Input is for",
+    "F1Score.average": "a score for each class, Keras's default, is no number for a history",
 }
 # Classes that share a name and little more.
 OTHER_THINGS = {"callbacks.CallbackList": "it takes what fit has", "optimizers.Optimizer": "Keras's hides what it takes"}
