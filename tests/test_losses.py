@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import warnings
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import microweights as mw
-from microweights import losses
+from microweights import losses, naming
 
 LABELS = np.array([0, 2, 1, 3, 2])
 ONE_HOT = np.eye(4)[LABELS]
@@ -59,6 +60,32 @@ CASES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = {
     "sparse, not summing to 1": ("SparseCategoricalCrossentropy", {}, LABELS, 0.3 * P + 0.1),
     "sparse, a column": ("SparseCategoricalCrossentropy", {}, LABELS[:, None], P),
     "sparse, logits": ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS, WIDE),
+    "mape": ("MeanAbsolutePercentageError", {}, P, REAL),
+    "msle": ("MeanSquaredLogarithmicError", {}, P, REAL),
+    "log cosh": ("LogCosh", {}, P, WIDE),
+    "squared hinge": ("SquaredHinge", {}, ONE_HOT, REAL),
+    "categorical hinge": ("CategoricalHinge", {}, ONE_HOT, REAL),
+    "binary, axis": ("BinaryCrossentropy", {"axis": 1}, BINARY, P3),
+    "focal": ("BinaryFocalCrossentropy", {}, BINARY, P3),
+    "focal, balanced": ("BinaryFocalCrossentropy", {"apply_class_balancing": True, "alpha": 0.4, "gamma": 1.5}, BINARY, P3),
+    "focal, logits": ("BinaryFocalCrossentropy", {"from_logits": True}, BINARY, REAL[:, :3]),
+    "categorical focal": ("CategoricalFocalCrossentropy", {}, ONE_HOT, P),
+    "categorical focal, logits": (
+        "CategoricalFocalCrossentropy",
+        {"from_logits": True, "alpha": [0.1, 0.2, 0.3, 0.4], "gamma": 3.0, "label_smoothing": 0.1},
+        ONE_HOT,
+        REAL,
+    ),
+    "kl": ("KLDivergence", {}, P[::-1], P),
+    "poisson": ("Poisson", {}, P[::-1], P),
+    "cosine": ("CosineSimilarity", {}, P, REAL),
+    "sparse, ignoring a class": ("SparseCategoricalCrossentropy", {"ignore_class": 2}, LABELS, P),
+    "sparse, ignoring -1, logits": (
+        "SparseCategoricalCrossentropy",
+        {"ignore_class": -1, "from_logits": True},
+        np.where(LABELS == 2, -1, LABELS),
+        WIDE,
+    ),
     "sparse, logits of three axes": (
         "SparseCategoricalCrossentropy",
         {"from_logits": True},
@@ -93,7 +120,9 @@ def test_value_and_gradient_are_keras_s(keras: Any, dtype: str, case: str, weigh
     t = torch.tensor(x.numpy().astype(float), requires_grad=True)
     theirs = getattr(keras.losses, name)(**arguments, dtype="float64")(y_true, t, like_losses(weights, y_pred))
     assert ours.shape == ()
-    tolerance = {"float32": {"rtol": 2e-5, "atol": 1e-6}, "float64": {"rtol": 2e-7, "atol": 1e-9}}[dtype]
+    tolerance = {"float32": {"rtol": 2e-5, "atol": 1e-6}, "float64": {"rtol": 2e-7, "atol": 3e-8}}[
+        dtype
+    ]  # Keras rounds some constants
     np.testing.assert_allclose(ours.item(), theirs.item(), **tolerance)
     (gradient,) = torch.autograd.grad(theirs, t)
     np.testing.assert_allclose(mw.grad(ours, x).numpy(), gradient.numpy(), **tolerance)
@@ -381,3 +410,125 @@ def test_the_losses_of_a_subclass_are_its_own(base: str, setting: str) -> None:
     y_true = np.array([1, 0]) if base.startswith("Sparse") else np.array([[0.0, 1.0], [1.0, 0.0]])
     once = getattr(mw.losses, base)()
     assert Twice()(y_true, y_pred).item() == pytest.approx(2 * once(y_true, y_pred).item(), rel=1e-6)
+
+
+# ---- reductions, functions, names --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "three axes" not in c])
+def test_reductions_and_functions_are_keras_s(keras: Any, case: str) -> None:
+    name, arguments, y_true, y_pred = CASES[case]
+    for reduction, weights in itertools.product(["sum_over_batch_size", "mean", "sum", "none", None], [None, WEIGHTS]):
+        options = {**arguments, "reduction": reduction, "dtype": "float64"}
+        expected = getattr(keras.losses, name)(**options)(y_true, y_pred, weights).numpy()
+        found = getattr(losses, name)(**options)(y_true, mw.tensor(y_pred), weights)
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found.numpy(), expected, rtol=3e-7, atol=3e-8)
+    function = getattr(losses, naming.snake_case(name))
+    alone = getattr(losses, name)(**arguments, reduction=None)
+    np.testing.assert_array_equal(function(y_true, y_pred, **arguments).numpy(), alone(y_true, y_pred).numpy())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_by_differences(case: str) -> None:
+    name, arguments, y_true, y_pred = CASES[case]
+    for reduction in ("sum_over_batch_size", "sum"):
+        loss = getattr(losses, name)(**arguments, reduction=reduction)
+        assert mw.gradcheck(lambda p: loss(y_true, p), [y_pred])  # noqa: B023
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_replayed_losses_follow_their_targets(setting: str, case: str) -> None:
+    name, arguments, y_true, y_pred = CASES[case]
+    loss = getattr(losses, name)(**arguments)
+
+    @mw.capture
+    def step(y: mw.Tensor, p: mw.Tensor, w: mw.Tensor) -> tuple[mw.Tensor, mw.Tensor]:
+        return loss(y, p), loss(y, p, w)
+
+    order = [0, 1, 2, 3, 4]
+    for _ in range(4):
+        order = order[1:] + order[:1]
+        y, p, w = mw.tensor(y_true[order]), mw.tensor(y_pred), mw.tensor(WEIGHTS[order])
+        found, expected = step(y, p, w), (loss(y, p), loss(y, p, w))
+        assert [t.item() for t in found] == [t.item() for t in expected]
+    assert len(step.programs) == 1
+
+
+def test_a_name_and_a_reduction_are_checked() -> None:
+    assert losses.Huber().name == "huber_loss" and losses.Huber(1.0, "sum", "mine").name == "mine"
+    assert losses.get("mse").name == "mean_squared_error"
+    with pytest.raises(ValueError, match="`reduction` out of"):
+        losses.MeanSquaredError("average")
+    with pytest.raises(TypeError, match="`name` to be a string"):
+        losses.MeanSquaredError("sum", 3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="reduction='none'"):
+        mw.Sequential([mw.layers.Dense(1)]).compile("sgd", losses.MeanSquaredError("none"))
+
+
+def test_functions_are_losses_to_train_with() -> None:
+    assert type(losses.get(losses.binary_crossentropy)) is losses.BinaryCrossentropy
+    assert losses.get({"class_name": "Huber", "config": {"delta": 2.0}}).delta == 2.0  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="label_smooth"):
+        losses.binary_crossentropy([1], [0.5], label_smooth=0.1)
+
+
+def test_functions_and_objects_of_no_use_leave_programs_alone() -> None:
+    @mw.capture
+    def loss(y: mw.Tensor, p: mw.Tensor) -> mw.Tensor:
+        return losses.kl_divergence(y, p).mean()
+
+    for _ in range(4):
+        loss(mw.tensor(P), mw.tensor(P))
+    assert len(loss.programs) == 1
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "log_cosh"])
+def test_whole_targets_keep_their_digits(setting: str, name: str) -> None:
+    whole = np.array([20_000_001, 20_000_003])
+    predicted = mw.tensor(whole.astype(float))
+    for y in (whole, mw.tensor(whole), whole.tolist(), [float(n) for n in whole], whole.astype(np.uint32)):
+        assert losses.get(name)(y, predicted).item() == pytest.approx(0, abs=1e-15)
+        assert losses.get(name)(y, predicted + 1).item() > 0.4
+
+
+@pytest.mark.parametrize("swapped", [
+    lambda p: losses.SparseCategoricalCrossentropy(True)(p, LABELS),
+    lambda p: losses.SparseCategoricalCrossentropy(True)(p, mw.tensor(LABELS)),
+    lambda p: losses.SparseCategoricalCrossentropy(True)(p.detach(), LABELS),
+    lambda p: losses.SparseCategoricalCrossentropy()(P, LABELS),
+    lambda p: losses.CategoricalCrossentropy(True)(p, ONE_HOT),
+    lambda p: losses.CategoricalCrossentropy()(P, ONE_HOT.astype(int)),
+    lambda p: losses.BinaryCrossentropy(True)(p, ONE_HOT),
+    lambda p: losses.BinaryCrossentropy()(P, mw.tensor(ONE_HOT.astype(bool))),
+    lambda p: losses.Hinge()(p, 2 * ONE_HOT - 1),
+    lambda p: losses.CategoricalHinge()(p, ONE_HOT),
+    lambda p: losses.Poisson()(p, ONE_HOT),
+    lambda p: losses.mean_absolute_percentage_error(p, ONE_HOT),
+])  # fmt: skip
+def test_swapped_arguments_are_told_of(swapped: Any) -> None:
+    with pytest.raises(ValueError, match="targets first, then predictions"):
+        swapped(mw.tensor(REAL, requires_grad=True))
+
+
+def test_what_is_not_swapped() -> None:
+    ones = np.ones((2, 1))
+    assert losses.BinaryCrossentropy()(ones, np.ones((2, 1), int)).item() < 1e-6  # predictions that happen to be whole
+    teacher, pupil = (mw.tensor(REAL, requires_grad=True) for _ in "ab")
+    assert np.isfinite(losses.BinaryCrossentropy(True)(teacher.sigmoid(), pupil).item())
+    assert losses.MeanSquaredError()(teacher, REAL).item() == 0  # the same the other way round
+
+
+@pytest.mark.parametrize("label", [-1, 4, 7])
+def test_ignoring_a_class_is_no_pass_for_other_labels(label: int) -> None:
+    loss = losses.SparseCategoricalCrossentropy(True, ignore_class=255)
+    y = np.array([0, 255, 1, label, 2])
+    with pytest.raises(ValueError, match=f"label {label}"):
+        loss(y, mw.tensor(REAL))
+    step = mw.capture(lambda y, p: loss(y, p))
+    for _ in range(4):
+        good = step(mw.tensor(np.where(y == label, 3, y)), mw.tensor(REAL))
+    assert np.isfinite(good.item()) and len(step.programs) == 1
+    assert step(mw.tensor(y), mw.tensor(REAL)).item() == math.inf
+    nothing = loss(np.full(5, 255), mw.tensor(REAL))
+    assert nothing.item() == 0

@@ -17,6 +17,7 @@ SCORES = RNG.uniform(size=(13, 4))
 BINARY = RNG.integers(0, 2, 13)
 REAL = RNG.normal(size=(13, 3))
 WEIGHTS = RNG.uniform(size=13)
+SEVERAL = RNG.integers(0, 2, (13, 4))
 BATCHES = [slice(0, 5), slice(5, 6), slice(6, 13)]
 
 # Keras's name, ours, arguments, targets, predictions
@@ -30,6 +31,37 @@ CASES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = {
     "sparse": ("SparseCategoricalAccuracy", {}, LABELS, SCORES),
     "sparse, a column": ("SparseCategoricalAccuracy", {}, LABELS[:, None], SCORES),
     "r2": ("R2Score", {}, REAL, REAL[::-1] * 0.3 + REAL),
+    "r2 of each output": ("R2Score", {"class_aggregation": None}, REAL, REAL[::-1]),
+    "r2 by variance": ("R2Score", {"class_aggregation": "variance_weighted_average"}, REAL, REAL[::-1]),
+    "r2 adjusted": ("R2Score", {"num_regressors": 3}, REAL[:, :1], REAL[::-1, :1]),
+    "rmse": ("RootMeanSquaredError", {}, REAL, REAL[::-1]),
+    "mape": ("MeanAbsolutePercentageError", {}, REAL, REAL[::-1]),
+    "msle": ("MeanSquaredLogarithmicError", {}, REAL, REAL[::-1]),
+    "log cosh": ("LogCoshError", {}, REAL, REAL[::-1]),
+    "poisson": ("Poisson", {}, SCORES[::-1], SCORES),
+    "cosine": ("CosineSimilarity", {}, REAL, REAL[::-1]),
+    "kl": ("KLDivergence", {}, np.eye(4)[LABELS], SCORES),
+    "hinge": ("Hinge", {}, SEVERAL, SCORES),
+    "squared hinge": ("SquaredHinge", {}, SEVERAL, SCORES),
+    "categorical hinge": ("CategoricalHinge", {}, np.eye(4)[LABELS], SCORES),
+    "binary crossentropy": ("BinaryCrossentropy", {"label_smoothing": 0.1}, SEVERAL, SCORES),
+    "binary crossentropy, logits": ("BinaryCrossentropy", {"from_logits": True}, SEVERAL, SCORES),
+    "categorical crossentropy": ("CategoricalCrossentropy", {"label_smoothing": 0.1}, np.eye(4)[LABELS], SCORES),
+    "categorical crossentropy, logits": ("CategoricalCrossentropy", {"from_logits": True}, np.eye(4)[LABELS], SCORES),
+    "sparse crossentropy": ("SparseCategoricalCrossentropy", {}, LABELS, SCORES),
+    "equal": ("Accuracy", {}, LABELS[:, None], LABELS[::-1, None]),
+    "top 2": ("TopKCategoricalAccuracy", {"k": 2}, np.eye(4)[LABELS], SCORES),
+    "sparse top 2": ("SparseTopKCategoricalAccuracy", {"k": 2}, LABELS, SCORES),
+    "precision above 0.4": ("Precision", {"thresholds": 0.4}, SEVERAL, SCORES),
+    "precision of one output": ("Precision", {"thresholds": 0.3}, BINARY[:, None], SCORES[:, :1]),
+    "precision of the top 2": ("Precision", {"top_k": 2}, SEVERAL, SCORES),
+    "precision of output 1": ("Precision", {"class_id": 1}, np.eye(4)[LABELS], SCORES),
+    "recall above 0.4": ("Recall", {"thresholds": 0.4}, SEVERAL, SCORES),
+    "recall of the top 2": ("Recall", {"top_k": 2, "class_id": 3}, SEVERAL, SCORES),
+    "f1 of each": ("F1Score", {"average": None}, np.eye(4)[LABELS], SCORES),
+    "f1, micro": ("F1Score", {"average": "micro", "threshold": 0.4}, SEVERAL.astype(float), SCORES),
+    "f1, macro": ("F1Score", {"average": "macro", "threshold": 0.4}, SEVERAL.astype(float), SCORES),
+    "f1, weighted": ("F1Score", {"average": "weighted"}, np.eye(4)[LABELS], SCORES),
 }
 
 
@@ -103,11 +135,11 @@ def test_refused_metrics() -> None:
         metrics.Precision()(LABELS[:5], SCORES)
 
 
-def streamed(metric: Any, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> float:
+def streamed(metric: Any, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> Any:
     metric.reset_state()
     for rows in BATCHES:
         metric.update_state(y_true[rows], y_pred[rows], None if weights is None else weights[rows])
-    return float(metric.result())
+    return np.asarray(metric.result()).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -368,3 +400,237 @@ def test_infinite_predictions_are_compared() -> None:
     assert metrics.BinaryAccuracy(threshold=0)(np.array([1.0, 0]), np.array([inf, -1])) == 1
     assert metrics.BinaryAccuracy(threshold=0)(np.array([0.0, 0]), np.array([-inf, -inf])) == 1
     assert metrics.get("accuracy")(np.zeros(0, int), np.zeros((0, 3))) == 0
+
+
+# ---- what the loss says of predictions ---------------------------------------------------------------------------------
+
+
+def evaluated(loss: Any, chosen: Any, logits: Any, y: Any) -> dict[str, float]:
+    """What the third evaluation tells, which is replayed, of a model whose predictions are these logits."""
+    x = np.array(logits, np.float32)
+    model = mw.Sequential([mw.layers.Dense(x.shape[1], input_shape=(x.shape[1],))])
+    model.set_weights([np.eye(x.shape[1]), np.zeros(x.shape[1])])
+    model.compile("sgd", loss, metrics=chosen)
+    found = [model.evaluate(x, np.array(y), return_dict=True) for _ in range(3)]
+    assert found[0] == found[1] == found[2]
+    return found[0]
+
+
+def test_metrics_follow_the_logits_of_the_loss(setting: str) -> None:
+    chosen = ["accuracy", "binary_accuracy", "precision", "recall", "f1", "confusion_matrix", metrics.BinaryAccuracy("own"),
+              metrics.BinaryAccuracy("raw", threshold=0.0), metrics.Precision(0.6, name="precise")]  # fmt: skip
+    likelihoods = ["log_loss", "bce", metrics.BinaryCrossentropy("own_bce"), mw.losses.binary_crossentropy]
+    found = evaluated(
+        mw.losses.BinaryCrossentropy(from_logits=True), [*chosen, *likelihoods], [[0.3], [-0.3], [2.0]], [1, 0, 1]
+    )
+    loss = found.pop("loss")
+    assert len(found) == 13
+    for name, value in found.items():
+        is_likelihood = name == "log_loss" or name.endswith(("bce", "crossentropy"))
+        assert value == (pytest.approx(loss, rel=1e-6) if is_likelihood else {"precise": 1.0}.get(name, 1.0)), name
+    sparse = evaluated(
+        mw.losses.SparseCategoricalCrossentropy(from_logits=True),
+        ["accuracy", "log_loss", "sparse_categorical_crossentropy", "f1", metrics.Precision(0.5)],
+        [[1.0, 2, 3], [-3, -2, -1]],
+        [2, 2],
+    )
+    for name in ("loss", "log_loss", "sparse_categorical_crossentropy"):
+        assert sparse[name] == pytest.approx(0.40760596444, rel=1e-6)
+    assert sparse["accuracy"] == sparse["f1"] == sparse["precision"] == 1
+    several = evaluated(
+        mw.losses.BinaryCrossentropy(from_logits=True), ["accuracy", "log_loss", metrics.Precision(0.5)],
+        [[0.1, 0.2, 0.3], [-0.3, 0.1, -0.1]], [[1, 1, 1], [0, 1, 0]],
+    )  # fmt: skip
+    assert several["accuracy"] == several["precision"] == 1 and several["log_loss"] == pytest.approx(several["loss"], rel=1e-6)
+
+
+def test_what_follows_the_loss_does_so_for_each_compile() -> None:
+    metric = metrics.BinaryAccuracy()
+    assert evaluated(mw.losses.BinaryCrossentropy(from_logits=True), [metric], [[0.3]], [1])["binary_accuracy"] == 1
+    assert evaluated("mse", [metric], [[0.3]], [1])["binary_accuracy"] == 0
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("negative", [-1, 0])
+def test_scores_of_a_hinge_are_compared_with_0(setting: str, loss: str, negative: int) -> None:
+    found = evaluated(loss, ["accuracy", "f1", "auc"], [[0.3], [-0.3], [0.1]], [1, negative, 1])
+    assert found["accuracy"] == found["f1"] == found["auc"] == 1
+
+
+def test_auc_of_two_logits_is_that_of_their_difference() -> None:
+    logits, y = [[5.0, 6.0], [0, -1], [-9, -6], [2, 1]], [1, 0, 1, 0]
+    loss = mw.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert evaluated(loss, ["auc"], logits, y)["auc"] == 1
+    assert metrics.AUC()(np.array(y), np.array(logits)) == 0.5
+    assert metrics.AUC(from_logits=True)(np.eye(2)[y], np.array(logits)) == 1
+
+
+# ---- targets of each kind ----------------------------------------------------------------------------------------------
+
+
+def test_several_labels_count_each(setting: str) -> None:
+    y, p = np.array([[1, 1, 0], [0, 0, 1]]), np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.9]])
+    expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+    assert metrics.get("accuracy")(y, p) == 1 and metrics.LogLoss()(y, p) == pytest.approx(expected)
+    assert metrics.get("accuracy")(np.array([[1, 1, 0], [0, 0, 0]]), np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.3]])) == 1
+    batches = metrics.get("accuracy")  # the first batch might be one-hot
+    batches.update_state(np.eye(3), np.array([[0.6, 0.7, 0.1]] * 3))
+    assert batches.result() == pytest.approx(1 / 3)
+    batches.update_state(y, p, [0.5, 0.5])
+    assert batches.result() == pytest.approx((3 * 4 / 9 + 1) / 4)
+    assert metrics.get("accuracy")(np.array([[-1, 1, -1]]), np.array([[0.1, 0.6, 0.7]])) == 0, "one-hot in signs"
+    assert metrics.get("accuracy")(np.array([[0.1, 0.6, 0.3]]), np.array([[0.1, 0.6, 0.7]])) == 0, "a distribution"
+
+
+def test_averages_are_over_what_is_there(setting: str) -> None:
+    p = np.eye(5)[[0, 1, 1, 0]]
+    for name in ("precision", "recall", "f1"):
+        assert metrics.get(name)([0, 1, 1, 0], p) == 1
+        assert metrics.get(name)([0, 1, 1, 3], p) == pytest.approx(
+            {"precision": (0.5 + 1 + 0) / 3, "recall": (1 + 1 + 0) / 3, "f1": (2 / 3 + 1 + 0) / 3}[name]
+        )
+
+
+@pytest.mark.parametrize("average", ["micro", "macro", "weighted"])
+@pytest.mark.parametrize("name", SKLEARN)
+def test_averages_are_scikit_learns(name: str, average: str) -> None:
+    import sklearn.metrics as theirs
+
+    for y, p, predicted in ((LABELS, SCORES, SCORES.argmax(1)), (BINARY, SCORES[:, 0], SCORES[:, 0] > 0.5)):
+        metric = getattr(metrics, SKLEARN[name][0])(average=average)
+        expected = getattr(theirs, SKLEARN[name][1])(y, predicted, average=average, sample_weight=WEIGHTS, zero_division=0)
+        assert streamed(metric, y, p, WEIGHTS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_area_under_precision_and_recall_is_scikit_learns(weighted: bool) -> None:
+    from sklearn.metrics import average_precision_score
+
+    weights, scores = WEIGHTS if weighted else None, SCORES[:, 0].round(1)
+    expected = average_precision_score(BINARY, scores, sample_weight=weights)
+    assert streamed(metrics.AUC(curve="PR"), BINARY, scores, weights) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("label", "weights"), [(1, None), (0, None), (1, np.ones(5)), ([0, 1, 1, 1, 1], [0, 1, 1, 1, 1])])
+def test_the_auc_of_one_class_is_undefined(label: Any, weights: Any) -> None:
+    with pytest.warns(UserWarning, match="no sample of class"):
+        assert np.isnan(metrics.AUC()(np.full(5, label) if np.ndim(label) == 0 else label, np.arange(5.0), weights))
+
+
+def test_of_equal_predictions_the_first_count(setting: str) -> None:
+    labels = np.arange(10)
+    for k in (1, 3):
+        for metric, y in ((metrics.TopKCategoricalAccuracy(k), np.eye(10)), (metrics.SparseTopKCategoricalAccuracy(k), labels)):
+            assert metric(y, np.full((10, 10), 0.1)) == pytest.approx(k / 10)
+    assert metrics.TopKCategoricalAccuracy(1)([1], [[0.0, np.inf, np.inf]]) == 1, "infinite ones are compared"
+    assert metrics.TopKCategoricalAccuracy(3)([0], [[np.nan, 0.0, 1.0]]) == 0
+    tied = metrics.Precision(top_k=2)
+    assert tied([[1, 0, 1]], [[0.5, 0.5, 0.5]]) == 0.5
+
+
+@pytest.mark.parametrize("name", ["Precision", "Recall", "F1Score", "Accuracy", "BinaryAccuracy", "AUC", "ConfusionMatrix"])
+def test_weights_are_never_cut(name: str, setting: str) -> None:
+    """Nor are they with predictions that are whole numbers, of any type."""
+    y, w = np.array([0, 1, 1, 0]), np.array([0.5, 0.5, 0.25, 0.25])
+    for dtype in ("int64", "int32", "uint8", "float32", "bool"):
+        assert getattr(metrics, name)()(y, np.array([1, 0, 1, 0], dtype), w) == pytest.approx(1 / 3)
+    assert metrics.MeanAbsoluteError()(y, np.array([1, 0, 1, 0]), w) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "accuracy", "r2"])
+def test_whole_numbers_keep_their_digits(name: str, setting: str) -> None:
+    y = np.array([20_000_001, 20_000_003])
+    metric = metrics.Accuracy() if name == "accuracy" else metrics.get(name)
+    for predicted in (y.astype(float), y, [float(n) for n in y]):
+        assert metric(y, predicted) == {"accuracy": 1, "r2": 1}.get(name, 0)
+
+
+@pytest.mark.parametrize("predicted", [[0.2, 1.2], [-0.1, 0.5]])
+def test_what_is_no_probability_has_no_log_loss(predicted: Any, setting: str) -> None:
+    for y, p in (([0, 1], predicted), ([1], [predicted]), ([[1, 0]], [predicted])):
+        with pytest.raises(ValueError, match="no probabilities"):
+            metrics.LogLoss()(np.array(y), np.array(p))
+    assert metrics.LogLoss()([1], np.array([np.float32(1) + np.finfo("f4").eps])) == 0
+
+
+@pytest.mark.parametrize("name", [
+    "categorical_accuracy", "sparse_categorical_accuracy", "categorical_crossentropy", "sparse_categorical_crossentropy",
+    "categorical_hinge", "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy",
+])  # fmt: skip
+def test_the_largest_of_one_output_says_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match="an output for each class"):
+        metrics.get(name)(np.array([[1.0], [0.0]]), np.array([[0.2], [0.8]]))
+
+
+EVERY = [n for n in metrics.__all__ if isinstance(getattr(metrics, n), type) and n not in ("Metric", "MeanMetric")]
+
+
+@pytest.mark.parametrize("name", [n for n in EVERY if n not in ("Mean", "Sum", "MeanMetricWrapper", "AUC")])
+def test_an_empty_batch_adds_nothing(name: str) -> None:
+    metric, shape = getattr(metrics, name)(), (0,) if name == "SparseCategoricalAccuracy" else (0, 3)
+    assert metric.result() == 0
+    assert metric(np.zeros(shape), np.zeros((0, 3))) == 0
+
+
+# ---- functions, names, what is refused -----------------------------------------------------------------------------------
+
+
+def test_functions_as_metrics(setting: str) -> None:
+    def far(y: mw.Tensor, p: mw.Tensor) -> mw.Tensor:
+        return (y - p).abs() > 1.0
+
+    chosen = [
+        lambda y, p: (y - p).abs(),
+        far,
+        metrics.MeanMetricWrapper(mw.losses.huber, "h", delta=0.5),
+        metrics.mean_squared_error,
+    ]
+    found = evaluated("mse", chosen, [[0.0], [1.0], [5.0]], [1.0, 1.0, 2.0])
+    assert found == {
+        "loss": pytest.approx(10 / 3), "<lambda>": pytest.approx(4 / 3), "far": pytest.approx(1 / 3),
+        "h": pytest.approx((0.375 + 0 + 1.375) / 3), "mean_squared_error": pytest.approx(10 / 3),
+    }  # fmt: skip
+    assert evaluated("mse", lambda y, p: (y - p).mean(), [[0.0], [1.0]], [1.0, 4.0])["<lambda>"] == 2
+    with pytest.raises(TypeError, match="returns a tensor"):
+        metrics.get(lambda y, p: 3.0)(REAL, REAL)
+
+
+def test_means_and_sums_of_numbers(keras: Any) -> None:
+    values = REAL[:5]
+    for name in ("Mean", "Sum"):
+        for weights in (None, WEIGHTS[:5], np.abs(REAL[5:10])):
+            metric, theirs = getattr(metrics, name)(), getattr(keras.metrics, name)()
+            for _ in range(2):
+                metric.update_state(values, weights)
+                theirs.update_state(values.astype("f4"), weights)
+            assert metric.result() == pytest.approx(float(theirs.result()), rel=1e-5)
+        with pytest.raises(TypeError, match="takes numbers"):
+            evaluated("mse", [name.lower()], [[1.0]], [1.0])
+
+
+@pytest.mark.parametrize("make", [
+    lambda: metrics.F1Score("mean"), lambda: metrics.Precision(top_k=0), lambda: metrics.Precision(class_id=-1),
+    lambda: metrics.AUC(curve="roc"), lambda: metrics.R2Score("mean"), lambda: metrics.R2Score(num_regressors=-1),
+    lambda: metrics.Precision(class_id=4)(LABELS, SCORES),
+    lambda: evaluated("mse", [metrics.F1Score(average=None)], [[1.0]], [1.0]),
+    lambda: evaluated("mse", [metrics.R2Score(class_aggregation=None)], [[1.0]], [1.0]),
+])  # fmt: skip
+def test_arguments_are_checked(make: Any) -> None:
+    with pytest.raises(ValueError, match="Expected"):
+        make()
+
+
+def test_weights_for_each_step_of_a_sequence(keras: Any) -> None:
+    y, p, w = REAL.reshape(13, 3, 1), REAL[::-1].reshape(13, 3, 1), np.abs(REAL)
+    theirs = keras.metrics.MeanSquaredError()
+    assert metrics.MeanSquaredError()(y, p, w) == pytest.approx(float(theirs(y.astype("f4"), p.astype("f4"), w)), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_an_ignored_class_counts_nowhere(dtype: Any, setting: str) -> None:
+    labels = np.where(LABELS == 2, 255, LABELS).astype(dtype)
+    metric, kept = metrics.SparseCategoricalCrossentropy(ignore_class=255), LABELS != 2
+    expected = metrics.SparseCategoricalCrossentropy()(LABELS[kept], SCORES[kept], WEIGHTS[kept])
+    assert metric(labels, SCORES, WEIGHTS) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="labels of the classes"):
+        metrics.SparseCategoricalCrossentropy()(labels, SCORES)

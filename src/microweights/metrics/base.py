@@ -280,7 +280,7 @@ def one_output(y_pred: Tensor) -> bool:
 def refuse_one_output(name: str, y_pred: Tensor) -> None:
     """Raise ValueError where the largest of one output would be looked for, which says nothing."""
     if one_output(y_pred):
-        raise ValueError(explain(f"an output for each class in {name!r}", f"shape {y_pred.shape}", "Use 'binary_accuracy'."))
+        raise ValueError(explain(f"an output for each class in {name!r}", f"shape {y_pred.shape}", "Use a binary one."))
 
 
 def one_hot(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -183,7 +183,7 @@ class LogLoss(_OneOrSeveral):
         if self.activation == "softmax":
             return -(true * y_pred.astype(door.FLOAT64).log_softmax()).sum(-1)
         chosen = (p * true).sum(-1) / p.sum(-1)
-        return -chosen.clip(1e-15, 1.0).log() + are_probabilities(p).reshape(*p.shape[:-1], -1).sum(-1)
+        return -chosen.clip(1e-15, 1.0).log() + are_probabilities(p).sum(-1)
 
     def of_several(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         logits = y_pred.astype(door.FLOAT64)
@@ -231,6 +231,10 @@ class CategoricalCrossentropy(_Crossentropy):
     """The mean of the loss of that name."""
 
     loss = losses.CategoricalCrossentropy
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        refuse_one_output("categorical_crossentropy", y_pred)
+        return super().values(y_true, y_pred)
 
 
 class SparseCategoricalCrossentropy(_Crossentropy):
@@ -294,3 +298,7 @@ class CategoricalHinge(LossMetric):
     """The mean of the loss of that name."""
 
     loss = losses.CategoricalHinge
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        refuse_one_output("categorical_hinge", y_pred)
+        return super().values(y_true, y_pred)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -17,7 +18,8 @@ from .base import MeanMetric, Metric, exact, of_classes, or_nan, refuse_one_outp
 def first_ones(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """How many classes come before the right one: those with a higher prediction, and those before it with the same one.
 
-    A NaN comes before everything. The number is NaN for a label that is none of a class.
+    A NaN comes before everything, and everything before a right one that is NaN. The number is NaN for a label that is none of
+    a class.
     """
     p = y_pred.astype(door.FLOAT64)
     places = Tensor(np.arange(p.shape[-1], dtype=np.float64))
@@ -32,14 +34,15 @@ def first_ones(y_true: Tensor, y_pred: Tensor) -> Tensor:
     right = where(is_right, p, 0.0).sum(-1, keepdims=True)
     after = (p < right).astype(door.FLOAT64) + (p == right).astype(door.FLOAT64) * (places >= label).astype(door.FLOAT64)
     known = is_right.astype(door.FLOAT64).sum(-1)
-    return p.shape[-1] - after.sum(-1) + or_nan(known)
+    before = where(right == right, p.shape[-1] - after.sum(-1, keepdims=True), math.inf)
+    return before.reshape(p.shape[:-1]) + or_nan(known)
 
 
 def top_k_hits(y_true: Tensor, y_pred: Tensor, k: int) -> Tensor:
     """1 where the right class is among the k largest predictions, else 0; NaN for a label that is none of a class."""
     refuse_one_output("top_k_categorical_accuracy", y_pred)
     before = first_ones(y_true, y_pred)
-    return (before < k).astype(door.FLOAT64) + before * 0
+    return (before < k).astype(door.FLOAT64) + before.clip(0.0, 1.0) * 0
 
 
 def among_largest(p: Tensor, k: int) -> Tensor:
@@ -122,10 +125,12 @@ class AUC(Metric):
 
     def update_state(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> None:
         given = exact(y_pred).numpy().astype(np.float64)
-        scores = given.reshape(len(given), -1)
-        if scores.shape[1] == 2:
+        outputs = math.prod(given.shape[1:])
+        scores = given.reshape(len(given), outputs)
+        if outputs == 2:
             is_logit = self.from_logits or self.activation == "softmax"
-            scores = scores[:, 1:] - scores[:, :1] if is_logit else scores[:, 1:]
+            zero, one = scores[:, :1], scores[:, 1:]
+            scores = one - zero if is_logit else np.where(np.isnan(zero), zero, one)
         labels = exact(y_true).numpy().astype(np.float64)
         if labels.shape == given.shape == (len(given), 2) and (labels.sum(1) == 1).all():  # one-hot
             labels = labels[:, 1]

@@ -125,7 +125,7 @@ class R2Score(Metric):
     def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
         """For each output: the weight of the batch, the mean of its targets, their spread, the residual, the samples."""
         prediction = y_pred.astype(door.FLOAT64)
-        target = aligned(y_true, prediction).reshape(len(prediction), -1)
+        target = aligned(y_true, prediction).reshape(len(prediction), math.prod(prediction.shape[1:]))
         prediction = prediction.reshape(target.shape)
         one = constant(1.0, door.FLOAT64)
         w = (one if weights is None else weights.reshape(-1, 1)).broadcast_to(target.shape)
