@@ -514,5 +514,8 @@ def as_list(callbacks: Any) -> list[Callback]:
     return given
 
 
+NO_CALLBACKS = CallbackList(None, None, {})  # type: ignore[arg-type]
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

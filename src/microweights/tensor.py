@@ -569,6 +569,8 @@ def without_mask(data: Any) -> Any:
 
 def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of a tensor's types, in native byte order; a copy only where it must be."""
+    if type(data) is ndarray and dtype is None and data.dtype in _KINDS and data.flags.carray:
+        return data  # as nearly all are
     if isinstance(data, Tensor):
         data = data.data
     elif type(data) is not ndarray and is_table(data):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import graph, losses, optimizers
-from .callbacks import Callback, CallbackList, History, as_list
+from .callbacks import NO_CALLBACKS, Callback, CallbackList, History, as_list
 from .capture import paused
 from .data import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 from .diagnosis import first_nonfinite
@@ -85,7 +85,7 @@ class Trainer(Layer):
             list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
             for given in (metrics, weighted_metrics)
         )
-        chosen_metrics = to_measure_with([*plain, *weighted], chosen_loss)
+        chosen_metrics = tuple(to_measure_with([*plain, *weighted], chosen_loss))
         self.optimizer, self.loss, self.eager = chosen, chosen_loss, bool(run_eagerly or eager)
         self.metrics, self.weighted_metrics = chosen_metrics, chosen_metrics[len(plain) :]
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
@@ -199,14 +199,16 @@ class Trainer(Layer):
         if class_weight is not None:
             samples.weights = class_weights(samples.y, class_weight, samples.weights, self.compute_dtype)
         step = self._step("train", lambda *tensors: self._measured(self.train_step, Batch(*tensors)))
-        self._check = self._checked_by(samples, None) if step.is_new else None
+        if step.is_new:
+            self._check = self._checked_by(samples, None)
         try:
             with nullcontext() if graph.state.recording else graph.gradients():
                 results = step(*samples.arrays())
         except NonFiniteError as error:
             raise self._explained(error, samples) from None
         finally:
-            self._check = None
+            if self._check is not None:
+                self._check = None
         return self._batch_logs(results, samples, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -419,7 +421,8 @@ class Trainer(Layer):
         size = checked_batch_size(batch_size)
         samples = _first_steps(self._samples(x, y, sample_weight), size, steps)
         assert samples is not None
-        results = self._evaluate(samples, size, CallbackList(callbacks, self, {}))  # type: ignore[arg-type]
+        every = NO_CALLBACKS if callbacks is None else CallbackList(callbacks, self, {})  # type: ignore[arg-type]
+        results = self._evaluate(samples, size, every)
         if return_dict:
             return results
         values = list(results.values())
@@ -473,7 +476,7 @@ class Trainer(Layer):
             return self.predict_on_batch(x)
         samples = _first_steps(Samples(x, dtype=self.compute_dtype), size, steps)
         assert samples is not None
-        every = CallbackList(callbacks, self, {})  # type: ignore[arg-type]
+        every = NO_CALLBACKS if callbacks is None else CallbackList(callbacks, self, {})  # type: ignore[arg-type]
         before, after = every.hears("on_predict_batch_begin"), every.hears("on_predict_batch_end")
         every.call("on_predict_begin")
         step, found, done = self._step("predict", self._infer), list[Array](), 0
