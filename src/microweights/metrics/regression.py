@@ -139,7 +139,8 @@ class R2Score(Metric):
         # the spread of two groups together, from the mean and spread of each (Chan, Golub & LeVeque 1979)
         for weight, mean, spread, residual, count in parts:
             total = np.maximum(self.weight + weight, np.finfo(float).tiny)
-            self.spread = self.spread + spread + (mean - self.mean) ** 2 * self.weight * weight / total
+            with np.errstate(invalid="ignore"):  # infinite targets make NaN, which is what the score is then
+                self.spread = self.spread + spread + (mean - self.mean) ** 2 * self.weight * weight / total
             self.mean = self.mean + (mean - self.mean) * weight / total
             self.weight = self.weight + weight
             self.residual = self.residual + residual
