@@ -912,3 +912,19 @@ def test_training_that_trains_nothing_says_so(how: str, setting: str) -> None:
     model.compile("sgd", loss)
     with pytest.warns(UserWarning, match=message):
         model.train_on_batch(x, y)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size"])
+def test_parts_of_a_batch_make_the_step_of_the_whole(reduction: str, setting: str) -> None:
+    x, y = numbers(12, 3), numbers(12, 2, seed=1)
+    found = []
+    for parts in (1, 3):
+        mw.seed(0)
+        model = mw.Sequential([layers.Dense(2, kernel_regularizer="l2")])
+        loss = mw.losses.MeanSquaredError(reduction)
+        model.compile(mw.optimizers.SGD(0.01), loss, gradient_accumulation_steps=parts)
+        losses = [model.train_on_batch(x, y) for _ in range(4)]
+        found.append((losses, model.get_weights()[0]))
+    (losses, kernel), (others, other) = found
+    assert losses == pytest.approx(others, rel=1e-5)
+    np.testing.assert_allclose(kernel, other, rtol=1e-4, atol=1e-6)

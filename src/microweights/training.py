@@ -117,11 +117,9 @@ class Trainer(Layer):
             if check is not None:
                 with paused(), graph.no_grad():
                     check(part, y_pred)
-            loss = self._loss_of(part, y_pred)
+            loss = self._loss_of(part, y_pred, len(part.x) / rows)
             if check is not None:
                 self._warn_of_untrained(loss)
-            if size < rows:
-                loss = loss * (len(part.x) / rows)
             door.must_be_finite(loss.data)  # or else the weights are not touched
             if loss.requires_grad:
                 gradients = graph.grad(loss, self.trainable_variables)
@@ -140,10 +138,13 @@ class Trainer(Layer):
             y_pred = self(batch.x, training=False)
             return self._loss_of(batch, y_pred), y_pred
 
-    def _loss_of(self, batch: Batch, y_pred: Tensor) -> Tensor:
+    def _loss_of(self, batch: Batch, y_pred: Tensor, share: float = 1.0) -> Tensor:
+        """Loss and penalties; of a part of a batch its share, so that the parts sum to what the batch has."""
         assert self.loss is not None
-        loss = self.loss(batch.y, y_pred, batch.weights)
-        penalty = self.penalty()
+        loss, penalty = self.loss(batch.y, y_pred, batch.weights), self.penalty()
+        if share < 1:
+            loss = loss if self.loss.reduction == "sum" else loss * share
+            penalty = None if penalty is None else penalty * share
         return loss if penalty is None else loss + penalty
 
     def _measured(self, step: Callable[[Batch], tuple[Tensor, Tensor]], batch: Batch) -> list[Tensor]:
