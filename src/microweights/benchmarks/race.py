@@ -133,7 +133,7 @@ def import_keras() -> Any:
 
 
 def is_installed(peer: str) -> bool:
-    return peer in (*OURS, "numpy") or importlib.util.find_spec("micrograd.engine" if peer == "micrograd" else peer) is not None
+    return peer in (*OURS, "numpy") or importlib.util.find_spec(peer) is not None
 
 
 def replayed(fn: Callable[..., Any], *arrays: Array | mw.Tensor) -> Call:
