@@ -74,7 +74,12 @@ def _forget(key: int, reference: Any) -> None:
 def dependents(thing: Any) -> list[Validity]:
     """What rests on a part or a tensor."""
     found = _dependents.get(id(thing))
-    return list(found[1]) if found else []
+    while found:
+        try:
+            return list(found[1])
+        except RuntimeError:  # another thread has added one
+            continue
+    return []
 
 
 class Part:
@@ -151,7 +156,10 @@ unmarked: set[Marks] = set()  # of programs that ran since the last look
 def mark() -> None:
     """Note on all tensors that programs have overwritten when that was. A graph asks for it before it goes backward."""
     while unmarked:
-        marks = unmarked.pop()
+        try:
+            marks = unmarked.pop()
+        except KeyError:  # another thread has taken the last
+            return
         for reference in marks.tensors:
             t = reference()
             if t is not None:
