@@ -11,6 +11,7 @@ import copy
 import functools
 import math
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -93,7 +94,7 @@ class Captured:
         functools.update_wrapper(self, fn, updated=())
         self.fn, self.check = fn, check
         self._known: dict[Any, list[Replay]] = {}
-        self._waiting: dict[Any, tuple[_Recorded, int]] = {}
+        self._waiting: dict[Any, list[_Recorded]] = {}
         self._shortcut: Callable[[Any], Any] = _none  # to the replay of the last call
         self.recordings, self.why = 0, ""
 
@@ -187,10 +188,9 @@ class Captured:
         for a, theirs in zip(inputs, leaves, strict=True):
             a.flags.writeable = theirs.flags.writeable
         self.why = self._reason(key)
-        waiting = self._waiting.get(key)
-        if waiting is not None and waiting[0].validity.stale:
-            waiting = self._waiting.pop(key) and None
-        cleared = [] if waiting is None else [t for t in waiting[0].with_gradient if t.grad is None]
+        waiting = [r for r in self._waiting.pop(key, ()) if not r.validity.stale]
+        before = next((r for r in waiting if r.holds()), None)
+        cleared = [] if before is None else [t for t in before.with_gradient if t.grad is None]
         with recorder.recording(inputs) as record:
             if record is None:  # another thread is being recorded: this call runs as it is, and its results leave the graph
                 found: list[Array] = []
@@ -208,7 +208,8 @@ class Captured:
             _overwritten(written, leaves, (args, named))
         copies = [a.copy().reshape(shape) for a, (shape, _) in zip(run.outputs, run.forms, strict=True)]
         result = maker(run.shape)([Tensor(a) for a in copies])
-        before, attempts = self._waiting.pop(key, (None, 0))
+        waiting = [r for r in waiting if r is not before]
+        attempts = 0 if before is None else before.attempts
         run.cleared = cleared
         difference = None if before is None else before.difference(run)
         if before is not None and (before.adds or run.adds):
@@ -220,10 +221,13 @@ class Captured:
             record.wait()
             run.outputs.clear()
             run.watch = graph.Watch()
-            self._waiting[key] = run, attempts + 1
+            run.attempts = attempts + 1
+            self._waiting[key] = [*waiting[1 - MOST_OF_ONE_SHAPE :], run]
             for oldest in list(self._waiting)[:-MOST_WAITING]:
                 self._waiting.pop(oldest, None)  # another thread may have been here
             return result
+        if waiting:
+            self._waiting[key] = waiting
         del args, named
         self._keep(key, run.replay(before, inputs))
         return result
@@ -241,12 +245,11 @@ class Captured:
 
     def _reason(self, key: Any) -> str:
         """Why such a call is recorded."""
-        known, waiting = self._known.get(key, ()), self._waiting.get(key)
-        validities = [*(r.validity for r in known), *(() if waiting is None else (waiting[0].validity,))]
-        stale = next((v.why for v in validities if v.stale), "")
-        if stale or waiting is not None:
+        known, waiting = self._known.get(key, ()), self._waiting.get(key, ())
+        stale = next((r.validity.why for r in (*known, *waiting) if r.validity.stale), "")
+        if stale or any(r.holds() for r in waiting):
             return stale or self.why
-        if known:
+        if known or waiting:
             return "weights were frozen or unfrozen, or their arrays replaced"
         return "inputs of these shapes and types came for the first or the second time"
 
@@ -302,6 +305,7 @@ class _Recorded:
     def __init__(self, captured: Captured, record: recorder.Recorder, inputs: list[Array], args: Any, named: Any) -> None:
         self.record = record
         self.validity = graph.Validity()
+        self.attempts = 0  # that came before it and were different
         self.cleared: list[Tensor] = []  # whose gradients the caller sets to None before each call
         self.outputs: list[Array] = []
         graph.state.watch = self.watch = watch = graph.Watch()
@@ -327,10 +331,17 @@ class _Recorded:
                 t.grad = None if t.grad is None else Tensor(t.grad.data.copy())
             self.forms = [(a.shape, a.dtype) for a in self.outputs]
             self.outputs = [recorder.owner(a) for a in self.outputs]
+            leaves = {id(t): t for t in watch.inputs if t.op is None}.values()
+            self._guards = [(weakref.ref(t), weakref.ref(t.data), t.requires_grad) for t in leaves]
         finally:
             graph.state.watch = None
             for a in inputs:
                 a.flags.writeable = True
+
+    def holds(self) -> bool:
+        """Whether the tensors that took part, as far as they are there, have the same arrays, and are frozen or not as then."""
+        tensors = ((t(), a, flag) for t, a, flag in self._guards)
+        return all(t is None or (t.data is a() and t.requires_grad is flag) for t, a, flag in tensors)
 
     def difference(self, other: _Recorded) -> str | None:
         """Where another run of the same function did something else, in words; None if it did not."""

@@ -74,12 +74,10 @@ def _forget(key: int, reference: Any) -> None:
 def dependents(thing: Any) -> list[Validity]:
     """What rests on a part or a tensor."""
     found = _dependents.get(id(thing))
-    while found:
-        try:
-            return list(found[1])
-        except RuntimeError:  # another thread has added one
-            continue
-    return []
+    try:
+        return list(found[1]) if found else []
+    except RuntimeError:  # another thread has just added one
+        return dependents(thing)
 
 
 class Part:

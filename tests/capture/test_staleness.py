@@ -144,6 +144,39 @@ def test_a_frozen_tensor_and_another_array_are_seen(setting: str) -> None:
     assert fn([1.0, 1.0]).item() == 11.0 and fn.recordings == recorded  # both programs are kept
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_layers_frozen_in_turns_have_a_program_each(whole: bool, setting: str) -> None:
+    weights = []
+    for eager in (False, True):
+        mw.seed(0)
+        model = mw.Sequential([mw.Input((3,)), layers.Dense(4, "relu"), layers.Dense(1)])
+        model.compile(mw.optimizers.SGD(0.1), "mse", run_eagerly=eager)
+        for i in range(12):
+            if whole:
+                model.layers[0].trainable = i % 2 == 0
+            else:
+                model.layers[0].kernel.requires_grad = i % 2 == 0
+            model.train_on_batch(numbers(8, 3), numbers(8, 1, seed=1))
+        weights.append([w.tobytes() for w in model.get_weights()])
+        step = model._steps["train"].captured
+        assert eager or (len(step.programs) == 2 and step.recordings <= 6)
+    assert weights[0] == weights[1]
+
+
+def test_weights_that_get_another_array_in_each_step_are_followed(setting: str) -> None:
+    results = []
+    for eager in (False, True):
+        mw.seed(0)
+        model = mw.Sequential([mw.Input((3,)), layers.Dense(1)])
+        model.compile(mw.optimizers.SGD(0.1), "mse", run_eagerly=eager)
+        kernel, found = model.layers[0].kernel, []
+        for _ in range(8):
+            kernel.data = kernel.data * 0.5
+            found.append(model.train_on_batch(numbers(8, 3), numbers(8, 1, seed=1)))
+        results.append(found)
+    assert results[0] == results[1]
+
+
 def test_a_graph_refuses_weights_that_a_replay_has_overwritten(setting: str) -> None:
     w, opt = mw.tensor([1.0, 2.0], requires_grad=True), mw.optimizers.SGD(0.1)
 
