@@ -634,3 +634,10 @@ def test_an_ignored_class_counts_nowhere(dtype: Any, setting: str) -> None:
     assert metric(labels, SCORES, WEIGHTS) == pytest.approx(expected)
     with pytest.raises(ValueError, match="labels of the classes"):
         metrics.SparseCategoricalCrossentropy()(labels, SCORES)
+
+
+@pytest.mark.parametrize("name", ["Precision", "Recall", "F1Score", "ConfusionMatrix", "BinaryAccuracy"])
+def test_a_threshold_is_a_number_of_the_predictions_type(name: str) -> None:
+    y, p = np.array([0, 0, 1]), np.array([0.3, 0.3, 0.9], np.float32)
+    metric = getattr(metrics, name)(**{"threshold" if name in ("F1Score", "BinaryAccuracy") else "thresholds": 0.3})
+    assert metric(y, p) == metric(y, p.round(1)) == 1.0  # 0.3 is not above 0.3

@@ -7,6 +7,7 @@ where the user's functions and objects hold such values are gathered once, and c
 
 from __future__ import annotations
 
+import collections
 import functools
 import sys
 import types
@@ -16,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from .errors import warn
 from .graph import Part
 from .tensor import Tensor
 
 MOST_PLACES = 10_000  # a larger structure is data, not what a function computes by
+MOST_BYTES = 1 << 16  # of an array of integers whose contents are looked at: an operand of them is a constant of the program
+MOST_FLOATS = 16  # of an array of floats, which programs read anew, but from which a function may take single numbers
 _PLAIN = (bool, int, float, complex, str, bytes, np.generic)
-_CONTAINERS = (list, tuple, dict, set, frozenset)
-_RECORDS = (types.SimpleNamespace,)  # of the standard library, objects that a user fills
+_CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque, collections.UserDict)
+_RECORDS = ("types.SimpleNamespace", "argparse.Namespace")  # of the standard library, objects that a user fills
 _MISSING = object()
 
 
@@ -39,16 +43,32 @@ class Surroundings:
         self._entries: list[tuple[dict[str, Any], Any, Any, str]] = []  # a dict, a key, the value there, a name for it
         self._cells: list[tuple[Any, Any, str]] = []
         self._holders: list[tuple[Any, list[Any], str]] = []  # a list, set or dict of the user's, and all that it held
+        self._arrays: list[tuple[Any, Any, str]] = []  # an array, and a copy of it
+        self._slots: list[tuple[Any, str, Any, str]] = []  # an object without a dict, a name, the value there
+        self._sizes: list[tuple[Any, int, str]] = []  # a dict of attributes, and how many it had
         self._seen: dict[int, Any] = {}  # by id, and so kept alive
         self._todo: list[tuple[Any, str]] = [(root, _name_of(root)) for root in roots]
         while self._todo and len(self._seen) < MOST_PLACES:
             self._look_at(*self._todo.pop())
+        if self._todo:
+            warn(
+                f"More than {MOST_PLACES:,} objects belong to what a step computes by: changes of the others are not followed."
+            )
 
     def change(self) -> str | None:
         """The first place that holds something else now, by its name; None if all are as they were."""
         for d, key, value, name in self._entries:
             now = d.get(key, _MISSING)
             if now is not value and not _equal(now, value):
+                return name
+        for d, size, name in self._sizes:
+            if len(d) != size:
+                return name
+        for array, copy, name in self._arrays:
+            if array.shape != copy.shape or array.tobytes() != copy.tobytes():
+                return name
+        for x, key, value, name in self._slots:
+            if not _equal(getattr(x, key, _MISSING), value):
                 return name
         for cell, value, name in self._cells:
             now = _content(cell)
@@ -63,9 +83,13 @@ class Surroundings:
     # ---- gathering -----------------------------------------------------------------------------------------------
 
     def _look_at(self, x: Any, name: str) -> None:
-        if x is None or isinstance(x, (*_PLAIN, Tensor, np.ndarray, types.BuiltinFunctionType)) or id(x) in self._seen:
+        if x is None or isinstance(x, (*_PLAIN, Tensor, types.BuiltinFunctionType)) or id(x) in self._seen:
             return
         self._seen[id(x)] = x
+        if isinstance(x, np.ndarray):
+            if x.size <= MOST_FLOATS if x.dtype.kind == "f" else x.dtype.kind in "iub" and x.nbytes <= MOST_BYTES:
+                self._arrays.append((x, x.copy(), name))
+            return
         if isinstance(x, _CONTAINERS):
             if not isinstance(x, (tuple, frozenset)):
                 self._holders.append((x, _held_by(x), name))
@@ -90,13 +114,22 @@ class Surroundings:
                 else:  # and a step of the user's may set it itself
                     self._note(vars(x), key, value, f"{name}.{key}")
             self._todo += [(base, base.__name__) for base in type(x).__mro__]
-        elif hasattr(x, "__dict__") and (isinstance(x, _RECORDS) or not _is_foreign(type(x).__module__)):
-            self._note_all(vars(x), vars(x), name)
+        elif isinstance(x, types.ModuleType):
+            return
+        elif f"{type(x).__module__}.{type(x).__name__}" in _RECORDS or not _is_foreign(type(x).__module__):
+            if hasattr(x, "__dict__"):
+                self._note_all(vars(x), vars(x), name)
+            for base in type(x).__mro__:
+                for slot in _slots_of(base):
+                    value = getattr(x, slot, _MISSING)
+                    self._slots.append((x, slot, value, f"{name}.{slot}"))
+                    self._todo.append((value, f"{name}.{slot}"))
             self._todo += [(base, base.__name__) for base in type(x).__mro__]
 
     def _note_all(self, found: dict[str, Any], place: dict[str, Any], name: str) -> None:
+        self._sizes.append((place, len(found), name))
         for key, value in found.items():
-            if not key.startswith("__"):
+            if not key.startswith("__") or isinstance(value, types.FunctionType):
                 self._note(place, key, value, f"{name}.{key}")
 
     def _note(self, place: dict[str, Any], key: str, value: Any, name: str) -> None:
@@ -116,9 +149,23 @@ class Surroundings:
             if variable in f.__globals__:
                 value = f.__globals__[variable]
                 self._note(f.__globals__, variable, value, f"the global {variable!r}")
-                if isinstance(value, types.ModuleType) and not _is_foreign(value.__name__):
-                    for attribute in names & vars(value).keys():
-                        self._note(vars(value), attribute, vars(value)[attribute], f"{variable}.{attribute}")
+                self._look_into_module(value, variable, names)
+            else:
+                self._look_into_module(sys.modules.get(variable), variable, names)  # which the function itself imports
+
+    def _look_into_module(self, module: Any, name: str, names: set[str]) -> None:
+        """The attributes that a function names of a module of the user's, and of modules in it."""
+        if isinstance(module, types.ModuleType) and not _is_foreign(module.__name__):
+            for attribute in names & vars(module).keys():
+                value = vars(module)[attribute]
+                self._note(vars(module), attribute, value, f"{name}.{attribute}")
+                if value is not module:
+                    self._look_into_module(value, f"{name}.{attribute}", names - {attribute})
+
+
+def _slots_of(cls: type) -> tuple[str, ...]:
+    slots = vars(cls).get("__slots__", ())
+    return tuple(s for s in ((slots,) if isinstance(slots, str) else slots) if not s.startswith("__"))
 
 
 def _names_in(code: types.CodeType) -> set[str]:
@@ -142,7 +189,7 @@ def _held_by(holder: Any) -> list[Any]:
 
 def _equal(a: Any, b: Any) -> bool:
     """Whether two plain values are the same; other objects are only if they are one."""
-    return a is b or (type(a) is type(b) and isinstance(a, _PLAIN) and bool(a == b or a != a) and bool(b == b or a != a))
+    return a is b or (type(a) is type(b) and isinstance(a, _PLAIN) and bool(a == b or (a != a and b != b)))
 
 
 def _name_of(x: Any) -> str:

@@ -183,7 +183,8 @@ class Trainer(Layer):
     def _roots(self) -> list[Any]:
         """All parts, of which some may be the user's."""
         parts = self.loss, *(m for m in self.metrics if m.has_part), vars(self).get("optimizer")
-        return [*(layer for _, layer in self.walk()), *parts]
+        layers = [layer for _, layer in self.walk()]
+        return [*layers, *(regularizer for layer in layers for regularizer, _ in layer._penalties), *parts]
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: dict[int, float] | None = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
 import sys
 import warnings
 from collections.abc import Callable
@@ -227,11 +229,23 @@ FACTOR = 1.0
 class Settings:
     """An object of the user's that a loss reads."""
 
-    shared = 1.0
+    shared = default = 1.0
 
     def __init__(self) -> None:
         self.inner: Any = None
         self.factor = 1.0
+
+    def __call__(self, y: Any, p: Any) -> Any:
+        return FACTOR * (y - p).square()
+
+
+class Slotted:
+    __slots__ = ("factor",)
+
+
+class Scaled(mw.losses.Loss):
+    def call(self, y_true: mw.Tensor, y_pred: mw.Tensor) -> mw.Tensor:
+        return FACTOR * (y_true - y_pred).square()
 
 
 def places() -> dict[str, tuple[Callable[..., Any], Callable[[float], None]]]:
@@ -254,6 +268,9 @@ def places() -> dict[str, tuple[Callable[..., Any], Callable[[float], None]]]:
     def helper() -> float:
         return table["a"]
 
+    slotted, queue, namespace = Slotted(), collections.deque([1.0]), argparse.Namespace(factor=1.0)
+    floats, integers = np.ones(3), np.ones(1, int)
+
     def of_default(y: Any, p: Any, factors: Any = listed) -> Any:
         return factors[0] * (y - p).square()
 
@@ -266,6 +283,14 @@ def places() -> dict[str, tuple[Callable[..., Any], Callable[[float], None]]]:
         "attribute": (lambda y, p: settings.factor * (y - p).square(), lambda v: setattr(settings, "factor", v)),
         "nested": (lambda y, p: outer.inner.factor * (y - p).square(), lambda v: setattr(settings, "factor", v)),
         "class": (lambda y, p: settings.shared * (y - p).square(), lambda v: setattr(Settings, "shared", v)),
+        "over a default": (lambda y, p: settings.default * (y - p).square(), lambda v: setattr(settings, "default", v)),
+        "slot": (lambda y, p: slotted.factor * (y - p).square(), lambda v: setattr(slotted, "factor", v)),
+        "deque": (lambda y, p: queue[0] * (y - p).square(), lambda v: queue.__setitem__(0, v)),
+        "namespace": (lambda y, p: namespace.factor * (y - p).square(), lambda v: setattr(namespace, "factor", v)),
+        "number of an array": (lambda y, p: float(floats[0]) * (y - p).square(), lambda v: floats.__setitem__(0, v)),
+        "integers": (lambda y, p: integers * (y - p).square(), lambda v: integers.__setitem__(0, int(v))),
+        "object that is called": (settings, set_global),
+        "loss": (Scaled(), set_global),
         "helper": (lambda y, p: helper() * (y - p).square(), lambda v: table.update(a=v)),
     }
 
@@ -292,6 +317,60 @@ def test_numbers_that_a_callback_changes_are_followed(place: str, setting: str) 
         assert model.train_on_batch(np.zeros((4, 1)), np.ones(4)) == value
         assert model.evaluate(np.zeros((4, 1)), np.ones(4)) == value
     change(1.0)
+
+
+@pytest.mark.parametrize("place", ["regularizer", "activation"])
+def test_globals_of_the_user_s_parts_of_layers_are_followed(place: str, setting: str) -> None:
+    class Penalty(mw.regularizers.Regularizer):
+        def __call__(self, w: mw.Tensor) -> mw.Tensor:
+            return w.square().sum() * FACTOR
+
+    class Activation:
+        def __call__(self, x: mw.Tensor) -> mw.Tensor:
+            return x * FACTOR
+
+    global FACTOR
+    options = {"regularizer": {"kernel_regularizer": Penalty()}, "activation": {"activation": Activation()}}[place]
+    found = []
+    for eager in (False, True):
+        model = mw.Sequential([layers.Dense(1, kernel_initializer="ones", input_shape=(2,), **options)])
+        model.compile(mw.optimizers.SGD(0.0), "mse", run_eagerly=eager)
+        losses = []
+        for i in range(6):
+            FACTOR = 1.0 + i
+            losses.append(model.train_on_batch(numbers(4, 2), np.ones(4)))
+        found.append(losses)
+    FACTOR = 1.0
+    assert found[0] == found[1] and len(set(found[0])) == 6
+
+
+def test_a_value_that_becomes_nan_is_another_one(setting: str) -> None:
+    table = {"a": 1.0}
+    model = mw.Sequential([layers.Flatten()])
+    model.compile("sgd", lambda y, p: (y - p).square() * (2.0 if table["a"] != table["a"] else 1.0))
+    zeros = np.zeros((4, 1), np.float32)
+    assert [model.evaluate(zeros, np.ones(4)) for _ in range(4)] == [1.0] * 4
+    table["a"] = float("nan")
+    assert [model.evaluate(zeros, np.ones(4)) for _ in range(4)] == [2.0] * 4
+
+
+def test_counts_of_an_optimizer_are_refused_in_a_step(setting: str) -> None:
+    model = mw.Sequential([layers.Dense(1)])
+    model.compile("sgd", lambda y, p: (y - p).square() * (1 + model.optimizer.iterations))
+    with pytest.raises(mw.errors.CaptureError, match="`iterations`"):
+        model.train_on_batch(numbers(4, 2), np.ones(4))
+    model.run_eagerly = True
+    model.train_on_batch(numbers(4, 2), np.ones(4))
+
+
+def test_a_layer_unfrozen_after_the_only_step_of_a_shape(setting: str) -> None:
+    model = mw.Sequential([mw.Input((4,)), layers.Dense(4), layers.Dense(3)])
+    model.compile("adam", "mse")
+    model.layers[0].trainable = False
+    unfreeze = mw.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model.layers[0], "trainable", True))
+    before = model.get_weights()[0]
+    model.fit(numbers(9, 4), numbers(9, 3, seed=1), batch_size=4, epochs=6, verbose=0, callbacks=[unfreeze])
+    assert model.optimizer.iterations == 18 and not np.array_equal(before, model.get_weights()[0])
 
 
 def test_a_layer_that_counts_in_python_runs_in_python_and_says_so(setting: str) -> None:

@@ -317,6 +317,8 @@ def _same(a: Any, b: Any) -> bool:
         if p.first_is_write or q.first_is_write:
             return p.first_is_write == q.first_is_write
         return p.root.dtype == q.root.dtype and p.root.tobytes() == q.root.tobytes()
+    if isinstance(b, (list, Place)):
+        return False
     if a is None or b is None or isinstance(a, (int, float, np.generic)):
         return bool(a == b) or (a != a and b != b)
     return bool(_contents(a) == _contents(b))

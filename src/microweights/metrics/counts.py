@@ -17,6 +17,11 @@ from .base import Metric, agree, is_number, of_classes, one_hot, one_number, one
 from .ranking import among_largest
 
 
+def as_predicted(threshold: float, y_pred: Tensor, activation: str | None) -> float:
+    """A threshold as predictions have it, of which one that shall be equal to it is a float32."""
+    return float(np.float32(threshold)) if activation is None and y_pred.dtype == door.FLOAT32 else threshold
+
+
 def classes_of(y_true: Tensor, p: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     """Of each sample its class and the one that is predicted, as 0 and 1 in columns; NaN in those of labels of no class.
 
@@ -62,7 +67,7 @@ class ConfusionMatrix(Metric):
 
     def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
         p = self.probabilities(y_pred) if 0 < self.thresholds < 1 else y_pred.astype(door.FLOAT64)
-        true, predicted = classes_of(y_true, p, self.thresholds)
+        true, predicted = classes_of(y_true, p, as_predicted(self.thresholds, y_pred, self.activation))
         if weights is not None:
             predicted = predicted * weights.reshape(-1, 1)
         return true.T @ predicted
@@ -124,6 +129,7 @@ class _Counts(Metric):
     def part(self, y_true: Tensor, y_pred: Tensor, weights: Tensor | None = None) -> Tensor:
         threshold = (0.5 if self.top_k is None else -math.inf) if self.thresholds is None else self.thresholds
         p = self.probabilities(y_pred) if 0 < threshold < 1 else y_pred.astype(door.FLOAT64)
+        threshold = as_predicted(threshold, y_pred, self.activation)
         true, predicted = (self._outputs if self.is_by_output else classes_of)(y_true, p, threshold)
         right = true * predicted
         if weights is not None:

@@ -218,7 +218,7 @@ class Optimizer(graph.Part, Configurable):
 
     def _make_stale(self) -> None:
         """What was captured with it is not what it does now."""
-        graph.changed(self, f"an option of {self!r} was set")
+        graph.changed(self, f"an option of the {type(self).__name__} optimizer was set")
 
     def _hypers(self) -> list[Any]:
         """Every `mw_hyper` of variables that are there, once each."""
@@ -233,6 +233,7 @@ class Optimizer(graph.Part, Configurable):
     @property
     def learning_rate(self) -> Any:
         """The rate of the next update of the variables that were updated last. It can be set, unless it follows a schedule."""
+        door.refuse("a reading of `learning_rate`, which replays go on with,")
         return scheduled_rate(self._current) if self._current.schedule else float(self._current.learning_rate)
 
     @learning_rate.setter
@@ -252,6 +253,7 @@ class Optimizer(graph.Part, Configurable):
     @property
     def iterations(self) -> int:
         """How many updates were done of the variables that were updated last."""
+        door.refuse("a reading of `iterations`, which replays count on,")
         return int(self._current.step)
 
     def _arguments(self) -> dict[str, Any]:
