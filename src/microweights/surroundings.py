@@ -87,7 +87,8 @@ class Surroundings:
             return
         self._seen[id(x)] = x
         if isinstance(x, np.ndarray):
-            if x.size <= MOST_FLOATS if x.dtype.kind == "f" else x.dtype.kind in "iub" and x.nbytes <= MOST_BYTES:
+            is_integer = x.dtype.kind in "iub" and x.dtype != np.uint64  # states of random numbers move on
+            if (is_integer and x.nbytes <= MOST_BYTES) or (x.dtype.kind == "f" and x.size <= MOST_FLOATS):
                 self._arrays.append((x, x.copy(), name))
             return
         if isinstance(x, _CONTAINERS):
