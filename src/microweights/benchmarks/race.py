@@ -144,7 +144,8 @@ def replayed(fn: Callable[..., Any], *arrays: Array | mw.Tensor) -> Call:
     found = captured.replay_for(*arrays)
     assert found is not None
     results = [door.aligned_empty(*form) for form in found.program.outputs]
-    run = found.program.bind([np.ascontiguousarray(a) for a in arrays], results)
+    given = [a.data if isinstance(a, mw.Tensor) else a for a in arrays]
+    run = found.program.bind(list(map(np.ascontiguousarray, given)), results)
     result = results[0] if len(results) == 1 else tuple(results)
 
     def call() -> Any:
