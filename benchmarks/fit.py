@@ -15,7 +15,7 @@ os.environ.setdefault("MICROWEIGHTS_NUM_THREADS", "1")
 import numpy as np
 
 import microweights as mw
-from microweights.replay import Replay
+from microweights.capture.replay import Replay
 
 EPOCHS = 5
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from helpers import SETTINGS, running_on
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-
-from microweights.kernels import machine
 
 # The same examples on every run. `pytest --hypothesis-profile=fuzz` looks further, at other ones each time.
 COMMON: dict[str, Any] = {
@@ -21,32 +19,6 @@ COMMON: dict[str, Any] = {
 hypothesis_settings.register_profile("repeatable", derandomize=True, database=None, max_examples=40, **COMMON)
 hypothesis_settings.register_profile("fuzz", max_examples=2000, print_blob=True, **COMMON)
 hypothesis_settings.load_profile("repeatable")
-
-
-def available_settings() -> tuple[str, ...]:
-    """Each instruction set and the NumPy twins; only the one in use where the environment asks for one."""
-    if os.environ.get("MICROWEIGHTS_BACKEND") or os.environ.get("MICROWEIGHTS_ISA"):
-        return (machine.isa(),)
-    return (*machine.available_isas(), "numpy")
-
-
-SETTINGS = available_settings()
-
-
-@contextmanager
-def running_on(setting: str) -> Iterator[str]:
-    """Kernels run on an instruction set, or on `"numpy"`; afterwards all is as it was, threads too."""
-    backend, isa, threads = machine.backend(), machine.lib and machine.lib.mw_isa(), machine.num_threads()
-    try:
-        machine.set_backend("numpy" if setting == "numpy" else "c")
-        if setting != "numpy":
-            machine.set_isa(setting)
-        yield setting
-    finally:
-        machine.set_backend(backend)
-        if machine.lib is not None:
-            machine.set_isa(machine.ISAS[isa])
-            machine.set_num_threads(threads)
 
 
 @pytest.fixture(params=SETTINGS)

@@ -18,7 +18,7 @@ import pytest
 from microweights.benchmarks import cases, measure, start, table
 from microweights.benchmarks.__main__ import main, run
 from microweights.benchmarks.race import Case, Race, blocks, by_numpy, distance
-from microweights.kernels.work import Peaks
+from microweights.capture.work import Peaks
 
 OURS = "eager"
 
@@ -194,7 +194,7 @@ def test_without_torch_a_case_has_the_others(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_names_are_unique_and_patterns_find_them() -> None:
-    parts = (cases.products, cases.arrays, cases.updates, cases.steps, cases.loops)
+    parts = (cases.matmul, cases.arrays, cases.update, cases.steps, cases.loops)
     assert len(cases.CASES) == sum(len(part.CASES) for part in parts)
     assert [c.name for c in cases.select("STEP*adam")] == ["step 784-128-64-10 Adam"]
     assert len(cases.select(None)) == len(cases.CASES)

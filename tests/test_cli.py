@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers import running_on
 
 import microweights as mw
 from microweights import cli
 from microweights.kernels import machine
-
-from .conftest import running_on
 
 COMMAND = [sys.executable, "-m", "microweights.cli"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUNBUFFERED": ""}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import microweights as mw
-from microweights.data import Samples
+from microweights.data.samples import Samples
 from microweights.kernels import door
 
 layers = mw.layers

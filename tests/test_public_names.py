@@ -10,7 +10,7 @@ import pytest
 
 import microweights as mw
 
-MODULES = ["activations", "data", "inspect", "layers", "models", "ops", "random", "utils"]
+MODULES = ["activations", "inspect", "layers", "models", "ops", "random", "utils"]
 PARTS = {name for name in mw.__all__ if inspect.ismodule(getattr(mw, name))}
 
 

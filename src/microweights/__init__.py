@@ -16,15 +16,16 @@ from . import (
     regularizers,
     schedules,
 )
-from .capture import capture
+from .autograd import grad
+from .capture.captured import capture
 from .gradcheck import gradcheck
-from .graph import grad, no_grad
 from .kernels.machine import set_num_threads, show_config
 from .layers import Input
 from .models import Model, Sequential
 from .ops import concatenate, maximum, minimum, pad, stack, where
 from .random import seed
 from .scalar import Value, weighted_sum
+from .state import no_grad
 from .tape import Tape
 from .tensor import Tensor, from_dlpack, tensor
 

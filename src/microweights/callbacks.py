@@ -8,15 +8,14 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from .diagnosis import Diagnosis, diagnose
 from .errors import explain
+from .inspect.diagnosis import Diagnosis, diagnose
 from .schedules import check
 
 if TYPE_CHECKING:
-    from .data import Samples
-    from .models import Model
+    from .data.samples import Samples
     from .tensor import Array
 
 __all__ = [
@@ -30,6 +29,24 @@ RISING = {"acc", "accuracy", "auc", "precision", "recall", "f1", "r2"}  # words 
 FALLING = {"loss", "error"}  # and of what should not, whatever other words are there
 
 
+class Trained(Protocol):
+    """What callbacks may rely on of the model in training."""
+
+    optimizer: Any
+    stop_training: bool  # set to True, it ends the training after this batch or epoch
+    validates: bool  # whether the training has validation data
+
+    def get_weights(self) -> list[Array]: ...
+
+    def set_weights(self, weights: Sequence[Any]) -> None: ...
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None: ...
+
+    def evaluate(self, x: Any = None, y: Any = None) -> Any: ...
+
+    def predict(self, x: Any) -> Any: ...
+
+
 class Callback:
     """Override what you need; `self.model` is the model in training, `self.params` has its numbers of epochs and steps.
 
@@ -37,10 +54,10 @@ class Callback:
     "val_" in front, and nothing at a begin. What a callback adds to the logs of an epoch comes into the history.
     """
 
-    model: Model
+    model: Trained
     params: Mapping[str, Any]
 
-    def set_model(self, model: Model) -> None:
+    def set_model(self, model: Trained) -> None:
         self.model = model
 
     def set_params(self, params: Mapping[str, Any]) -> None:
@@ -103,7 +120,7 @@ class CallbackList:
         What they get as `params`.
     """
 
-    def __init__(self, callbacks: Any, model: Model, params: Mapping[str, Any]) -> None:
+    def __init__(self, callbacks: Any, model: Trained, params: Mapping[str, Any]) -> None:
         self.callbacks = as_list(callbacks)
         for c in self.callbacks:
             c.set_params(params)

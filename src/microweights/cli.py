@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 
 if TYPE_CHECKING:
-    from .models import Sequential
+    from .models.sequential import Sequential
 
 
 BENCH = """\

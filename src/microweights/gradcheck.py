@@ -7,7 +7,7 @@ from numbers import Real
 
 import numpy as np
 
-from . import graph
+from .autograd import grad
 from .errors import explain
 from .tensor import Operand, Tensor, tensor
 
@@ -64,7 +64,7 @@ def gradcheck(
         )
     name = type(result.op).__name__ if result.op else "the identity"
     weights = np.linspace(1.0, 2.0, result.size).reshape(result.shape) if result.size else np.zeros(result.shape)
-    received = graph.grad(result, leaves, gradient=weights.astype(result.dtype))
+    received = grad(result, leaves, gradient=weights.astype(result.dtype))
 
     def weighted() -> float:
         return float((fn(*leaves).numpy() * weights).sum(dtype=np.float64))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import graph
 from .errors import explain
 from .naming import Configurable, lookup
+from .parts import Part, used
 from .tensor import Tensor
 
 
-class Regularizer(graph.Part, Configurable):
+class Regularizer(Part, Configurable):
     """A penalty: `regularizer(weights)` returns a scalar tensor."""
 
     def __call__(self, w: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class L1L2(Regularizer):
         self.l1, self.l2 = float(l1), float(l2)
 
     def __call__(self, w: Tensor) -> Tensor:
-        graph.used(self)
+        used(self)
         absolute = w.abs().sum() * self.l1 if self.l1 > 0 else None
         squares = w.square().sum() * self.l2 if self.l2 > 0 else None
         if absolute is None:

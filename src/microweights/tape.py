@@ -1,6 +1,6 @@
 """The scalar engine replayed: a graph of Values, built once in Python, runs in C from then on.
 
-It is capture.py's idea in its smallest form. The order of the nodes is the topological order of :meth:`Value.backward`; the
+It is the idea of capture/ in its smallest form. The order of the nodes is the topological order of :meth:`Value.backward`; the
 kernels (csrc/tape.c) go through it forward for the values and backward for the gradients, with scalar.py's formulas.
 """
 

@@ -1,6 +1,6 @@
 """Tensor: a NumPy array that remembers which operation made it.
 
-The operations themselves are in ops/, the walk back through them in graph.py. The methods here only choose operations.
+The operations themselves are in ops/, the walk back through them in autograd.py. The methods here only choose operations.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 
-from . import graph
+from .autograd import backward
 from .errors import TENSOR_HINTS, CaptureError, explain, no_attribute
 from .kernels import door
+from .parts import dependents
+from .state import mark, overwritten, state, tick
 from .tables import array_of, is_table
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Tensor:
     grad: Tensor | None
     op: Op | None
     keeps_grad: bool
-    changed: int  # when the values were last overwritten, on the clock of graph.py
+    changed: int  # when the values were last overwritten, on the clock of state.py
     logits: Logits | None  # what went into the softmax or sigmoid that made it
     _base: Tensor | None  # the tensor whose memory this one shares
 
@@ -128,10 +130,10 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The values as an array, without a copy."""
-        if graph.state.watch is not None:  # it is being recorded
+        if state.watch is not None:  # it is being recorded
             door.read(self.data)
-            graph.mark()
-            graph.state.watch.read.append((self.memory, self.memory.changed))
+            mark()
+            state.watch.read.append((self.memory, self.memory.changed))
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -155,7 +157,7 @@ class Tensor:
 
     def _leaves_the_graph(self, what: str, remedy: str = "Compute with tensors") -> None:
         """Refuse it if that would lose a gradient."""
-        if self.requires_grad and graph.state.recording:
+        if self.requires_grad and state.recording:
             ways = f"{remedy}, which keeps the gradient, or write .numpy() for the values, or .detach()."
             raise LostGradient(explain(f"a tensor outside of any graph for {what}", "one that requires a gradient", ways))
 
@@ -166,7 +168,7 @@ class Tensor:
         return self.data.__dlpack_device__()
 
     def __copy__(self) -> Tensor:
-        if self.op is not None and graph.state.recording:
+        if self.op is not None and state.recording:
             return self.copy()
         t = Tensor(self.data, self.requires_grad, self.memory)
         t.grad = self.grad
@@ -177,7 +179,7 @@ class Tensor:
         return _leaf(values, requires_grad, copy.deepcopy(gradient, memo))
 
     def __reduce__(self) -> Any:
-        if self.op is not None and graph.state.recording:
+        if self.op is not None and state.recording:
             remedy = "Write .copy(), which stays in the graph, or .detach()."
             raise LostGradient(explain("a leaf, to be copied without its graph", "the result of an operation", remedy))
         return _leaf, (self.numpy(), self.requires_grad, self.grad)
@@ -198,7 +200,7 @@ class Tensor:
         return self.numpy().tolist()
 
     def __float__(self) -> float:
-        if self.requires_grad and graph.state.recording:
+        if self.requires_grad and state.recording:
             text = "float() of a tensor that requires a gradient gives a number without one. Compute with the tensor, or"
             warnings.warn(f"{text} write .item() where the number is meant.", stacklevel=2)
         return float(self.item())
@@ -233,7 +235,7 @@ class Tensor:
         RuntimeError
             If the tensor has no graph, is no scalar and no gradient is given, or was saved and then overwritten.
         """
-        graph.backward(self, gradient)
+        backward(self, gradient)
 
     def detach(self) -> Tensor:
         """The same values, outside the graph; no copy."""
@@ -255,7 +257,7 @@ class Tensor:
 
     def __setitem__(self, key: Any, value: Operand) -> None:
         source = as_tensor(value, saved=False)
-        if graph.state.recording and (self.requires_grad or source.requires_grad):
+        if state.recording and (self.requires_grad or source.requires_grad):
             remedy = "Do it under `with mw.no_grad():`, or use mw.where or mw.concatenate."
             raise RuntimeError(explain("to overwrite values outside the graph", "a tensor that requires a gradient", remedy))
         if not self.data.flags.writeable:
@@ -273,7 +275,7 @@ class Tensor:
             raise type(error)(
                 explain(f"an index into shape {self.shape} and values that fit", received, "Check both.")
             ) from None
-        graph.overwritten((self,))
+        overwritten((self,))
 
     def _write(self, index: Any, values: Array) -> None:
         if is_basic_index(index) and self.dtype in FLOATS:
@@ -284,7 +286,7 @@ class Tensor:
             self.data[index] = values
 
     def _overwrite_with(self, result: Tensor) -> Tensor:
-        self[...] = result if graph.state.recording else result.detach()
+        self[...] = result if state.recording else result.detach()
         return self
 
     def zeros_like(self) -> Tensor:
@@ -494,7 +496,7 @@ class Guarded(Tensor):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("data", "requires_grad"):
-            for validity in graph.dependents(self):
+            for validity in dependents(self):
                 validity.valid = False
         object.__setattr__(self, name, value)
 
@@ -525,9 +527,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     >>> tensor([1.0, 2.0]) * 3
     tensor([3., 6.])
     """
-    is_tracked = isinstance(data, Tensor) and data.requires_grad and graph.state.recording
+    is_tracked = isinstance(data, Tensor) and data.requires_grad and state.recording
     found = as_tensor(data.numpy() if isinstance(data, Tensor) and not is_tracked else data, dtype, saved=False)
-    if found.requires_grad and graph.state.recording:
+    if found.requires_grad and state.recording:
         return found.copy() if found is data else found
     values = door.aligned(found.data)
     if requires_grad and values.dtype not in FLOATS:
@@ -702,7 +704,7 @@ def as_tensor(x: Any, dtype: Any = None, saved: bool = True) -> Tensor:
             raise
         joined = _stacked(x, _common_float(x))
         return joined if dtype is None else ops.astype(joined, known_dtype(dtype))
-    is_saved = saved and graph.state.recording and graph.state.watch is None and not isinstance(x, (list, tuple, Number))
+    is_saved = saved and state.recording and state.watch is None and not isinstance(x, (list, tuple, Number))
     return Tensor(values.copy() if is_saved and (values is x or np.may_share_memory(values, x)) else values)
 
 
@@ -742,7 +744,7 @@ class Logits(NamedTuple):
 
     def still_give(self, probabilities: Tensor) -> bool:
         """Whether these probabilities, into whose array anybody may have written, are what the logits give."""
-        if graph.state.watch is not None:  # a recording does not look at values, and notices what is written past it
+        if state.watch is not None:  # a recording does not look at values, and notices what is written past it
             return True
         x, p = self.values.data, probabilities.data
         z = door.rowwise("softmax", x) if self.activation == "softmax" else door.unary("sigmoid", x)
@@ -752,7 +754,7 @@ class Logits(NamedTuple):
 def remember_logits(probabilities: Tensor, values: Tensor, activation: str) -> Tensor:
     """Note on `probabilities` what they came from; outside the graph without holding on to what that came from."""
     kept = values if probabilities.requires_grad else Tensor(values.data)
-    probabilities.logits = Logits(activation, kept, weakref.ref(values.memory), graph.tick())
+    probabilities.logits = Logits(activation, kept, weakref.ref(values.memory), tick())
     return probabilities
 
 

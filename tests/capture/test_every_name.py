@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import numbers
 
 import microweights as mw
-
-from .common import numbers
 
 layers = mw.layers
 ROWS, BATCH, EPOCHS = 40, 8, 3

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import numbers, same_as_eager
 from hypothesis import given
 from hypothesis import strategies as st
 
 import microweights as mw
+from microweights.capture.passes import CHAIN_BLOCK, arena_offsets
+from microweights.capture.recorder import plain_name
 from microweights.kernels import machine
-from microweights.kernels.passes import CHAIN_BLOCK, arena_offsets
-from microweights.kernels.recorder import plain_name
-
-from .common import numbers, same_as_eager
 
 
 @pytest.mark.parametrize("n", [CHAIN_BLOCK - 1, CHAIN_BLOCK, CHAIN_BLOCK + 1, 3 * CHAIN_BLOCK + 17, 100_003])

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import bits, numbers, same_as_eager
 
 import microweights as mw
 from microweights.errors import CaptureError
-
-from .common import bits, numbers, same_as_eager
 
 
 def test_results_are_never_overwritten(setting: str) -> None:

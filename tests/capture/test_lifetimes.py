@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import bits, make_step, numbers
 
 import microweights as mw
-
-from .common import bits, make_step, numbers
 
 
 def test_weights_frozen_later_make_another_program(setting: str) -> None:

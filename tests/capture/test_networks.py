@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import OPTIMIZERS, make_step, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import microweights as mw
-
-from .common import OPTIMIZERS, make_step, numbers
 
 NETWORKS, REPLAYS = 1000, 100_000
 ACTIVATIONS = [None, "relu", "sigmoid", "tanh", "gelu", "softplus", "elu", "leaky_relu", "softmax"]

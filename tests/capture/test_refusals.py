@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import bits, gradient_left_on, make_step, numbers
 
 import microweights as mw
 from microweights.errors import CaptureError
 from microweights.kernels import machine
-
-from .common import bits, gradient_left_on, make_step, numbers
 
 
 def read_item(x: mw.Tensor) -> mw.Tensor:

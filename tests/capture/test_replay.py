@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import OPTIMIZERS, bits, gradient_left_on, make_step, numbers, same_as_eager
 from hypothesis import given
 from hypothesis import strategies as st
 
 import microweights as mw
+from microweights.capture.replay import Replay
 from microweights.errors import CaptureError, NonFiniteError
 from microweights.kernels import door
 from microweights.ops import OPS, Case
-from microweights.replay import Replay
-
-from .common import OPTIMIZERS, bits, gradient_left_on, make_step, numbers, same_as_eager
 
 CASES = [pytest.param(name, case, id=f"{name}-{i}") for name, op in OPS.items() for i, case in enumerate(op.cases)]
 

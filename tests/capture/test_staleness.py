@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import numbers
 
 import microweights as mw
-
-from .common import numbers
 
 layers = mw.layers
 
@@ -210,7 +209,7 @@ def test_what_was_used_last_stays_where_there_is_no_room(setting: str, monkeypat
     fn = mw.capture(lambda x: x * 2)
     for _ in range(2):
         fn(np.ones(1, np.float32))
-    monkeypatch.setattr(sys.modules["microweights.capture"], "MOST_BYTES", 3 * fn.programs[0].bytes)
+    monkeypatch.setattr(sys.modules["microweights.capture.captured"], "MOST_BYTES", 3 * fn.programs[0].bytes)
     for n in range(2, 8):
         for _ in range(3):
             fn(np.ones(n, np.float32))

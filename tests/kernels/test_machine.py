@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import running_on
 
 from microweights.kernels import door, machine
 
-from ..conftest import running_on
 from .cases import RULES, hyper
 from .child import survivor
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from helpers import running_on
 
-from ..conftest import running_on
 from .cases import CASES, EXACT, RULES, cases
 
 # How far results may lie from a twin computed in float64, as (relative, absolute) in machine epsilons. Of kernels that add

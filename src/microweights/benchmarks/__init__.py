@@ -1,6 +1,6 @@
 """Floor 6: races of the kernels and whole training steps against NumPy and PyTorch: `microweights bench`.
 
-`race.py` says what a case is; `products.py`, `arrays.py`, `updates.py`, `steps.py` and `loops.py` define the cases, each once;
+`race.py` says what a case is; `matmul.py`, `arrays.py`, `update.py`, `steps.py` and `loops.py` define the cases, each once;
 `measure.py` takes the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
 `start.py` is the race from the start of a process to a trained network.
 """

@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
-from ..kernels.work import Peaks, peaks
+from ..capture.work import Peaks, peaks
 from .cases import select
 from .measure import BestOpenBLAS, Timer, take_turns, timer
 from .race import Case

@@ -14,7 +14,7 @@ import microweights as mw
 from ..tensor import Array
 from .race import Call, Case, Race, import_keras, import_torch, replayed
 from .steps import our_step, step_by_hand, torch_steps
-from .updates import RULES
+from .update import RULES
 
 BATCH = 32
 CALLS = ("train_on_batch", "test_on_batch", "predict_on_batch", "predict", "evaluate")

@@ -17,7 +17,7 @@ import microweights as mw
 from ..kernels import door, machine, reference
 from ..tensor import Array
 
-OURS = ("replayed", "eager")  # as a program that was recorded (capture.py), and call by call through Python
+OURS = ("replayed", "eager")  # as a program that was recorded (capture/), and call by call through Python
 CONTENDERS = (*OURS, "numpy", "openblas", "torch", "jax", "keras", "micrograd")
 Call = Callable[[], Any]
 
@@ -78,7 +78,7 @@ def distance(result: Array, exact: Array) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """A race by name, not set up yet; operations and bytes are what one call does at the least, as kernels/work.py counts."""
+    """A race by name, not set up yet; operations and bytes are what one call does at the least, as capture/work.py counts."""
 
     name: str
     operations: float

@@ -21,7 +21,7 @@ from .. import ops
 from ..tensor import Array
 from .arrays import cross_entropy
 from .race import BLOCK, Call, Case, Race, blocks, import_jax, import_torch
-from .updates import RULES, Rule, torch_optimizers, update_operations
+from .update import RULES, Rule, torch_optimizers, update_operations
 
 # ---- fully connected networks: x, labels or targets, weights and biases in turn -----------------------------------------
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..capture.work import Peaks
 from ..kernels import machine
-from ..kernels.work import Peaks
 from .measure import blas, clock
 from .race import CONTENDERS, OURS, Case, import_torch, is_installed
 

@@ -4,8 +4,8 @@ The functions take and return NumPy arrays. Each first looks up its *plan*: the 
 strides and types before C is entered. A plan is checked and made once and then found in a dictionary, so that a training
 step pays for its checks only the first time.
 
-They stand in a file for each family: elementwise.py, reductions.py, products.py, rows.py, updates.py; what they share is in
-plans.py. Random numbers and questions with an answer are here.
+They stand in a file for each family: elementwise.py, reduce.py, matmul.py, softmax.py, index.py, update.py; what they share is
+in plans.py. Random numbers and questions with an answer are here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 from ..errors import NonFiniteError, explain
 from . import machine
 from .elementwise import ZERO, binary, cast, compare, contiguous, copy_to, ternary, unary, where, zeros
+from .index import flat_index, gather, scatter_add, widen
+from .matmul import dense_grad, matmul
 from .plans import (
     BOOL,
     FLOAT32,
@@ -38,10 +40,9 @@ from .plans import (
     merge_axes,
     real_suffix,
 )
-from .products import dense_grad, matmul
-from .reductions import arg_reduce, reduce
-from .rows import check_labels, cross_entropy, cross_entropy_grad, flat_index, gather, rowwise, scatter_add, widen
-from .updates import Parameters, slots_of
+from .reduce import arg_reduce, reduce
+from .softmax import check_labels, cross_entropy, cross_entropy_grad, rowwise
+from .update import Parameters, slots_of
 
 __all__ = [
     "BOOL",

@@ -37,7 +37,7 @@ class Backend:
         self.null = None if name == "numpy" else ffi.NULL
 
     def read(self, a: Any, remedy: str) -> None:
-        """Values leave the graph: of interest to a recorder (recorder.py), which stands in for a backend."""
+        """Values leave the graph: of interest to a recorder (capture/recorder.py), which stands in for a backend."""
 
     def refuse(self, what: str) -> None:
         """Something is done outside of kernels: likewise."""

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import graph, initializers, random, regularizers
+from .. import initializers, random, regularizers
 from ..errors import explain, no_attribute
 from ..kernels import door
 from ..naming import Configurable, snake_case
+from ..parts import Part, used
+from ..state import no_grad, state
 from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor, known_dtype
 
 Shape = tuple[int, ...]
 BatchShape = tuple[int | None, ...]  # with the axis of samples, which is None
 
 
-class Layer(graph.Part, Configurable):
+class Layer(Part, Configurable):
     """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
 
     Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights. So does a tensor
@@ -169,8 +171,8 @@ class Layer(graph.Part, Configurable):
 
     def __call__(self, x: Any, training: bool | None = None) -> Tensor:
         """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
-        if graph.state.watch is not None and id(self) not in graph.state.watch.parts:
-            graph.used(*(layer for _, layer in self.walk()))
+        if state.watch is not None and id(self) not in state.watch.parts:
+            used(*(layer for _, layer in self.walk()))
         t = x if isinstance(x, Tensor) else _as_tensor(x)
         kind = t.data.dtype
         if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
@@ -178,13 +180,13 @@ class Layer(graph.Part, Configurable):
         if not self.built:
             self._build_once(t.shape)
         if training is None:  # as the call that this one is part of
-            z = self.call(t, training=graph.state.training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+            z = self.call(t, training=state.training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
         else:
-            before, graph.state.training = graph.state.training, training
+            before, state.training = state.training, training
             try:
                 z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
             finally:
-                graph.state.training = before
+                state.training = before
         if self._output_shape is None and isinstance(z, Tensor):
             self._input_shape, self._output_shape = (None, *t.shape[1:]), (None, *z.shape[1:])
             self.output_type = z.data.dtype
@@ -208,7 +210,7 @@ class Layer(graph.Part, Configurable):
         samples, *sizes = input_shape
         trial, stream = copy.deepcopy(self), random.common().copy()
         try:
-            with graph.no_grad():
+            with no_grad():
                 z = trial(Tensor(np.zeros((1, *checked_shape("input_shape", sizes)), self.dtype)), training=False)
         finally:
             random.common()[...] = stream
@@ -397,7 +399,7 @@ class Layer(graph.Part, Configurable):
         for _, layer in self.walk():
             for regularizer, w in layer._penalties:
                 if w.requires_grad:
-                    graph.used(regularizer)
+                    used(regularizer)
                     terms.append(regularizer(w))
         return sum(terms[1:], terms[0]) if terms else None
 
@@ -425,7 +427,7 @@ class Layer(graph.Part, Configurable):
         for (name, w), a in zip(named.items(), arrays, strict=True):
             if a.shape != w.shape:
                 raise ValueError(explain(f"shape {w.shape} for {name!r}", a.shape, "No weight was changed."))
-        with graph.no_grad():
+        with no_grad():
             for w, a in zip(named.values(), arrays, strict=True):
                 w.assign(a)
 

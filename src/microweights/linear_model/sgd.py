@@ -14,13 +14,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import explain
-from ..kernels import door
-from ..tensor import Array
-from .estimators import (
+from ..estimators.checks import (
     LARGEST,
     PART,
-    BaseLinear,
-    LinearClassifier,
     all_or_nothing,
     check_choice,
     check_counts,
@@ -37,7 +33,11 @@ from .estimators import (
     refuse_early_stopping,
     with_class_weights,
 )
-from .problem import Problem, moments, together
+from ..estimators.columns import moments, together
+from ..kernels import door
+from ..tensor import Array
+from .estimators import BaseLinear, LinearClassifier
+from .problem import Problem
 from .solvers import Descent, by_all_samples, stochastic
 
 

@@ -9,11 +9,12 @@ import numpy as np
 from scipy.linalg import eigh, lstsq
 from scipy.optimize import minimize
 
-from .. import graph, ops
-from ..capture import Captured
+from .. import ops
+from ..autograd import grad
+from ..capture.captured import Captured
 from ..errors import explain
-from ..graph import grad, no_grad
 from ..kernels import door
+from ..state import enable_grad, no_grad
 from ..tensor import Array, Tensor
 from .problem import MAX_COLUMNS_GRAM, Problem
 
@@ -137,7 +138,7 @@ def proximal(
         return new, new + (now - 1) / later * moved, later, (new - ahead.detach()).abs().max(), f.detach()
 
     captured = Captured(step)
-    with graph.gradients():
+    with enable_grad():
         zero = Tensor(problem.start(), requires_grad=True)
         steepest = rate * float(np.abs(grad(value(zero), zero).data).max())
         reachable = max(tol, 16 * float(np.finfo(v.dtype).eps))  # smaller ones are rounding errors
@@ -299,7 +300,7 @@ def stochastic(
     while epoch < max_iter and stale < how.patience:
         order = random.permutation(n) if how.shuffle and size < n else np.arange(n)
         total, begin, number = 0.0, 0, 0
-        with graph.gradients():
+        with enable_grad():
             while begin < n:
                 rows = min(size, n - begin)
                 times = max(1, min(MAX_STEPS_PER_CALL, (n - begin) // size))

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import graph, ops
+from .. import ops
 from ..errors import explain
 from ..kernels import door
 from ..naming import Configurable, parameters, snake_case
+from ..parts import Part, used
+from ..state import state
 from ..tensor import Array, Operand, Tensor, as_array, as_tensor, known_dtype, real
 
 MEAN = "sum_over_batch_size"
 REDUCTIONS = (MEAN, "mean", "sum", "none", None)
 
 
-class Loss(graph.Part, Configurable):
+class Loss(Part, Configurable):
     """`loss(y_true, y_pred, sample_weight=None)` returns a scalar tensor.
 
     A subclass gives in `call` the losses before any mean or weight, of the single elements or of samples; their first axis is
@@ -72,7 +74,7 @@ class Loss(graph.Part, Configurable):
         """Raise ValueError if some of all targets can never be right for such predictions."""
 
     def __call__(self, y_true: Any, y_pred: Operand, sample_weight: Any = None) -> Tensor:
-        graph.used(self)
+        used(self)
         if not self.is_symmetric:
             refuse_swapped(self, y_true, y_pred)
         prediction = real(y_pred) if self.dtype is None else real(y_pred).astype(self.dtype)
@@ -206,7 +208,7 @@ def refuse_swapped(loss: Loss, y_true: Any, y_pred: Any) -> None:
     learns = [isinstance(t, Tensor) and t.requires_grad for t in (y_true, y_pred)]
     is_swapped = learns == [True, False]
     is_whole = isinstance(y_pred, (Tensor, np.ndarray)) and y_pred.dtype.kind in "iub"
-    if not is_swapped and is_whole and loss.activation is not None and graph.state.watch is None:
+    if not is_swapped and is_whole and loss.activation is not None and state.watch is None:
         true = as_array(y_true)
         is_swapped = bool((true != np.round(true)).any())
     if is_swapped:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import graph, ops
+from .. import ops
 from ..errors import explain, warn
 from ..kernels import door
+from ..state import mark, state
 from ..tensor import Array, Tensor, as_array
 from .base import MEAN, ElementwiseLoss, StandardLoss, aligned, one_hot, with_axis_last
 
@@ -195,7 +196,7 @@ class CategoricalCrossentropy(RowCrossentropy):
         return self.smoothed(y_true.detach(), y_pred).data
 
     def rows(self, y_true: Tensor, y_pred: Tensor, mean: bool) -> Tensor:
-        if not (y_true.requires_grad and graph.state.recording):  # to a kernel, targets are constants
+        if not (y_true.requires_grad and state.recording):  # to a kernel, targets are constants
             return super().rows(y_true, y_pred, mean)
         logits = with_axis_last(self.logits(y_pred), self.axis)
         losses = -(self.smoothed(y_true, logits) * logits.log_softmax()).sum(-1)
@@ -280,7 +281,7 @@ class SparseCategoricalCrossentropy(RowCrossentropy):
         classes = logits.shape[-1]
         labels = Tensor(self.constants(y_true, logits), base=y_true.memory)
         valid = labels.astype(door.FLOAT64) != float(self.ignore_class)
-        if graph.state.watch is None:
+        if state.watch is None:
             door.check_labels(labels.data[valid.data], classes)
         known = one_hot(labels, classes, logits.dtype)
         losses = ops.CrossEntropy(known.data.reshape(-1, classes), False, known)(logits.reshape(-1, classes))
@@ -296,7 +297,7 @@ def logits_of(probabilities: Tensor, activation: str) -> Tensor | None:
     known = probabilities.logits
     if known is None or known.activation != activation:
         return None
-    graph.mark()
+    mark()
     owner = known.owner()
     stale = probabilities.memory.changed > known.since or (owner is not None and owner.changed > known.since)
     return known.values if not stale and known.still_give(probabilities) else None

@@ -36,7 +36,7 @@ from ..losses import (
     poisson,
     sparse_categorical_crossentropy,
     squared_hinge,
-)  # fmt: skip
+)
 from ..naming import lookup, snake_case
 from ..tensor import Tensor
 from .base import Mean, MeanMetric, MeanMetricWrapper, Metric, Sum, exact

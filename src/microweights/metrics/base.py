@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import graph
 from ..errors import explain
 from ..kernels import door
 from ..losses import Loss
@@ -16,10 +15,11 @@ from ..losses.base import aligned
 from ..losses.base import one_hot as ones_at
 from ..naming import Configurable, parameters, plain, snake_case
 from ..ops import stack
+from ..parts import Part
 from ..tensor import Array, Operand, Tensor, as_array, constant, known_dtype
 
 
-class Metric(graph.Part, Configurable):
+class Metric(Part, Configurable):
     """Gathers batches with `update_state(y_true, y_pred, sample_weight=None)`; `result()` is the number so far.
 
     A subclass computes in `part` what a batch adds, by operations on tensors, so that a training replays it in C, and adds it

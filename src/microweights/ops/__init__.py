@@ -46,10 +46,12 @@ from .elementwise import (
     Tanh,
     Where,
 )
+from .index import Gather, Index
+from .index import with_ellipsis as with_ellipsis
 from .matmul import Dense, MatMul
-from .reduction import CrossEntropy, LogSoftmax, Max, Mean, Min, Softmax, Sum
-from .shape import BroadcastTo, Concatenate, Gather, Index, Pad, Reshape, Transpose
-from .shape import with_ellipsis as with_ellipsis
+from .reduce import Max, Mean, Min, Sum
+from .shape import BroadcastTo, Concatenate, Pad, Reshape, Transpose
+from .softmax import CrossEntropy, LogSoftmax, Softmax
 
 __all__ = [
     "OPS", "Absolute", "Add", "BinaryCrossEntropy", "BroadcastTo", "Case", "Cast", "Concatenate", "Copy", "CrossEntropy",

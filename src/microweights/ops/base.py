@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import graph
 from ..errors import explain
+from ..state import state, tick
 from ..tensor import Array, Tensor
 
 OPS: dict[str, type[Op]] = {}
@@ -38,7 +38,7 @@ class Op:
     itself be differentiated. Parameters that are not tensors go to `__init__`. Defining the class puts it into `OPS`.
 
     Values may be overwritten in place, as weights are by an update. Each overwriting takes the next number of a clock
-    (graph.py), and so does each recording: an operation whose inputs were overwritten later refuses to go backward.
+    (state.py), and so does each recording: an operation whose inputs were overwritten later refuses to go backward.
 
     Within `backward`, `self.inputs` are the tensors it was called with, `self.output` is its result, and `self.needs` says
     for which inputs a gradient is wanted; None may stand for any other.
@@ -51,7 +51,7 @@ class Op:
     _output: Tensor | None
     needs: tuple[bool, ...]
     owner: Tensor | None = None  # of an array among the parameters: no input, but it must not be overwritten either
-    recorded_at: int = 0  # on the clock of graph.py; 0 until then
+    recorded_at: int = 0  # on the clock of state.py; 0 until then
 
     def __init_subclass__(cls) -> None:
         if "forward" in vars(cls):
@@ -62,7 +62,6 @@ class Op:
         z = Tensor(self.forward(*map(_data, inputs)))
         if self.is_view and np.may_share_memory(z.data, inputs[0].data):
             z._base = inputs[0].memory
-        state = graph.state
         if state.watch is not None:
             state.watch.inputs += inputs
         if state.recording:
@@ -71,7 +70,7 @@ class Op:
                 if self.recorded_at:
                     name = type(self).__name__
                     raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
-                self._inputs, self.needs, self.recorded_at = inputs, needs, graph.tick()
+                self._inputs, self.needs, self.recorded_at = inputs, needs, tick()
                 z.requires_grad, z.op = True, self
         return z
 
@@ -119,8 +118,8 @@ class Op:
     def is_of(self, owner: Tensor | None) -> None:
         """Say in `__init__` which tensor an array among the parameters is of, such as labels; None if it is of none."""
         self.owner = owner
-        if owner is not None and graph.state.watch is not None:
-            graph.state.watch.inputs.append(owner)
+        if owner is not None and state.watch is not None:
+            state.watch.inputs.append(owner)
 
     def check_owner(self, role: str) -> None:
         """The same in `backward`, for that array, as `inputs` does for the inputs."""

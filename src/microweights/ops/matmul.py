@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import graph
 from ..kernels import door
+from ..state import state
 from ..tensor import Array, Tensor
 from .base import Op, case
 from .elementwise import ReluGrad, SigmoidGrad, TanhGrad
-from .reduction import Sum
+from .reduce import Sum
 from .shape import Transpose
 
 
@@ -29,7 +29,7 @@ class MatMul(Op):
 
 def flip(x: Tensor) -> Tensor:
     """The last two axes exchanged; no copy."""
-    if not graph.state.recording:
+    if not state.recording:
         return Tensor(x.data.swapaxes(-1, -2))
     n = x.data.ndim
     return Transpose((*range(n - 2), n - 1, n - 2))(x)
@@ -55,7 +55,7 @@ class Dense(Op):
         return door.matmul(x, w, b, self.activation)
 
     def backward(self, dz: Tensor) -> Any:
-        if not graph.state.recording and dz.data.ndim == 2:
+        if not state.recording and dz.data.ndim == 2:
             return self.at_once(dz)
         da = dz if self.activation == "linear" else GRADIENTS[self.activation]()(dz, self.output)
         dx = MatMul()(da, flip(self.input(1))) if self.needs[0] else None

@@ -17,12 +17,14 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .. import graph, ops, schedules
+from .. import ops, schedules
 from ..errors import explain, no_attribute
 from ..kernels import door
 from ..kernels.machine import fields, struct
 from ..kernels.reference import scheduled_rate
 from ..naming import Configurable, parameters, snake_case
+from ..parts import Part, changed, used
+from ..state import no_grad, overwritten
 from ..tensor import Array, Tensor
 
 __all__ = ["LearningRate", "Optimizer", "Rate"]
@@ -95,7 +97,7 @@ class _Plan(NamedTuple):
     updates: list[tuple[door.Parameters, Any, list[int]]]  # the table, its mw_hyper, and which variables these are
 
 
-class Optimizer(graph.Part, Configurable):
+class Optimizer(Part, Configurable):
     """`optimizer.apply(gradients, variables)` moves every variable one step, all in one call into C.
 
     A subclass names the kernel of its rule. All of them take these options, too. Each is an attribute that may be set at any
@@ -218,7 +220,7 @@ class Optimizer(graph.Part, Configurable):
 
     def _make_stale(self) -> None:
         """What was captured with it is not what it does now."""
-        graph.changed(self, f"an option of the {type(self).__name__} optimizer was set")
+        changed(self, f"an option of the {type(self).__name__} optimizer was set")
 
     def _hypers(self) -> list[Any]:
         """Every `mw_hyper` of variables that are there, once each."""
@@ -294,7 +296,7 @@ class Optimizer(graph.Part, Configurable):
         TypeError
             If a gradient is no tensor of the variable's type.
         """
-        graph.used(self)
+        used(self)
         if len(gradients) != len(variables):
             raise ValueError(explain(f"{len(variables)} gradients", len(gradients), "Give each variable its own."))
         if not variables:
@@ -311,11 +313,11 @@ class Optimizer(graph.Part, Configurable):
         for table, hyper, which in plan.updates:
             table.update(self.rule, arrays if len(which) == len(arrays) else [arrays[i] for i in which], hyper)
             self._current = hyper
-        graph.overwritten(variables)
+        overwritten(variables)
         if self.use_ema:
             self._average(variables)
 
-    @graph.no_grad()
+    @no_grad()
     def _average(self, variables: Sequence[Tensor]) -> None:
         for v in variables:
             kept = self._state[id(v)]
@@ -323,7 +325,7 @@ class Optimizer(graph.Part, Configurable):
                 kept.average = v.copy()
             kept.average.assign(kept.average * self.ema_momentum + v * (1 - self.ema_momentum))
 
-    @graph.no_grad()
+    @no_grad()
     def finalize_variable_values(self, variables: Sequence[Tensor]) -> None:
         """Put the averages of `use_ema` in the place of the weights."""
         for v in variables:
@@ -331,7 +333,7 @@ class Optimizer(graph.Part, Configurable):
             if kept is not None and kept.average is not None:
                 v.assign(kept.average)
 
-    @graph.no_grad()
+    @no_grad()
     def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         for g in gradients:
             if not isinstance(g, Tensor):

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import graph
-from ..capture import Captured
+from ..autograd import grad
+from ..capture.captured import Captured
 from ..errors import explain
 from ..schedules import check
+from ..state import enable_grad, no_grad
 from ..tensor import Array, Tensor
 
 __all__ = ["Minimum", "lbfgs"]
@@ -72,15 +73,15 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
 
     def both() -> list[Tensor]:
         f = loss()
-        return [f.detach(), *graph.grad(f, variables)]
+        return [f.detach(), *grad(f, variables)]
 
     captured = Captured(both)
 
     def evaluate(flat: Array) -> tuple[float, Array]:
         for v, part in zip(variables, np.split(flat, ends), strict=True):
-            with graph.no_grad():
+            with no_grad():
                 v.assign(part.reshape(v.shape).astype(v.dtype))
-        with graph.gradients():
+        with enable_grad():
             f, *gradients = captured()
         return float(f.item()), np.concatenate([g.numpy().reshape(-1) for g in gradients]).astype(np.float64)
 

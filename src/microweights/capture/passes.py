@@ -1,0 +1,189 @@
+"""What is done to a recording before it becomes a program: fewer calls, fewer passes over memory, the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..kernels import machine
+from ..kernels.matmul import ACTIVATIONS
+from ..kernels.plans import LINE
+from .recorder import Block, Call, Place, plain_name
+
+CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
+
+
+Users = dict[Block, list[Call]]  # the calls that work on each block, in order
+
+
+def improved(calls: Sequence[Call]) -> list[list[Call]]:
+    """The calls of a program, step by step: one, or several as a chain."""
+    users: Users = {}
+    for call in calls:
+        for block in {p.block for _, p in call.places()}:
+            users.setdefault(block, []).append(call)
+    return chains(with_epilogues(without_copies(calls, users), users))
+
+
+def walk_of(call: Call) -> Any:
+    """The mw_walk of an element-wise call; None for others."""
+    last, ffi = call.arguments[-1], machine.ffi
+    return last if isinstance(last, ffi.CData) and ffi.typeof(last) is ffi.typeof("mw_walk *") else None
+
+
+def stride(call: Call, i: int) -> int:
+    """How an element-wise call steps through argument i; the first of a walk's strides is the output's, its last argument."""
+    walk = walk_of(call)
+    return int(walk.stride[0 if i == len(call.arguments) - 2 else i + 1][0])
+
+
+def flat_size(call: Call) -> int:
+    """How many elements an element-wise call goes over in a single run through memory; 0 for others."""
+    walk = walk_of(call)
+    if walk is None or walk.ndim != 1 or any(stride(call, i) not in (0, 1) for i, _ in call.places()):
+        return 0
+    return int(walk.size)
+
+
+class Chain:
+    """Element-wise calls that may go over their elements together.
+
+    A call may work on its first elements before the others have come to their last, unless one of them writes to memory that
+    another goes over in another way.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.calls: list[Call] = []
+        self.size = flat_size(call)
+        self._ways: dict[Block, set[tuple[int, int]]] = {}
+        self._written: set[Block] = set()
+        self.add(call)
+
+    def takes(self, call: Call) -> bool:
+        if not CHAIN_BLOCK < self.size == flat_size(call):
+            return False
+        for i, p in call.places():
+            ways = self._ways.get(p.block)
+            if ways and ways != {(p.offset, stride(call, i))} and (p.block in self._written or i in call.writes):
+                return False
+        return True
+
+    def add(self, call: Call) -> None:
+        self.calls.append(call)
+        if self.size > CHAIN_BLOCK:
+            for i, p in call.places():
+                self._ways.setdefault(p.block, set()).add((p.offset, stride(call, i)))
+            self._written |= {p.block for i, p in call.places() if i in call.writes}
+
+
+def chains(calls: Sequence[Call]) -> list[list[Call]]:
+    """The calls, with neighbours taken together that go over the same elements, if they are more than a block."""
+    found: list[Chain] = []
+    for call in calls:
+        if found and found[-1].takes(call):
+            found[-1].add(call)
+        else:
+            found.append(Chain(call))
+    return [chain.calls for chain in found]
+
+
+def without_copies(calls: Sequence[Call], users: Users) -> list[Call]:
+    """The calls without the copying of whole computed blocks to outputs: these are computed in the output's memory instead."""
+    kept: list[Call] = []
+    for call in reversed(calls):
+        if plain_name(call.kernel) == "copy" and _may_be_computed_in_place(call, users):
+            source, target = call.arguments[:2]
+            source.block.kind, source.block.binding = "output", target.block.binding
+        else:
+            kept.append(call)
+    return kept[::-1]
+
+
+def _may_be_computed_in_place(copy: Call, users: Users) -> bool:
+    """Whether the source of a copy can be the output itself."""
+    source, target = copy.arguments[:2]
+    if target.block.kind != "output" or source.block.kind != "computed" or flat_size(copy) == 0:
+        return False
+    is_whole = all(p.offset == 0 and p.bytes == p.block.bytes == source.bytes for p in (source, target))
+    return is_whole and users[target.block][0] is copy and users[source.block][-1] is copy
+
+
+def arena_offsets(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, int], int]:
+    """Offsets in an arena for blocks of (first moment, last moment, bytes), and the size of the arena.
+
+    The largest choose first, each the lowest place where nobody lies who is needed at the same time.
+
+    >>> arena_offsets({"a": (0, 1, 100), "b": (1, 2, 50), "c": (2, 3, 100)})
+    ({'a': 0, 'c': 0, 'b': 128}, 192)
+    """
+    offsets: dict[Any, int] = {}
+    taken: list[tuple[int, int, int, int]] = []
+    for b, (first, last, size) in sorted(blocks.items(), key=lambda item: -item[1][2]):
+        size, at = -(-size // LINE) * LINE, 0
+        for begin, end, born, dead in taken:
+            if born <= last and first <= dead and at < end and begin < at + size:
+                at = end
+        offsets[b] = at
+        taken.append((at, at + size, first, last))
+        taken.sort()
+    return offsets, max((end for _, end, _, _ in taken), default=0)
+
+
+# ---- a matrix product, and what follows it ---------------------------------------------------------------------------
+
+
+def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
+    """The calls, with a bias and an activation that follow a matrix product done by its own kernel, while C is in registers."""
+    found: list[Call] = []
+    for call in calls:
+        before = found[-1] if found else None
+        if before is not None and plain_name(before.kernel) == "gemm" and _is_only_for(before, call, users):
+            fused = _with_bias(before, call) or _with_activation(before, call)
+            if fused is not None:
+                found[-1] = fused
+                continue
+        found.append(call)
+    return found
+
+
+def _is_only_for(product: Call, call: Call, users: Users) -> bool:
+    """Whether C of a product is computed for this call alone."""
+    c, plan = product.arguments[3], product.arguments[4]
+    is_whole = c.offset == 0 and c.bytes == c.block.bytes and plan.batch == 1 and not plan.accumulate
+    is_read_once = users[c.block][-1] is call and sum(p.block is c.block for _, p in call.places()) == 1
+    return is_whole and c.block.kind == "computed" and is_read_once
+
+
+def _with_bias(product: Call, call: Call) -> Call | None:
+    """The product with the bias that `call` adds to each of its rows; None if it does something else.
+
+    Axes of size 1 are gone from the walk of an addition. It must go over z = C + bias row by row, over C in the same order, and
+    over the bias with stride 0 from row to row and 1 from column to column.
+    """
+    a, b, bias, c, plan = product.arguments
+    if plain_name(call.kernel) != "add" or isinstance(bias, Place) or plan.activation != 0:
+        return None
+    x, y, z, walk = call.arguments
+    shape, strides = list(walk.shape)[: walk.ndim], [list(s)[: walk.ndim] for s in walk.stride][:3]
+    row_major = {1: [1], 2: [plan.n, 1]}.get(walk.ndim)
+    bias_strides = [1] if plan.m == 1 else [0] if plan.n == 1 else [0, 1]
+    if shape != ([n for n in (plan.m, plan.n) if n != 1] or [1]) or row_major is None or strides[0] != row_major:
+        return None
+    for term, other, term_strides, other_strides in ((x, y, strides[1], strides[2]), (y, x, strides[2], strides[1])):
+        is_product = term.block is c.block and term.bytes == z.bytes == c.bytes and term.offset == 0
+        if is_product and term_strides == row_major and other_strides == bias_strides:
+            return Call(product.kernel, (a, b, other, z, plan), product.writes, call.line)
+    return None
+
+
+def _with_activation(product: Call, call: Call) -> Call | None:
+    name = plain_name(call.kernel)
+    if name == "linear" or name not in ACTIVATIONS or product.arguments[4].activation != 0 or flat_size(call) == 0:
+        return None
+    a, b, bias, c, plan = product.arguments
+    x, z = call.arguments[:2]
+    if not (x.offset == 0 and x.bytes == z.bytes == c.bytes and stride(call, 0) == 1):
+        return None
+    changed = machine.ffi.new("mw_gemm_plan *", plan[0])
+    changed.activation = ACTIVATIONS[name]
+    return Call(product.kernel, (a, b, bias, z, changed), product.writes, call.line)

@@ -1,0 +1,1 @@
+"""What the linear models and the perceptrons share; nothing in it is public."""

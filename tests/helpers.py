@@ -1,0 +1,100 @@
+"""What tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import microweights as mw
+from microweights.kernels import machine
+
+
+def available_settings() -> tuple[str, ...]:
+    """Each instruction set and the NumPy twins; only the one in use where the environment asks for one."""
+    if os.environ.get("MICROWEIGHTS_BACKEND") or os.environ.get("MICROWEIGHTS_ISA"):
+        return (machine.isa(),)
+    return (*machine.available_isas(), "numpy")
+
+
+SETTINGS = available_settings()
+
+
+@contextmanager
+def running_on(setting: str) -> Iterator[str]:
+    """Kernels run on an instruction set, or on `"numpy"`; afterwards all is as it was, threads too."""
+    backend, isa, threads = machine.backend(), machine.lib and machine.lib.mw_isa(), machine.num_threads()
+    try:
+        machine.set_backend("numpy" if setting == "numpy" else "c")
+        if setting != "numpy":
+            machine.set_isa(setting)
+        yield setting
+    finally:
+        machine.set_backend(backend)
+        if machine.lib is not None:
+            machine.set_isa(machine.ISAS[isa])
+            machine.set_num_threads(threads)
+
+
+OPTIMIZERS: dict[str, Callable[..., mw.optimizers.Optimizer]] = {
+    "sgd": partial(mw.optimizers.SGD, 0.1),
+    "momentum": partial(mw.optimizers.SGD, 0.1, momentum=0.9, nesterov=True, l2=0.01, l1=0.001),
+    "adam": partial(mw.optimizers.Adam, 0.01),
+    "adamw": partial(mw.optimizers.AdamW, 0.01),
+    "rmsprop": partial(mw.optimizers.RMSprop, 0.01, momentum=0.5, centered=True),
+    "adagrad": partial(mw.optimizers.Adagrad, 0.1),
+    "amsgrad": partial(mw.optimizers.Adam, 0.01, amsgrad=True),
+    "adamax": partial(mw.optimizers.Adamax, 0.01),
+    "nadam": partial(mw.optimizers.Nadam, 0.01),
+    "adadelta": partial(mw.optimizers.Adadelta, 0.5),
+    "lion": partial(mw.optimizers.Lion, 0.01),
+}
+
+
+def numbers(*shape: int, seed: int = 0, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+
+
+def bits(x: Any) -> Any:
+    """Tensors, alone or in lists, as bytes with their shapes."""
+    return [bits(t) for t in x] if isinstance(x, (list, tuple)) else (x.shape, str(x.dtype), x.numpy().tobytes())
+
+
+def same_as_eager(fn: Callable[..., Any], *inputs: Any, calls: int = 5) -> mw.capture:
+    captured = mw.capture(fn)
+    for _ in range(calls):
+        assert bits(captured(*inputs)) == bits(fn(*inputs))
+    assert len(captured.programs) == 1
+    return captured
+
+
+def make_step(optimizer: str, dropout: float = 0.0) -> tuple[Any, mw.Model, Any]:
+    mw.seed(3)
+    layers: list[Any] = [mw.Input((5,)), mw.layers.Dense(7, activation="relu", kernel_regularizer="l2")]
+    model = mw.Sequential([*layers, mw.layers.Dropout(dropout, seed=1), mw.layers.Dense(3, activation="softmax")])
+    loss_of, rule = mw.losses.SparseCategoricalCrossentropy(), OPTIMIZERS[optimizer]()
+
+    def step(x: mw.Tensor, y: mw.Tensor) -> tuple[mw.Tensor, mw.Tensor]:
+        y_pred = model(x, training=True)
+        penalty = model.penalty()
+        loss = loss_of(y, y_pred) if penalty is None else loss_of(y, y_pred) + penalty
+        variables = model.trainable_variables
+        rule.apply(mw.grad(loss, variables), variables)
+        return loss, y_pred
+
+    return step, model, rule
+
+
+def gradient_left_on(w: mw.Tensor) -> Callable[[mw.Tensor], mw.Tensor]:
+    """A function that adds its gradient to w.grad."""
+
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    return fn
