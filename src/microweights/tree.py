@@ -1,7 +1,7 @@
 """Nests of values: tuples, lists, dicts and named tuples, flattened to a list of leaves and built again.
 
-Whatever is none of these is a leaf. Arguments and results of captured functions, inputs and outputs of layers, and the data of a
-training are nests, and this is the one place that takes them apart.
+Whatever is none of these is a leaf. Arguments and results of captured functions, inputs and outputs of layers, and the data of
+a training are nests, and this is the one place that takes them apart.
 """
 
 from __future__ import annotations
