@@ -5,15 +5,16 @@ The functions here check arguments and choose the class; :class:`microweights.Te
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ..errors import explain
+from ..errors import NotNumbers, explain
 from ..kernels import door
 from ..tensor import FLOATS, Array, Axis, Operand, Tensor, as_array, is_basic_index, operands, real
 from .base import OPS, Case, Op
@@ -279,6 +280,23 @@ def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     return Tensor(as_array(x.numpy(), dtype))
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _takes_symbols(function: F) -> F:
+    """The function, which for symbols (layers/symbolic.py) returns symbols."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except NotNumbers as error:
+            return error.symbol.apply(called, args, options)
+
+    return cast(F, called)
+
+
+@_takes_symbols
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """Tensors joined along an axis that they have.
 
@@ -298,6 +316,7 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return Concatenate(a)(*(astype(x, dtype) for x in xs))
 
 
+@_takes_symbols
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
     xs = [real(t) for t in _sequence(tensors)]
@@ -307,6 +326,7 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return concatenate([reshape(x, (*x.shape[:a], 1, *x.shape[a:])) for x in xs], a)
 
 
+@_takes_symbols
 def pad(x: Operand, widths: Sequence[Sequence[int]], value: float = 0.0) -> Tensor:
     """A border of `value`: `widths` gives (before, after) for each axis."""
     t = real(x)
@@ -328,6 +348,7 @@ def _sequence(tensors: Any) -> list[Operand]:
         raise TypeError(explain("a list of tensors", type(tensors).__name__, "Put them in a list.")) from None
 
 
+@_takes_symbols
 def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     """`x` where the condition holds, else `y`."""
     if isinstance(condition, Tensor) and condition.dtype == door.BOOL:
@@ -336,11 +357,13 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     return Where(np.array(values != 0))(*operands(x, y))  # a copy, so that nobody changes it before backward
 
 
+@_takes_symbols
 def maximum(x: Operand, y: Operand) -> Tensor:
     """The larger of two, element by element; NaN if either is."""
     return Maximum()(*operands(x, y))
 
 
+@_takes_symbols
 def minimum(x: Operand, y: Operand) -> Tensor:
     """The smaller of two, element by element; NaN if either is."""
     return Minimum()(*operands(x, y))
