@@ -146,7 +146,7 @@ def reduction(kernel: str, m: Maker, rows_only: bool = False) -> Iterator[Case]:
 
 
 def gemm(kernel: str, m: Maker) -> Iterator[Case]:
-    def case(a: Any, b: Any, bias: Any, c: Any, accumulate: int = 0, activation: int = 0) -> Case:
+    def case(a: Any, b: Any, bias: Any, c: Any, activation: int = 0) -> Case:
         def step(x: Any) -> list[int]:
             return [s // x.itemsize for s in x.strides]
 
@@ -155,7 +155,7 @@ def gemm(kernel: str, m: Maker) -> Iterator[Case]:
             "mw_gemm_plan", m=a.shape[1], n=b.shape[2], k=a.shape[2],
             a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=c_row,
             batch=c.shape[0], a_batch=a_batch, b_batch=b_batch, c_batch=c_batch,
-            accumulate=accumulate, activation=activation,
+            activation=activation,
         )  # fmt: skip
         return Case(kernel, [a, b, bias, c], (plan,))
 
@@ -172,7 +172,6 @@ def gemm(kernel: str, m: Maker) -> Iterator[Case]:
             b = m.real(1, n, k).swapaxes(1, 2) if layout & 2 else m.real(1, k, n)
             bias = m.real(n) if (i + layout) % 2 else None
             yield case(a, b, bias, m.garbage(1, rows, n), activation=(i + layout) % 4)
-        yield case(m.real(1, rows, k), m.real(1, k, n), None, m.real(1, rows, n), accumulate=1)
     yield case(m.real(3, 5, 7), m.real(3, 7, 19), m.real(19), m.garbage(3, 5, 19), activation=1)
     yield case(m.real(3, 5, 7), np.broadcast_to(m.real(7, 19), (3, 7, 19)), None, m.garbage(3, 5, 19))
     a, b = m.real(2, 10, 14)[:, ::2, ::-2], m.real(2, 7, 40)[::-1, ::-1, ::2]

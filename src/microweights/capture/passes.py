@@ -149,7 +149,7 @@ def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
 def _is_only_for(product: Call, call: Call, users: Users) -> bool:
     """Whether C of a product is computed for this call alone."""
     c, plan = product.arguments[3], product.arguments[4]
-    is_whole = c.offset == 0 and c.bytes == c.block.bytes and plan.batch == 1 and not plan.accumulate
+    is_whole = c.offset == 0 and c.bytes == c.block.bytes and plan.batch == 1
     is_read_once = users[c.block][-1] is call and sum(p.block is c.block for _, p in call.places()) == 1
     return is_whole and c.block.kind == "computed" and is_read_once
 

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import explain
-from . import machine, reference
+from . import machine
 from .elementwise import contiguous, unary
+from .header import ENUMS
 from .machine import struct
 from .plans import (
     POINTER_TYPE,
+    WORK,
     Array,
     Shape,
+    Work,
     apart,
     broadcast_shape,
     element_strides,
@@ -26,7 +29,24 @@ from .plans import (
     window,
 )
 
-ACTIVATIONS = {name: code for code, name in enumerate(reference.ACTIVATIONS)}
+__all__ = ["dense_grad", "matmul"]
+
+ACTIVATIONS = ENUMS["activation"]
+
+
+def _gemm_work(a: Any, b: Any, bias: Any, c: Any, plan: Any) -> Work:
+    m, n, k = plan.m, plan.n, plan.k
+    return Work(f"{m}x{k}x{n}", 2.0 * m * n * k * plan.batch, float(a.itemsize * plan.batch * (m * k + k * n + m * n)))
+
+
+def _dense_grad_work(dz: Any, z: Any, x: Any, w: Any, da: Any, dx: Any, dw: Any, db: Any, plan: Any) -> Work:
+    rows, inputs, units = plan.rows, plan.inputs, plan.units
+    arrays = [a for a in (dz, z, x, w, da, dx, dw, db) if hasattr(a, "bytes")]
+    products = sum(a in arrays for a in (dx, dw))
+    return Work(f"{rows}x{inputs}x{units}", 2.0 * products * rows * inputs * units, float(sum(a.bytes for a in arrays)))
+
+
+WORK |= {"gemm": _gemm_work, "dense_grad": _dense_grad_work}
 
 
 def _batch_stride(a: Array, batch: Shape) -> int | None:
@@ -53,7 +73,7 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     plan = struct(
         "mw_gemm_plan", m=m, n=n, k=k, a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=n,
         batch=math.prod(batch), a_batch=a_batch, b_batch=b_batch, c_batch=m * n,
-        accumulate=0, activation=ACTIVATIONS[activation],
+        activation=ACTIVATIONS[activation],
     )  # fmt: skip
     kernel = machine.active.kernel("gemm" + suffix)
     return remember(key, (kernel, (*batch, m, n), plan, POINTER_TYPE[a.dtype], window(a), window(b)))
