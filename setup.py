@@ -26,6 +26,7 @@ CSRC = Path("csrc")
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(CSRC.glob("*.c"))}
 ONCE = {path for path, text in SOURCES.items() if "typedef double real;" in text}
 header = SimpleNamespace(**runpy.run_path("src/microweights/kernels/header.py"))
+KERNELS = header.kernels((CSRC / "kernels.h").read_text(encoding="utf-8"))
 TYPES = {"f32": "float", "f64": "double"}
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-Wno-psabi"]
 AVX2 = ["-mavx2", "-mfma"]
@@ -67,7 +68,7 @@ def builds(kernel: Any) -> list[tuple[str, str]]:
 
 def dispatcher(text: str, isas: list[str]) -> str:
     lines = ["#include <stdint.h>", text, "extern int mw_active_isa;"]
-    for kernel in header.KERNELS.values():
+    for kernel in KERNELS.values():
         if not kernel.is_typed:
             continue
         arguments = ", ".join(p.name for p in kernel.parameters)
@@ -84,7 +85,7 @@ def runners(text: str, programs: str) -> str:
     """For each kernel the function that takes its arguments out of words, and the table of them all by name."""
     lines = ["#include <stdint.h>", "#include <string.h>", text, programs]
     table = []
-    for kernel in header.KERNELS.values():
+    for kernel in KERNELS.values():
         if kernel.returns == "double":
             continue  # an answer that no program waits for
         kinds = ["pointer" if p.is_pointer else "number" if p.type == "double" else "integer" for p in kernel.parameters]
@@ -124,7 +125,7 @@ class BuildKernels(build_ext):
         for element, (isa, (size, registers, extra)) in [(t, i) for t in TYPES for i in isas.items()]:
             folder = work / f"{element}_{isa}"
             folder.mkdir(exist_ok=True)
-            typed = [kernel.symbol for kernel in header.KERNELS.values() if kernel.is_typed]
+            typed = [kernel.symbol for kernel in KERNELS.values() if kernel.is_typed]
             renames = [f"#define {symbol} {symbol.replace('_real', f'_{element}_{isa}')}" for symbol in typed]
             (folder / "names.h").write_text("\n".join(renames) + "\n", encoding="utf-8")
             macros = [f"-DMW_DOUBLE={int(element == 'f64')}", f"-DMW_VECTOR_BYTES={size}", f"-DMW_REGISTERS={registers}"]

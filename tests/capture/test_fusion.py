@@ -87,6 +87,22 @@ def test_bias_and_activation_join_the_product(activation: str, m: int, k: int, n
     assert (activation in kernels) == (activation == "exp")
 
 
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape"), [((2, 3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((2, 1, 4), (4, 5)), ((2, 3, 4), (4, 1))]
+)
+def test_they_join_a_batch_of_products(x_shape: tuple[int, ...], w_shape: tuple[int, ...], dtype: str, c_only: str) -> None:
+    w, b = mw.tensor(numbers(*w_shape, dtype=dtype)), mw.tensor(numbers(w_shape[-1], dtype=dtype))
+    captured = same_as_eager(lambda x: (x @ w + b).tanh(), mw.tensor(numbers(*x_shape, dtype=dtype)))
+    assert [plain_name(call.kernel) for call in captured.programs[0].calls] == ["gemm"]
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (2, 1, 5), (3, 5), (2, 3, 5), (1,)])
+def test_what_is_no_bias_joins_no_product(shape: tuple[int, ...], c_only: str) -> None:
+    w, other = mw.tensor(numbers(4, 5)), mw.tensor(numbers(*shape))
+    captured = same_as_eager(lambda x: x @ w + other, mw.tensor(numbers(2, 3, 4)))
+    assert "add" in [plain_name(call.kernel) for call in captured.programs[0].calls]
+
+
 def test_a_product_that_is_read_twice_keeps_its_own_memory(c_only: str) -> None:
     w, b = mw.tensor(numbers(4, 3)), mw.tensor(numbers(3))
 

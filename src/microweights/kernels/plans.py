@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import explain
 from . import machine
+from .header import ENUMS
 from .machine import struct
 
 __all__ = [
@@ -190,6 +191,22 @@ def broadcast_shape(kernel: str, shapes: Sequence[Shape]) -> Shape:
     except ValueError:
         remedy = "Reshape one so that sizes agree from the right, or are 1."
         raise ValueError(explain(f"`{kernel}` to get shapes that broadcast", ", ".join(map(str, shapes)), remedy)) from None
+
+
+def activation_code(activation: str, bias: Array | None = None, columns: int = 0) -> int:
+    """What an epilogue's plan says for an activation, once the bias fits the columns it is for.
+
+    Raises
+    ------
+    ValueError
+        If no epilogue has the activation, or the bias is not one for each column.
+    """
+    codes = ENUMS["activation"]
+    if activation not in codes:
+        raise ValueError(explain(f"an activation out of {list(codes)}", repr(activation), "Apply others afterwards."))
+    if bias is not None and bias.shape != (columns,):
+        raise ValueError(explain(f"a bias of shape ({columns},)", bias.shape, "Give one bias for each output."))
+    return codes[activation]
 
 
 def element_strides(a: Array, shape: Shape) -> tuple[int, ...]:
