@@ -35,6 +35,20 @@ def test_what_a_chain_alone_needs_takes_a_block(c_only: str) -> None:
     assert captured.programs[0].arena_bytes <= 4 * CHAIN_BLOCK * 4
 
 
+def test_what_nobody_reads_is_not_computed(c_only: str) -> None:
+    w, labels = mw.tensor(numbers(4, 3), requires_grad=True), mw.tensor(np.array([0, 1, 2, 1, 0]))
+
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        (x * 3).exp()
+        p = (x @ w).softmax()
+        loss = mw.losses.SparseCategoricalCrossentropy()(labels, p)
+        return [loss, mw.grad(loss, w)]
+
+    captured = same_as_eager(fn, mw.tensor(numbers(5, 4)))
+    kernels = [plain_name(call.kernel) for call in captured.programs[0].calls]
+    assert kernels == ["gemm", "first_bad_label", "sparse_cross_entropy", "sparse_cross_entropy_grad", "gemm"]
+
+
 def test_no_chain_where_elements_depend_on_others(c_only: str) -> None:
     n = 3 * CHAIN_BLOCK
 

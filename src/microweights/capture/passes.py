@@ -20,11 +20,26 @@ Users = dict[Block, list[Call]]  # the calls that work on each block, in order
 
 def improved(calls: Sequence[Call]) -> list[list[Call]]:
     """The calls of a program, step by step: one, or several as a chain."""
+    calls = without_idle(calls)
     users: Users = {}
     for call in calls:
         for block in {p.block for _, p in call.places()}:
             users.setdefault(block, []).append(call)
     return chains(with_epilogues(without_copies(calls, users), users))
+
+
+def without_idle(calls: Sequence[Call]) -> list[Call]:
+    """The calls without those whose results nobody reads, such as a softmax of which a loss takes only the logits."""
+    kept: list[Call] = []
+    read: set[Block] = set()
+    for call in reversed(calls):
+        kernel, places = KERNELS[plain_name(call.kernel)], list(call.places())
+        written = {p.block for i, p in places if i in kernel.writes}
+        is_read = any(block.kind != "computed" or block in read for block in written)
+        if is_read or not written or kernel.returns != "void":
+            kept.append(call)
+            read |= {p.block for i, p in places if i in kernel.reads}
+    return kept[::-1]
 
 
 def walk_of(call: Call) -> Any:
