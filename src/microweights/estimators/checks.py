@@ -22,6 +22,11 @@ BALANCE_BY_HAND = "Compute them with sklearn.utils.compute_class_weight from all
 FLAGS = {"fit_intercept", "warm_start", "shuffle", "early_stopping", "nesterovs_momentum"}
 
 
+def keep_arguments(estimator: Any, given: dict[str, Any]) -> None:
+    """Keep what a constructor was given, its `locals()`, under the same names, where scikit-learn looks for it."""
+    vars(estimator).update((name, value) for name, value in given.items() if name not in ("self", "__class__"))
+
+
 def quiet(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method that computes the same whatever `np.seterr` says: it looks itself for what is not finite."""
 

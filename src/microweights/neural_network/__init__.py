@@ -1,6 +1,10 @@
-"""Multi-layer perceptrons with the interface of scikit-learn."""
+"""Multi-layer perceptrons with scikit-learn's conventions, and what its own lack: an activation for each layer, dropout,
+weights of classes, validation data of one's own, both curves of the loss, training in float32.
+"""
 
-from .perceptron import MLPClassifier, MLPRegressor
+from .. import estimators as _shared  # noqa: F401  says what is missing
+from .classifier import MLPClassifier
+from .regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
