@@ -550,7 +550,7 @@ def test_every_tensor_of_a_nest_is_looked_at() -> None:
     assert first_nonfinite(layer, given, {"y": None}) == "the output of layer 'dense'"
 
 
-def test_nests_are_captured(setting: str) -> None:
+def test_nests_are_captured(c_only: str) -> None:
     layer = Mixes()
     a, b = numbers(4, 3), (numbers(4, 3, seed=1), numbers(4, 2, seed=2))
     layer({"a": a, "b": b})
