@@ -373,10 +373,12 @@ def _fitted(t: Any, symbol: Symbol) -> Any:
     """A tensor for an input, with or without a last axis of one."""
     expected = symbol.shape
     if isinstance(t, Tensor):
+        mask = t.mask
         if t.ndim == len(expected) + 1 and t.shape[-1] == 1:
             t = t.reshape(t.shape[:-1])
         elif t.ndim == len(expected) - 1 and expected[-1] == 1:
             t = t.reshape(*t.shape, 1)
+        t.mask = mask
         if t.ndim == len(expected) and all(m in (None, n) for n, m in zip(t.shape[1:], expected[1:])):
             return t
     received = t.shape if isinstance(t, Tensor) else repr(t)
