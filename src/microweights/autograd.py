@@ -121,18 +121,28 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
     such an order. The heap gives the latest of the tensors whose gradients are pending.
 
     It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
+
+    Gradients of parts of a tensor are added where they belong in the whole one, as a loop over x[0], x[1], ... would otherwise
+    fill and add as many whole gradients as x has parts. That needs a gradient which nobody else holds: a sum made here.
     """
     mark()
     pending = {id(root): start}
-    heap = [(-root.op.recorded_at, root)] if root.op else []
+    sums: set[int] = set()  # those of the pending ones that were made here
+    heap = [(-root.op.recorded_at, id(root), root)] if root.op else []
     leaves = [] if root.op else [root]
     while heap:
-        t = heapq.heappop(heap)[1]
-        dz = pending.pop(id(t))
+        results = [heapq.heappop(heap)[2]]
+        op: Any = results[0].op
+        while op.several and heap and heap[0][0] == -op.recorded_at:
+            results.append(heapq.heappop(heap)[2])  # which has all it will get, too
+        dz = [pending.pop(id(t)) for t in results]
         if visit is not None:
-            visit(t, dz)
-        op: Any = t.op
-        for x, dx in zip(op._inputs, op.gradients(t, dz)):
+            for t, d in zip(results, dz):
+                visit(t, d)
+        if op.adds_in_place and id(op._inputs[0]) in sums and not state.recording:
+            op.add_to(pending[id(op._inputs[0])], *dz)
+            continue
+        for x, dx in zip(op._inputs, op.gradients(results, dz)):
             if dx is None or not x.requires_grad:
                 continue
             if dx.data.shape != x.data.shape:
@@ -140,12 +150,14 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
             key = id(x)
             if key in pending:
                 pending[key] = pending[key] + dx
+                sums.add(key)
+                continue
+            pending[key] = dx
+            (sums.add if op.adds_in_place else sums.discard)(key)  # what it gives is new
+            if x.op is None:
+                leaves.append(x)
             else:
-                pending[key] = dx
-                if x.op is None:
-                    leaves.append(x)
-                else:
-                    heapq.heappush(heap, (-x.op.recorded_at, x))
+                heapq.heappush(heap, (-x.op.recorded_at, id(x), x))
     return [(leaf, pending[id(leaf)]) for leaf in leaves]
 
 
