@@ -131,18 +131,22 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
     heap = [(-root.op.recorded_at, id(root), root)] if root.op else []
     leaves = [] if root.op else [root]
     while heap:
-        results = [heapq.heappop(heap)[2]]
-        op: Any = results[0].op
-        while op.several and heap and heap[0][0] == -op.recorded_at:
-            results.append(heapq.heappop(heap)[2])  # which has all it will get, too
-        dz = [pending.pop(id(t)) for t in results]
+        t = heapq.heappop(heap)[2]
+        op: Any = t.op
+        dz: Any = pending.pop(id(t))
         if visit is not None:
-            for t, d in zip(results, dz):
-                visit(t, d)
+            visit(t, dz)
+        if op.several:  # its other results have all that they will get, too
+            dz = {id(t): dz}
+            while heap and heap[0][0] == -op.recorded_at:
+                other = heapq.heappop(heap)[2]
+                dz[id(other)] = pending.pop(id(other))
+                if visit is not None:
+                    visit(other, dz[id(other)])
         if op.adds_in_place and id(op._inputs[0]) in sums and not state.recording:
-            op.add_to(pending[id(op._inputs[0])], *dz)
+            op.add_to(pending[id(op._inputs[0])], dz)
             continue
-        for x, dx in zip(op._inputs, op.gradients(results, dz)):
+        for x, dx in zip(op._inputs, op.gradients(t, dz)):
             if dx is None or not x.requires_grad:
                 continue
             if dx.data.shape != x.data.shape:
@@ -153,7 +157,8 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
                 sums.add(key)
                 continue
             pending[key] = dx
-            (sums.add if op.adds_in_place else sums.discard)(key)  # what it gives is new
+            if op.adds_in_place:  # what it gives is new
+                sums.add(key)
             if x.op is None:
                 leaves.append(x)
             else:

@@ -57,7 +57,7 @@ class Op:
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
     needs: tuple[bool, ...]
-    _places: dict[int, int]  # of several results, by id
+    _ids: list[int]  # of several results
     owner: Tensor | None = None  # of an array among the parameters: no input, but it must not be overwritten either
     recorded_at: int = 0  # on the clock of state.py; 0 until then
 
@@ -83,7 +83,7 @@ class Op:
                     raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
                 self._inputs, self.needs, self.recorded_at = inputs, needs, tick()
                 if self.several:
-                    self._places = {id(t): i for i, t in enumerate(z)}
+                    self._ids = list(map(id, z))
                 for t in z if self.several else (z,):
                     t.requires_grad, t.op = True, self
         return z  # type: ignore[no-any-return]
@@ -98,11 +98,11 @@ class Op:
         """What `backward` gives for the one input, added to a gradient that nobody else holds, where that is less work."""
         raise NotImplementedError
 
-    def gradients(self, outputs: Sequence[Tensor], dz: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-        """What `backward` gives, as a tuple, for the gradients of these results; called by the backward walk only."""
-        self._output = outputs[0]
+    def gradients(self, output: Tensor, dz: Any) -> tuple[Tensor | None, ...]:
+        """What `backward` gives, as a tuple; called by the backward walk only. Several gradients come by the id of the result."""
+        self._output = output
         try:
-            result = self.backward(*(self._in_order(outputs, dz) if self.several else dz))
+            result = self.backward(*map(dz.get, self._ids)) if self.several else self.backward(dz)
         finally:
             self._output = None  # the result refers to its operation; the other way round would be a cycle
         gradients = result if isinstance(result, tuple) else (result,)
@@ -110,12 +110,6 @@ class Op:
             expected = f"{len(self._inputs)} gradients from the backward of {type(self).__name__}"
             raise ValueError(explain(expected, len(gradients), "Return one for each input, or None."))
         return gradients
-
-    def _in_order(self, outputs: Sequence[Tensor], dz: Sequence[Tensor]) -> list[Tensor | None]:
-        found: list[Tensor | None] = [None] * len(self._places)
-        for t, d in zip(outputs, dz, strict=True):
-            found[self._places[id(t)]] = d
-        return found
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
