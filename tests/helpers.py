@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 
 import microweights as mw
 from microweights.kernels import machine
@@ -22,6 +23,7 @@ def available_settings() -> tuple[str, ...]:
 
 
 SETTINGS = available_settings()
+in_c = pytest.mark.skipif(machine.backend() != "c", reason="on the twins a captured function simply runs")
 
 
 @contextmanager

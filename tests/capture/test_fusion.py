@@ -66,7 +66,7 @@ def test_memory_is_used_again(c_only: str) -> None:
     assert captured.programs[0].arena_bytes < 3 * 64 * 70 * 4
 
 
-def test_a_chain_over_memory_of_another_type(setting: str) -> None:
+def test_a_chain_over_memory_of_another_type(c_only: str) -> None:
     k = mw.Tensor(np.zeros(4096).view(np.float32))
     k.data[:] = np.arange(8192)
     same_as_eager(lambda x: (x * 2 + k).abs(), mw.tensor(np.zeros(8192, np.float32)))
@@ -105,7 +105,7 @@ def test_a_product_that_is_read_twice_keeps_its_own_memory(c_only: str) -> None:
         same_as_eager(fn, mw.tensor(numbers(5, 4)))
 
 
-def test_an_activation_of_a_part_of_a_product(setting: str) -> None:
+def test_an_activation_of_a_part_of_a_product(c_only: str) -> None:
     w, one = mw.tensor(numbers(4, 4)), mw.tensor(numbers(4, 1))
     same_as_eager(lambda x: (x @ w)[:2].relu(), mw.tensor(numbers(40, 4)))
     same_as_eager(lambda x: (x @ one).broadcast_to((10, 1)).relu(), mw.tensor(numbers(1, 4)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import OPTIMIZERS, make_step, numbers
+from helpers import OPTIMIZERS, in_c, make_step, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +36,7 @@ LOSSES = {
 }
 
 
+@in_c
 @settings(max_examples=NETWORKS)
 @given(
     inputs=st.one_of(st.integers(1, 17), st.sampled_from([100, 600])),  # those that are summed in other ways, too

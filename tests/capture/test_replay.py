@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import OPTIMIZERS, bits, gradient_left_on, make_step, numbers, same_as_eager
+from helpers import OPTIMIZERS, bits, gradient_left_on, in_c, make_step, numbers, same_as_eager
 from hypothesis import given
 from hypothesis import strategies as st
 
 import microweights as mw
-from microweights.capture.replay import Replay
 from microweights.errors import CaptureError, NonFiniteError
 from microweights.kernels import door
 from microweights.ops import OPS, Case
@@ -33,7 +31,7 @@ OPERATIONS: list[Callable[[mw.Tensor, mw.Tensor], mw.Tensor]] = [
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_each_operation_with_its_gradients(name: str, case: Case, dtype: str, setting: str) -> None:
+def test_each_operation_with_its_gradients(name: str, case: Case, dtype: str, c_only: str) -> None:
     rng = np.random.default_rng(1)
     inputs = [mw.tensor(rng.uniform(case.low, case.high, s).astype(dtype), requires_grad=True) for s in case.shapes]
     second_order = not any(isinstance(v, np.ndarray) and v.dtype == bool for v in case.parameters.values())
@@ -51,7 +49,7 @@ def test_each_operation_with_its_gradients(name: str, case: Case, dtype: str, se
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_training_of_two_batch_sizes_with_everything_between(optimizer: str, setting: str) -> None:
+def test_a_training_of_two_batch_sizes_with_everything_between(optimizer: str, c_only: str) -> None:
     x, y = numbers(23, 5), np.arange(23) % 3
     histories = []
     for captures in (False, True):
@@ -76,15 +74,15 @@ def test_a_training_of_two_batch_sizes_with_everything_between(optimizer: str, s
     assert histories[0] == histories[1]
 
 
-def test_thousands_of_replays(setting: str) -> None:
+def test_thousands_of_replays(c_only: str) -> None:
     eager, replayed = make_step("adam")[0], mw.capture(make_step("adam")[0])
     x, y = mw.tensor(numbers(8, 5)), mw.tensor(np.arange(8) % 3)
-    for _ in range(2000 if setting != "numpy" else 50):
+    for _ in range(2000):
         a, b = eager(x, y), replayed(x, y)
     assert bits(a) == bits(b)
 
 
-def test_weights_made_in_the_first_call(setting: str) -> None:
+def test_weights_made_in_the_first_call(c_only: str) -> None:
     mw.seed(0)
     model, rule = mw.Sequential([mw.layers.Dense(4), mw.layers.Dense(1)]), mw.optimizers.Adam()
 
@@ -102,7 +100,7 @@ def test_weights_made_in_the_first_call(setting: str) -> None:
     assert rule.iterations == 20
 
 
-def test_gradients_left_on_weights_are_fresh(setting: str) -> None:
+def test_gradients_left_on_weights_are_fresh(c_only: str) -> None:
     w = mw.tensor([1.0, 2.0], requires_grad=True)
 
     @mw.capture
@@ -118,7 +116,7 @@ def test_gradients_left_on_weights_are_fresh(setting: str) -> None:
         assert w.grad.tolist() == [float(i), 1.0]
 
 
-def test_a_graph_from_before_refuses_after_a_replay(setting: str) -> None:
+def test_a_graph_from_before_refuses_after_a_replay(c_only: str) -> None:
     step, model, _ = make_step("sgd")
     captured = mw.capture(step)
     x, y = mw.tensor(numbers(8, 5)), mw.tensor(np.arange(8) % 3)
@@ -131,7 +129,7 @@ def test_a_graph_from_before_refuses_after_a_replay(setting: str) -> None:
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["a call", "many"])
-def test_a_graph_from_before_refuses_after_a_replay_that_stopped(at_once: bool, setting: str) -> None:
+def test_a_graph_from_before_refuses_after_a_replay_that_stopped(at_once: bool, c_only: str) -> None:
     """The weights were updated before the fault was found."""
     w, optimizer = mw.tensor([1.0, 2.0], requires_grad=True), mw.optimizers.SGD(0.1)
 
@@ -152,23 +150,7 @@ def test_a_graph_from_before_refuses_after_a_replay_that_stopped(at_once: bool, 
         y.backward()
 
 
-def test_what_a_shortcut_looks_like(c_only: str) -> None:
-    """As the docstring of the method that writes it shows it."""
-    w, optimizer = mw.tensor([1.0, 2.0, 3.0], requires_grad=True), mw.optimizers.SGD(0.1)
-
-    @mw.capture
-    def step(x: mw.Tensor) -> mw.Tensor:
-        loss = (w * x).sum()
-        optimizer.apply([mw.grad(loss, w)], [w])
-        return loss
-
-    x = mw.tensor(numbers(3))
-    for _ in range(3):
-        step(x)
-    assert step._shortcut.__doc__ in inspect.getdoc(Replay._written_out) + "\n"
-
-
-def test_random_numbers_go_on(setting: str) -> None:
+def test_random_numbers_go_on(c_only: str) -> None:
     layer = mw.layers.Dropout(0.5, seed=7)
     captured, other = mw.capture(lambda x: layer(x, training=True)), mw.layers.Dropout(0.5, seed=7)
     x = mw.tensor(np.ones((4, 9), np.float32))
@@ -176,7 +158,7 @@ def test_random_numbers_go_on(setting: str) -> None:
         assert bits(captured(x)) == bits(other(x, training=True))
 
 
-def test_second_derivatives_and_a_gradient_penalty(setting: str) -> None:
+def test_second_derivatives_and_a_gradient_penalty(c_only: str) -> None:
     w = mw.tensor(numbers(4, 3), requires_grad=True)
 
     def fn(x: mw.Tensor) -> list[mw.Tensor]:
@@ -188,12 +170,12 @@ def test_second_derivatives_and_a_gradient_penalty(setting: str) -> None:
     same_as_eager(fn, mw.tensor(numbers(5, 4), requires_grad=True))
 
 
-def test_a_captured_function_in_another(setting: str) -> None:
+def test_a_captured_function_in_another(c_only: str) -> None:
     inner = mw.capture(lambda x: x * 2)
     same_as_eager(lambda x: inner(x) + inner(x + 1), mw.tensor([1.0, 2.0]))
 
 
-def test_gradients_on_and_off_are_two_programs(setting: str) -> None:
+def test_gradients_on_and_off_are_two_programs(c_only: str) -> None:
     w = mw.tensor([2.0], requires_grad=True)
     fn = mw.capture(lambda x: w * x)
     for _ in range(3):
@@ -203,13 +185,13 @@ def test_gradients_on_and_off_are_two_programs(setting: str) -> None:
     assert len(fn.programs) == 2
 
 
-def test_the_scalar_engine_has_its_own_replay(setting: str) -> None:
+def test_the_scalar_engine_has_its_own_replay(c_only: str) -> None:
     fn = mw.capture(lambda x: x * mw.weighted_sum([0.5, -1.0], [4.0, 3.0], bias=2.0).data)
     with pytest.raises(CaptureError, match="weighted_sum"):
         fn(mw.tensor([1.0]))
 
 
-def test_gradients_are_new_tensors_at_every_replay(setting: str) -> None:
+def test_gradients_are_new_tensors_at_every_replay(c_only: str) -> None:
     w = mw.tensor([1.0, 2.0], requires_grad=True)
 
     @mw.capture
@@ -227,21 +209,7 @@ def test_gradients_are_new_tensors_at_every_replay(setting: str) -> None:
     assert [g.tolist()[0] for g in kept] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 
-def test_a_method_that_calls_its_parent_s(setting: str) -> None:
-    class Parent:
-        @mw.capture
-        def f(self, x: mw.Tensor) -> Any:
-            return x + 1
-
-    class Child(Parent):
-        @mw.capture
-        def f(self, x: mw.Tensor) -> Any:
-            return super().f(x) * 10
-
-    child = Child()
-    assert [child.f(mw.tensor([1.0])).item() for _ in range(5)] == [20.0] * 5
-
-
+@in_c
 @given(
     st.lists(st.tuples(st.integers(0, len(OPERATIONS) - 1), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=9),
     st.sampled_from([(3, 2), (1, 1), (3, 1), (2, 1500)]),
@@ -262,7 +230,7 @@ def test_any_program_of_operations_and_its_gradient(
     same_as_eager(fn, mw.tensor(numbers(*shape)), mw.tensor(numbers(*shape, seed=1)), calls=4)
 
 
-def test_random_numbers_with_integer_bounds_and_states_of_their_own(setting: str) -> None:
+def test_random_numbers_with_integer_bounds_and_states_of_their_own(c_only: str) -> None:
     uniform = mw.initializers.RandomUniform(-1, 1)
     fn = mw.capture(lambda x: x * mw.Tensor(uniform((3,), np.dtype("float32"))))
     for _ in range(5):
@@ -273,7 +241,7 @@ def test_random_numbers_with_integer_bounds_and_states_of_their_own(setting: str
             seeded(mw.tensor([1.0, 1.0, 1.0]))
 
 
-def test_gradients_that_the_caller_adds_up(setting: str) -> None:
+def test_gradients_that_the_caller_adds_up(c_only: str) -> None:
     w = mw.tensor([1.0], requires_grad=True)
 
     fn = mw.capture(gradient_left_on(w))
@@ -286,7 +254,7 @@ def test_gradients_that_the_caller_adds_up(setting: str) -> None:
     assert w.grad.tolist() == [2.0]
 
 
-def test_a_training_by_backward(setting: str) -> None:
+def test_a_training_by_backward(c_only: str) -> None:
     class Backward(mw.Sequential):
         def train_step(self, batch: Any) -> Any:
             y_pred = self(batch.x, training=True)
@@ -307,7 +275,7 @@ def test_a_training_by_backward(setting: str) -> None:
     assert results[0] == results[1]
 
 
-def test_explaining_puts_the_weights_back_whatever_happens(setting: str) -> None:
+def test_explaining_puts_the_weights_back_whatever_happens(c_only: str) -> None:
     model = mw.Sequential([mw.Input((3,)), mw.layers.Dense(1)])
     model.compile(mw.optimizers.SGD(0.01), "mse")
     model.fit(numbers(40, 3), numbers(40, 1), batch_size=10, epochs=1, verbose=0)
@@ -318,7 +286,7 @@ def test_explaining_puts_the_weights_back_whatever_happens(setting: str) -> None
     assert [w.tobytes() for w in model.get_weights()] == before
 
 
-def test_a_captured_function_explains_the_program_of_a_call(setting: str) -> None:
+def test_a_captured_function_explains_the_program_of_a_call(c_only: str) -> None:
     w = mw.tensor(numbers(3), requires_grad=True)
     step = mw.capture(lambda x: mw.grad((x * w).exp().sum(), w))
     x = numbers(4, 3)
@@ -327,7 +295,7 @@ def test_a_captured_function_explains_the_program_of_a_call(setting: str) -> Non
     results = [step(x).numpy().tobytes() for _ in range(3)]
     text = step.explain(x)
     assert "exp" in text and "sum" in text
-    if setting != "numpy":
+    if c_only != "numpy":
         shares = [float(share) for share in re.findall(r"([\d.]+)%", text)]
         assert len(shares) == 2 * text.count("\n") - 5 and min(shares) >= 0
     assert step(x).numpy().tobytes() == results[-1]

@@ -44,7 +44,7 @@ CHANGES: dict[str, tuple[Callable[[], Any], str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_part_that_changes_makes_those_programs_stale_that_used_it(kind: str, setting: str) -> None:
+def test_a_part_that_changes_makes_those_programs_stale_that_used_it(kind: str, c_only: str) -> None:
     make, name, value = CHANGES[kind]
     mine, other = make(), make()
     x = numbers(4, 3)
@@ -66,7 +66,7 @@ def test_a_part_that_changes_makes_those_programs_stale_that_used_it(kind: str, 
         assert captured(x).tolist() == scaled(fresh)(mw.tensor(x)).tolist()
 
 
-def test_objects_made_and_set_elsewhere_make_nothing_stale(setting: str) -> None:
+def test_objects_made_and_set_elsewhere_make_nothing_stale(c_only: str) -> None:
     model = mw.Sequential([mw.Input((3,)), layers.Dense(4, "relu", kernel_regularizer="l2"), layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     x, y = numbers(8, 3), np.arange(8) % 2
@@ -93,7 +93,7 @@ def test_objects_made_and_set_elsewhere_make_nothing_stale(setting: str) -> None
     assert step.recordings == recorded and len(step.programs) == 1
 
 
-def test_a_metric_s_count_is_no_change_and_its_threshold_is(setting: str) -> None:
+def test_a_metric_s_count_is_no_change_and_its_threshold_is(c_only: str) -> None:
     metric = mw.metrics.BinaryAccuracy(threshold=0.5)
     model = mw.Sequential([layers.Flatten()])
     model.compile("sgd", "mse", metrics=[metric])
@@ -106,7 +106,7 @@ def test_a_metric_s_count_is_no_change_and_its_threshold_is(setting: str) -> Non
     assert model.evaluate(x, y)[1] == 1.0
 
 
-def test_a_gan_records_each_step_once(setting: str) -> None:
+def test_a_gan_records_each_step_once(c_only: str) -> None:
     """Keras's recipe: the discriminator is trained alone, and then frozen inside of the model that trains the generator."""
     mw.seed(0)
     generator = mw.Sequential([mw.Input((2,)), layers.Dense(4, "relu"), layers.Dense(3)])
@@ -129,7 +129,7 @@ def test_a_gan_records_each_step_once(setting: str) -> None:
         assert len(step.programs) == 1 and step.recordings <= 3
 
 
-def test_a_frozen_tensor_and_another_array_are_seen(setting: str) -> None:
+def test_a_frozen_tensor_and_another_array_are_seen(c_only: str) -> None:
     w = mw.tensor([1.0, 2.0], requires_grad=True)
     fn = mw.capture(lambda x: (w * x).sum())
     for _ in range(4):
@@ -146,7 +146,7 @@ def test_a_frozen_tensor_and_another_array_are_seen(setting: str) -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_layers_frozen_in_turns_have_a_program_each(whole: bool, setting: str) -> None:
+def test_layers_frozen_in_turns_have_a_program_each(whole: bool, c_only: str) -> None:
     weights = []
     for eager in (False, True):
         mw.seed(0)
@@ -164,7 +164,7 @@ def test_layers_frozen_in_turns_have_a_program_each(whole: bool, setting: str) -
     assert weights[0] == weights[1]
 
 
-def test_weights_that_get_another_array_in_each_step_are_followed(setting: str) -> None:
+def test_weights_that_get_another_array_in_each_step_are_followed(c_only: str) -> None:
     results = []
     for eager in (False, True):
         mw.seed(0)
@@ -178,7 +178,7 @@ def test_weights_that_get_another_array_in_each_step_are_followed(setting: str) 
     assert results[0] == results[1]
 
 
-def test_a_graph_refuses_weights_that_a_replay_has_overwritten(setting: str) -> None:
+def test_a_graph_refuses_weights_that_a_replay_has_overwritten(c_only: str) -> None:
     w, opt = mw.tensor([1.0, 2.0], requires_grad=True), mw.optimizers.SGD(0.1)
 
     @mw.capture
@@ -197,7 +197,7 @@ def test_a_graph_refuses_weights_that_a_replay_has_overwritten(setting: str) -> 
     after.backward()
 
 
-def test_as_many_shapes_as_fit_into_memory_are_replayed(setting: str) -> None:
+def test_as_many_shapes_as_fit_into_memory_are_replayed(c_only: str) -> None:
     fn = mw.capture(lambda x: (x * 2).sum())
     for _ in range(4):
         for n in range(1, 151):
@@ -205,7 +205,7 @@ def test_as_many_shapes_as_fit_into_memory_are_replayed(setting: str) -> None:
     assert len(fn.programs) == 150 and fn.recordings == 300
 
 
-def test_what_was_used_last_stays_where_there_is_no_room(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_used_last_stays_where_there_is_no_room(c_only: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fn = mw.capture(lambda x: x * 2)
     for _ in range(2):
         fn(np.ones(1, np.float32))
@@ -303,7 +303,7 @@ class Anneal(mw.callbacks.Callback):
 
 
 @pytest.mark.parametrize("place", places())
-def test_numbers_that_a_callback_changes_are_followed(place: str, setting: str) -> None:
+def test_numbers_that_a_callback_changes_are_followed(place: str, c_only: str) -> None:
     loss, change = places()[place]
     change(1.0)
     model = mw.Sequential([layers.Dense(1, kernel_initializer="zeros", input_shape=(1,))])
@@ -319,7 +319,7 @@ def test_numbers_that_a_callback_changes_are_followed(place: str, setting: str) 
 
 
 @pytest.mark.parametrize("place", ["regularizer", "activation"])
-def test_globals_of_the_user_s_parts_of_layers_are_followed(place: str, setting: str) -> None:
+def test_globals_of_the_user_s_parts_of_layers_are_followed(place: str, c_only: str) -> None:
     class Penalty(mw.regularizers.Regularizer):
         def __call__(self, w: mw.Tensor) -> mw.Tensor:
             return w.square().sum() * FACTOR
@@ -343,7 +343,7 @@ def test_globals_of_the_user_s_parts_of_layers_are_followed(place: str, setting:
     assert found[0] == found[1] and len(set(found[0])) == 6
 
 
-def test_a_value_that_becomes_nan_is_another_one(setting: str) -> None:
+def test_a_value_that_becomes_nan_is_another_one(c_only: str) -> None:
     table = {"a": 1.0}
     model = mw.Sequential([layers.Flatten()])
     model.compile("sgd", lambda y, p: (y - p).square() * (2.0 if table["a"] != table["a"] else 1.0))
@@ -353,7 +353,7 @@ def test_a_value_that_becomes_nan_is_another_one(setting: str) -> None:
     assert [model.evaluate(zeros, np.ones(4)) for _ in range(4)] == [2.0] * 4
 
 
-def test_counts_of_an_optimizer_are_refused_in_a_step(setting: str) -> None:
+def test_counts_of_an_optimizer_are_refused_in_a_step(c_only: str) -> None:
     model = mw.Sequential([layers.Dense(1)])
     model.compile("sgd", lambda y, p: (y - p).square() * (1 + model.optimizer.iterations))
     with pytest.raises(mw.errors.CaptureError, match="`iterations`"):
@@ -362,7 +362,7 @@ def test_counts_of_an_optimizer_are_refused_in_a_step(setting: str) -> None:
     model.train_on_batch(numbers(4, 2), np.ones(4))
 
 
-def test_a_layer_unfrozen_after_the_only_step_of_a_shape(setting: str) -> None:
+def test_a_layer_unfrozen_after_the_only_step_of_a_shape(c_only: str) -> None:
     model = mw.Sequential([mw.Input((4,)), layers.Dense(4), layers.Dense(3)])
     model.compile("adam", "mse")
     model.layers[0].trainable = False
@@ -372,7 +372,7 @@ def test_a_layer_unfrozen_after_the_only_step_of_a_shape(setting: str) -> None:
     assert model.optimizer.iterations == 18 and not np.array_equal(before, model.get_weights()[0])
 
 
-def test_a_layer_that_counts_in_python_runs_in_python_and_says_so(setting: str) -> None:
+def test_a_layer_that_counts_in_python_runs_in_python_and_says_so(c_only: str) -> None:
     class Counts(layers.Layer):
         def __init__(self) -> None:
             super().__init__()
@@ -391,7 +391,7 @@ def test_a_layer_that_counts_in_python_runs_in_python_and_says_so(setting: str) 
     assert counts.calls == len(counts.seen) == 24
 
 
-def test_ten_recordings_in_a_row_are_told_once(setting: str) -> None:
+def test_ten_recordings_in_a_row_are_told_once(c_only: str) -> None:
     dropout = layers.Dropout(0.1)
 
     class Every(mw.callbacks.Callback):
@@ -405,7 +405,7 @@ def test_ten_recordings_in_a_row_are_told_once(setting: str) -> None:
     assert len(told) == 1
 
 
-def test_a_training_of_the_library_s_parts_is_told_nothing(setting: str) -> None:
+def test_a_training_of_the_library_s_parts_is_told_nothing(c_only: str) -> None:
     model = mw.Sequential([layers.Dense(2, "relu"), layers.Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy", metrics=["accuracy", "auc"])
     with warnings.catch_warnings():

@@ -9,6 +9,7 @@ import pytest
 
 import microweights as mw
 from microweights import losses
+from microweights.data.batches import Batches
 from microweights.data.samples import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 
 X = np.arange(20, dtype="float32").reshape(10, 2)
@@ -16,23 +17,7 @@ Y = np.arange(10)
 
 
 def batches(samples: Samples, size: int, shuffle: bool = True) -> list[Batch]:
-    order = samples.order(size, shuffle)
-    assert order is not None
-    return [samples.rows(order[start : start + size]) for start in range(0, len(samples), size)]
-
-
-@pytest.mark.parametrize(
-    ("size", "sizes"), [(None, [10]), (1, [1] * 10), (4, [4, 4, 2]), (10, [10]), (99, [10]), (2**70, [10])]
-)
-def test_batches(size: int | None, sizes: list[int]) -> None:
-    parts = [part.x[:, 0] / 2 for part in Samples(X).parts(size)]
-    assert [len(p) for p in parts] == sizes
-    assert np.concatenate(parts).tolist() == list(range(10))
-
-
-def test_one_batch_of_all_needs_no_order() -> None:
-    assert Samples(X).order(None, shuffle=True) is None
-    assert Samples(X).order(10, shuffle=True) is None
+    return [samples.rows(index) for index in Batches(len(samples), size, mw.random.permutation if shuffle else None).epoch()]
 
 
 def test_shuffled_batches_keep_rows_together(setting: str) -> None:
@@ -161,7 +146,7 @@ def test_two_to_the_31st_samples() -> None:
     """More than 32 bits can count, though of hardly any bytes: rows without columns."""
     samples = Samples(np.zeros((2**31 + 5, 0), "float32"))
     assert len(samples) == 2**31 + 5
-    last = list(samples.parts(2**30))[-1]
+    last = samples.part(2**31, len(samples))
     assert last.x.shape == (5, 0)
 
 

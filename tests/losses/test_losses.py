@@ -438,7 +438,7 @@ def test_gradients_by_differences(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_replayed_losses_follow_their_targets(setting: str, case: str) -> None:
+def test_replayed_losses_follow_their_targets(c_only: str, case: str) -> None:
     name, arguments, y_true, y_pred = CASES[case]
     loss = getattr(losses, name)(**arguments)
 

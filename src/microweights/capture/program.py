@@ -7,9 +7,7 @@ become a chain, which goes over memory once.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,25 +37,17 @@ class Program:
     recorder : Recorder
         Settled.
     inputs, outputs : lists of (shape, type)
-    twins : (list of arrays, list of arrays)
-        The arrays themselves, for the NumPy backend.
     """
 
-    def __init__(self, recorder: Recorder, inputs: Buffers, outputs: Buffers, twins: tuple[list[Array], list[Array]]) -> None:
-        self.backend, self.inputs, self.outputs, self.twins = recorder.name, inputs, outputs, twins
+    def __init__(self, recorder: Recorder, inputs: Buffers, outputs: Buffers) -> None:
+        self.inputs, self.outputs = inputs, outputs
         self.makers = [aligned_empty if math.prod(s) * t.itemsize > LARGE_RESULT else empty for s, t in outputs]
         self.state = recorder.state()
-        self.calls = recorder.calls
-        self.written_inputs = [b.binding for b in recorder.blocks.values() if b.kind == "input" and b.written]
-        self.arena_bytes = 0
-        self._twins_lock = threading.Lock()
-        self.steps = [[call] for call in self.calls]
-        if self.backend == "c":
-            self.steps = improved(self.calls)
-            self.calls = [call for calls in self.steps for call in calls]
-            self._lay_out()
-            self._write_table()
-            self.still = machine.ffi.new("int64_t[]", max(len(inputs) + len(outputs), 1))
+        self.steps = improved(recorder.calls)
+        self.calls = [call for calls in self.steps for call in calls]
+        self._lay_out()
+        self._write_table()
+        self.still = machine.ffi.new("int64_t[]", max(len(inputs) + len(outputs), 1))
 
     @property
     def bytes(self) -> int:
@@ -199,18 +189,10 @@ class Program:
         To `seconds`, an array of C doubles, the time of each step of the program is added.
         """
         results = [make(*form) for make, form in zip(self.makers, self.outputs)] if outputs is None else outputs
-        if self.backend == "numpy":
-            self._run_twins(inputs, results, times, strides is not None)
-            return results
         try:
             base = list(map(from_buffer, [*inputs, *results]))
         except ValueError:  # an input is not contiguous
-            copies = [np.ascontiguousarray(a) for a in inputs]
-            self.run_unchecked(copies, results, strides, times, seconds)
-            for i in self.written_inputs:
-                if copies[i] is not inputs[i]:
-                    inputs[i][...] = copies[i]
-            return results
+            return self.run_unchecked([np.ascontiguousarray(a) for a in inputs], results, strides, times, seconds)
         stopped = replay(self.compiled, base, strides or self.still, times, seconds or NULL)
         if stopped >= 0:
             raise self.fault(stopped)
@@ -220,32 +202,15 @@ class Program:
         """The error of the call that found one, by its number through all runs."""
         return fault(self.steps[stopped % len(self.steps)][0], stopped // len(self.steps))
 
-    def _run_twins(self, inputs: Sequence[Array], results: Sequence[Array], times: int = 1, moves: bool = False) -> None:
-        ours, theirs = self.twins
-        with self._twins_lock:
-            for time in range(times):
-                for old, new in zip(ours, inputs, strict=True):
-                    old[...] = new[time] if moves else new
-                for call in self.calls:
-                    found = machine.backends["numpy"].kernel(call.kernel)(*map(_twin, call.arguments))
-                    if found is not None and found >= 0:
-                        raise fault(call, time)
-                for i in self.written_inputs:
-                    inputs[i][...] = ours[i]
-                for result, a in zip(results, theirs, strict=True):
-                    (result[time : time + 1] if moves else result).reshape(-1)[:] = a.reshape(-1)
-
     def bind(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], Any]:
         """A function without arguments that runs it on these arrays, again and again, with nothing in between.
 
         Parameters
         ----------
         inputs, outputs : arrays
-            As in :meth:`run`, all contiguous. In C, a run that finds a fault stops, and returns its number instead of -1.
+            As in :meth:`run`, all contiguous. A run that finds a fault stops, and returns its number instead of -1.
         """
         self._check([*inputs, *outputs], [*self.inputs, *self.outputs], contiguous=True)
-        if self.backend == "numpy":
-            return partial(self._run_twins, inputs, outputs)
         base = list(map(from_buffer, [*inputs, *outputs]))
         return lambda: replay(self.compiled, base, self.still, 1, NULL)
 
@@ -281,8 +246,6 @@ class Program:
         """
         works = [[work_of(c) for c in calls] for calls in self.steps]
         names = [self._named(work) for work in works]
-        if self.backend == "numpy":
-            return "\n".join(f"{i:3d}  {name:40s} {works[i][0].shapes}" for i, name in enumerate(names))
         seconds = [0.0] * len(self.steps) if inputs is None else self.times(inputs, runs)
         total, reached = sum(seconds), None if inputs is None else peaks()
         lines = [f"{'':3s}  {'kernel':40s} {'shapes':>16s} {'operations':>12s} {'bytes':>12s}"]
@@ -324,10 +287,6 @@ class Program:
     def _bytes_of(places: Sequence[Place]) -> float:
         """Of different places; a part of a block counts once."""
         return float(sum({(p.block, p.offset): p.bytes for p in places}.values()))
-
-
-def _twin(a: Any) -> Any:
-    return [_twin(x) for x in a] if type(a) is list else a.array if isinstance(a, Place) else a
 
 
 def fault(call: Call, time: int) -> Exception:

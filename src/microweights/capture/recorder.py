@@ -1,9 +1,9 @@
 """Record: what is called at the door, written down.
 
 A :class:`Recorder` stands in for the active backend. The door asks it for kernels and pointers as ever; it runs each kernel and
-notes it, with its arguments. Memory is known by its *block*, the array that owns it. Of what kind a block is follows from two
-recordings of the same function: an array that is in both was there before; a new one is a constant if it was read first, and
-computed if it was written first.
+notes it, with its arguments. Memory is known by its *block*, the array that owns it. Two recordings of the same function
+decide a block's kind (:meth:`Recorder.decide`): an array that is in both was there before; a new one is a constant if it was
+read first, and computed if it was written first.
 """
 
 from __future__ import annotations
@@ -54,32 +54,37 @@ class Block:
     ----------
     kind : str
         `input`, `output`, `known` (it was there before), `computed` (it may lie anywhere, while it is needed) or `kept` (at its
-        own address, for other reasons); empty before :meth:`Recorder.settle`.
+        own address, for other reasons); empty before :meth:`Recorder.decide`.
+    binding : int
+        The number of the input or output.
     """
 
-    def __init__(self, number: int, root: Array, first_is_write: bool, is_whole: bool) -> None:
+    def __init__(self, number: int, root: Array, input_number: int | None, first_is_write: bool, is_whole: bool) -> None:
         self.number, self.root, self.first_is_write, self.written = number, root, first_is_write, first_is_write
         self.address = address(root)
+        self.is_input, self.is_output, self.is_known = input_number is not None, False, False
+        self.binding = -1 if input_number is None else input_number
         self.is_whole = is_whole  # whether the first call went over all of it
-        self.past: weakref.ref[Array] | None = None  # what was `root`, in a recording that waits for the next
+        self.past: weakref.ref[Array] | None = None  # what was `root`, where it has been let go
         self.at_first = root.copy() if not first_is_write and root.nbytes <= LARGEST_WATCHED else None
         self.kind = ""
-        self.binding = -1  # the number of the input or output
         self.bytes = root.nbytes
 
     def is_same(self, root: Array) -> bool:
         return self.root is root or (self.past is not None and self.past() is root)
 
+    def let_go(self) -> None:
+        self.past, self.root = weakref.ref(self.root), None  # type: ignore[assignment]
+
 
 class Place(NamedTuple):
-    """An argument that is memory: an array so many bytes into a block. On the twins, the array itself is kept."""
+    """An argument that is memory: an array so many bytes into a block."""
 
     block: Block
     offset: int
     shape: Shape
     bytes: int
     itemsize: int
-    array: Array | None
 
 
 class Call(NamedTuple):
@@ -135,7 +140,6 @@ class Recorder:
         self.blocks: dict[int, Block] = {}  # by the id of the array
         self._given: dict[int, Given] = {}  # by the id of the pointer
         self._reads: list[tuple[Array, str]] = []
-        self._let_go: list[tuple[Block, weakref.ref[Array]]] = []
         self._made: dict[int, Array] = {}
         self._thread = threading.get_ident()
 
@@ -206,16 +210,14 @@ class Recorder:
         root = owner(a)
         block = self.blocks.get(id(root))
         if block is None:
-            block = self.blocks[id(root)] = Block(len(self.blocks), root, not is_read, a.size == root.size)
-            if id(root) in self.inputs:
-                block.kind, block.binding = "input", self.inputs[id(root)]
+            block = Block(len(self.blocks), root, self.inputs.get(id(root)), not is_read, a.size == root.size)
+            self.blocks[id(root)] = block
         block.written |= is_write
-        offset = 0 if a is root else address(a) - block.address
-        return Place(block, offset, a.shape, a.nbytes, a.itemsize, a if self.name == "numpy" else None)
+        return Place(block, 0 if a is root else address(a) - block.address, a.shape, a.nbytes, a.itemsize)
 
     def state(self) -> list[Array]:
         """The memory that was there before and is changed: as far as known, and what update rules work on."""
-        found = {b.address: b.root for b in self.blocks.values() if b.kind in ("", "known") and b.written}
+        found = {b.address: b.root for b in self.blocks.values() if b.kind in ("", "known") and b.written and not b.is_input}
         for call in self.calls:
             found |= {address(a): a for a in state_in(call.kernel, call.arguments)}
         return list(found.values())
@@ -225,6 +227,10 @@ class Recorder:
         if machine.active is not self:
             remedy = "Choose it outside of the captured function."
             raise CaptureError(explain("one backend during a recording", "a change of it", remedy))
+        for b in self.blocks.values():
+            if b.is_input and b.written:
+                remedy = "Return the new values, or work on a tensor that the function knows by its name."
+                raise CaptureError(explain("inputs that are only read", f"one written to at {self._line_of_write(b)}", remedy))
         state = self.state()
         changed = [(address(a), address(a) + a.nbytes) for a in state]
         for b in self.blocks.values():
@@ -255,49 +261,52 @@ class Recorder:
 
     def wait(self) -> None:
         """Let go of what was computed, until the next recording comes to be compared."""
-        self._reads.clear()
-        self._made.clear()
-        if self.name == "c":
-            self._given.clear()
-            for b in self.blocks.values():
-                if b.first_is_write or b.kind == "input":
-                    b.past, b.root = weakref.ref(b.root), None  # type: ignore[assignment]
+        self._forget()
+        for b in self.blocks.values():
+            if b.first_is_write or b.is_input:
+                b.let_go()
 
     def settle(self, before: Recorder, outputs: Sequence[Array]) -> None:
-        """Find out of what kind each block is, given an earlier recording of the same; let go of all that was computed."""
+        """See which blocks an earlier recording of the same has, too, and which are outputs; let go of what was computed."""
         results = {id(a): i for i, a in enumerate(outputs)}
         for b, earlier in zip(self.blocks.values(), before.blocks.values(), strict=True):
-            is_known = earlier.is_same(b.root)
-            is_whole = b.first_is_write and (b.is_whole or id(b.root) in self._made)
-            if b.kind == "input":
-                continue
-            if id(b.root) in results:
-                b.kind, b.binding = "output", results[id(b.root)]
-            elif not is_known and not is_whole and b.written:
-                line = next(c.line for c in self.calls for i, p in c.places() if p.block is b and i in c.writes)
+            b.is_known = earlier.is_same(b.root)
+            b.is_whole = b.first_is_write and (b.is_whole or id(b.root) in self._made)
+            if id(b.root) in results and not b.is_input:
+                b.is_output, b.binding = True, results[id(b.root)]
+            elif not b.is_input and not b.is_known and not b.is_whole and b.written:
                 remedy = "Make it by an operation on tensors, or outside of the captured function."
-                received = f"an array made by other means, written to at {line}"
+                received = f"an array made by other means, written to at {self._line_of_write(b)}"
                 raise CaptureError(explain("results in memory that operations made", received, remedy))
+        self._forget()
+        self.plans.clear()
+        for b in self.blocks.values():
+            if b.is_input or b.is_output or (b.is_whole and not b.is_known):
+                b.let_go()
+
+    def decide(self) -> None:
+        """Decide each block's kind: after :meth:`settle`, and when the caller has let go of everything, too.
+
+        What somebody else still refers to, because the function left it somewhere, stays where it is: replays refresh it.
+        """
+        for b in self.blocks.values():
+            left = None if b.past is None else b.past()
+            if b.is_input or b.is_output:
+                b.kind = "input" if b.is_input else "output"
+            elif b.is_known:
+                b.kind = "known"
+            elif b.is_whole and left is None:
+                b.kind = "computed"
             else:
-                b.kind = "known" if is_known else "computed" if is_whole else "kept"
+                b.kind, b.root = "kept", b.root if left is None else left
+
+    def _forget(self) -> None:
         self._reads.clear()
         self._made.clear()
-        if self.name == "numpy":
-            return
         self._given.clear()
-        self.plans.clear()
-        # What somebody else still refers to, because the function left it somewhere, stays where it is: replays refresh it.
-        self._let_go = [(b, weakref.ref(b.root)) for b in self.blocks.values() if b.kind == "computed"]
-        for b in self.blocks.values():
-            if b.kind not in ("known", "kept"):
-                b.root = None  # type: ignore[assignment]
 
-    def keep_what_is_left(self) -> None:
-        """After :meth:`settle`, and when the caller has let go of everything, too."""
-        for b, reference in self._let_go:
-            root = reference()
-            if root is not None:
-                b.root, b.kind = root, "kept"
+    def _line_of_write(self, block: Block) -> str:
+        return next(c.line for c in self.calls for i, p in c.places() if p.block is block and i in c.writes)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -310,7 +319,7 @@ def _same(a: Any, b: Any) -> bool:
         if not isinstance(b, Place) or (a.block.number, a.offset, a.shape) != (b.block.number, b.offset, b.shape):
             return False
         p, q = a.block, b.block
-        if p.kind == "input" or q.kind == "input":
+        if p.is_input or q.is_input:
             return p.binding == q.binding
         if p.is_same(q.root):
             return True

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import random
 from ..errors import explain
 from ..kernels import door
 from ..losses import Loss
@@ -75,18 +73,6 @@ class Samples:
         given = self.x, self.y, self.weights
         arrays = given if index is None else [None if a is None else door.gather(a, index) for a in given]
         return Batch(*(None if a is None else Tensor(a) for a in arrays))  # type: ignore[arg-type]
-
-    def order(self, batch_size: int | None, shuffle: bool = False, state: Array | None = None) -> Array | None:
-        """The numbers of the samples in the order of an epoch; None if one batch holds them all. `state`: a random stream."""
-        n = len(self)
-        if (batch_size or n) >= n:
-            return None
-        return random.permutation(n, state) if shuffle else np.arange(n)
-
-    def parts(self, batch_size: int | None) -> Iterator[Samples]:
-        """The samples batch by batch, the last one maybe smaller; `batch_size` None makes one of all. No copies."""
-        size = batch_size or len(self)
-        return (self.part(start, start + size) for start in range(0, len(self), size))
 
 
 class Batch(NamedTuple):

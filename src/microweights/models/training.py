@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import losses, optimizers
+from .. import losses, optimizers, random
 from ..autograd import grad, leaves
 from ..callbacks import NO_CALLBACKS, Callback, CallbackList, History, as_list
 from ..capture.captured import paused
 from ..capture.step import Step
+from ..data.batches import Batches, Epoch
 from ..data.samples import Batch, Samples, checked_batch_size, class_weights, split_off_validation
 from ..errors import NonFiniteError, explain, warn
 from ..kernels import door
@@ -314,15 +316,15 @@ class Trainer(Layer):
         self.history = history = History()
         history.sample = copy.deepcopy(samples.part(0, SAMPLE))  # not a view, which would keep all the data
         self.stop_training, self.validates = False, validation is not None
-        orders = _Orders(samples, size, shuffle, self.order_state, steps_per_epoch)
-        progress = Progress(mode, epochs, initial_epoch, orders.steps)
+        batches = self._batches(samples, size, shuffle, steps_per_epoch)
+        progress = Progress(mode, epochs, initial_epoch, batches.steps)
 
         def on_rows(index: Tensor | None = None) -> list[Tensor]:
             return self._measured(self.train_step, samples.rows(None if index is None else index.data))
 
         step = self._steps["fit"] = Step(on_rows, self._roots, self.eager)
         self._check = self._checked_by(samples, validation)
-        params = {"epochs": epochs, "steps": orders.steps, "verbose": mode}
+        params = {"epochs": epochs, "steps": batches.steps, "verbose": mode}
         every = CallbackList([*as_list(callbacks), history], self, params)  # type: ignore[arg-type]
         every.call("on_train_begin")
         logs: dict[str, float] = {}
@@ -330,7 +332,7 @@ class Trainer(Layer):
             for epoch in range(initial_epoch, epochs):
                 every.call("on_epoch_begin", epoch)
                 try:
-                    logs = self._run_epoch(step, samples, orders, every, progress)
+                    logs = self._run_epoch(step, samples, batches.epoch(), every, progress)
                 except FloatingPointError as error:
                     if not every.ends_at(error):
                         raise
@@ -349,51 +351,44 @@ class Trainer(Layer):
         every.call("on_train_end", logs=logs)
         return history
 
+    def _batches(self, samples: Samples, size: int | None, shuffle: bool, steps: int | None) -> Batches:
+        if steps is not None:
+            _check_counts(steps_per_epoch=steps)
+        return Batches(len(samples), size, (lambda n: random.permutation(n, self.order_state)) if shuffle else None, steps)
+
     def _run_epoch(
-        self, step: Step, samples: Samples, orders: _Orders, callbacks: CallbackList, progress: Progress
+        self, step: Step, samples: Samples, epoch: Epoch, callbacks: CallbackList, progress: Progress
     ) -> dict[str, float]:
         before, after = callbacks.hears("on_train_batch_begin"), callbacks.hears("on_train_batch_end")
         for metric in self.metrics:
             metric.reset_state()
-        order, size, n = orders.next(), orders.size, orders.count
-        total, done, number, at_once = 0.0, 0, 0, 1
-        while done < n:
+        total, at_once = 0.0, 1
+        while epoch.has_next():
             if before:
-                callbacks.call("on_train_batch_begin", number)
-            rows = min(size, n - done)
-            times = 1 if before or after else max(1, min(at_once, (n - done) // size))
-            index = None if order is None else order[done : done + times * rows]
-            started = time.perf_counter()
+                callbacks.call("on_train_batch_begin", epoch.number)
+            rows, next_ones, started = epoch.rows, epoch.next(epoch.times(at_once)), time.perf_counter()
+            index = next_ones[0] if next_ones else None
             try:
                 with enable_grad():
-                    results, times = self._run(step, index, rows, times)
+                    results = epoch.run(step, at_once)
             except NonFiniteError as error:
                 raise self._explained(error, samples, index, rows) from None
-            at_once = max(1, min(2 * times, int(SECONDS_PER_CALL * times / max(time.perf_counter() - started, 1e-9))))
+            times = len(results[0])
+            most = 1 if before or after else int(SECONDS_PER_CALL * times / max(time.perf_counter() - started, 1e-9))
+            at_once = max(1, min(2 * times, most))
             found = self._add(results, samples, None if index is None else index[: times * rows])
             total = sum((loss * rows for loss in found), total)
-            done, number = done + times * rows, number + times
             if after:
-                callbacks.call("on_train_batch_end", number - 1, logs=self._logs(total / done))
+                callbacks.call("on_train_batch_end", epoch.number - 1, logs=self._logs(total / epoch.done))
             if progress.is_due():
-                progress.step(number - 1, self._logs(total / done))
+                progress.step(epoch.number - 1, self._logs(total / epoch.done))
             if self.stop_training:
                 break
         for name, w in self.named_weights().items():
             if w.dtype in FLOATS and not door.all_finite(w.data):
                 received = f"infinity or NaN in {name!r} after an update"
                 raise FloatingPointError(explain("finite weights", received, "Lower the learning rate, or clip the gradients."))
-        return self._logs(total / done)
-
-    @staticmethod
-    def _run(step: Step, index: Array | None, rows: int, times: int) -> tuple[Sequence[Array], int]:
-        """One step, or as many as `times` where they can be replayed: the results of each, and how many."""
-        arguments = () if index is None else (index[:rows],)
-        replay = step.replay_for(*arguments) if times > 1 else None
-        if replay is None:
-            return [t.numpy()[None] for t in step(*arguments)], 1
-        assert index is not None
-        return replay.many([index], times), times
+        return self._logs(total / epoch.done)
 
     def _logs(self, loss: float) -> dict[str, float]:
         return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
@@ -434,20 +429,22 @@ class Trainer(Layer):
         return values[0] if len(values) == 1 else values
 
     def _evaluate(self, samples: Samples, size: int | None, callbacks: CallbackList) -> dict[str, float]:
-        step, total, done, number, bad = self._test_step(), 0.0, 0, 0, None
+        step, total, bad = self._test_step(), 0.0, None
         before, after = callbacks.hears("on_test_batch_begin"), callbacks.hears("on_test_batch_end")
         callbacks.call("on_test_begin")
         with self._metrics_apart(), no_grad():
-            while done < len(samples):
+            epoch = Epoch(samples.arrays(), len(samples), size or len(samples))
+            while epoch.has_next():
                 if before:
-                    callbacks.call("on_test_batch_begin", number)
-                results, part = self._on_part(step, samples, done, size, not (before or after))
+                    callbacks.call("on_test_batch_begin", epoch.number)
+                rows, start = epoch.rows, epoch.done
+                results = epoch.run(step, 1 if before or after else epoch.times(sys.maxsize))
+                part = samples.part(start, epoch.done)
                 found = self._add(results, part)
-                rows = len(part) // len(found)
-                total, done, number = total + sum(loss * rows for loss in found), done + len(part), number + len(found)
+                total += sum(loss * rows for loss in found)
                 bad = part if bad is None and not all(map(math.isfinite, found)) else bad
                 if after:
-                    callbacks.call("on_test_batch_end", number - 1, logs=self._logs(total / done))
+                    callbacks.call("on_test_batch_end", epoch.number - 1, logs=self._logs(total / epoch.done))
             logs = self._logs(total / len(samples))
         callbacks.call("on_test_end", logs=logs)
         if bad is not None:
@@ -455,20 +452,6 @@ class Trainer(Layer):
             at = first_nonfinite(self, batch.x, batch.y) or "the loss"
             warn(f"The loss on data that is not trained on is {logs['loss']}: first in {at}.")
         return logs
-
-    @staticmethod
-    def _on_part(
-        step: Step, samples: Samples, begin: int, size: int | None, may_be_many: bool
-    ) -> tuple[Sequence[Array], Samples]:
-        """What a step gives for the next batch, or for as many whole ones as can be replayed at once; and these samples."""
-        rows = min(size or len(samples), len(samples) - begin)
-        times = (len(samples) - begin) // rows if may_be_many else 1
-        one = samples.part(begin, begin + rows)
-        replay = step.replay_for(*one.arrays()) if times > 1 else None
-        if replay is None:
-            return [t.data[None] for t in _as_list(step(*one.arrays()))], one
-        part = samples.part(begin, begin + times * rows)
-        return replay.many(part.arrays(), times), part
 
     def predict(
         self, x: Any, batch_size: int | None = 32, verbose: str | int = "auto", steps: int | None = None, callbacks: Any = None
@@ -485,13 +468,13 @@ class Trainer(Layer):
         every = NO_CALLBACKS if callbacks is None else CallbackList(callbacks, self, {})  # type: ignore[arg-type]
         before, after = every.hears("on_predict_batch_begin"), every.hears("on_predict_batch_end")
         every.call("on_predict_begin")
-        step, found, done = self._step("predict", self._infer), list[Array](), 0
-        while done < len(samples):
+        step, found = self._step("predict", self._infer), list[Array]()
+        epoch = Epoch(samples.arrays(), len(samples), size or len(samples))
+        while epoch.has_next():
             if before:
                 every.call("on_predict_batch_begin", len(found))
-            results, part = self._on_part(step, samples, done, size, not (before or after))
-            found.append(results[0].reshape(-1, *results[0].shape[2:]))
-            done += len(part)
+            z = epoch.run(step, 1 if before or after else epoch.times(sys.maxsize))[0]
+            found.append(z.reshape(-1, *z.shape[2:]))
             if after:
                 every.call("on_predict_batch_end", len(found) - 1, logs={"outputs": found[-1]})  # type: ignore[dict-item]
         every.call("on_predict_end")
@@ -609,41 +592,12 @@ class Trainer(Layer):
         return FloatingPointError(explain("a finite loss", f"infinity or NaN, first in {where}", remedy))
 
 
-class _Orders:
-    """The order of the samples in each epoch, and how many an epoch takes."""
-
-    def __init__(self, samples: Samples, size: int | None, shuffle: bool, state: Array | None, steps: int | None) -> None:
-        self._samples, self._shuffle, self._state = samples, shuffle, state
-        self.size = min(size or len(samples), len(samples))
-        self.count = len(samples)
-        self.steps = -(-self.count // self.size)
-        self._rest: Array | None = None  # of an order that several epochs share
-        if steps is not None:
-            _check_counts(steps_per_epoch=steps)
-            self.steps, self.count = int(steps), int(steps) * self.size
-            self._rest = np.zeros(0, np.int64)
-
-    def next(self) -> Array | None:
-        """The numbers of the samples of the next epoch in their order; None if one batch holds them all."""
-        if self._rest is None:
-            return self._samples.order(self.size, self._shuffle, self._state)
-        while len(self._rest) < self.count:
-            drawn = self._samples.order(self.size, self._shuffle, self._state)
-            self._rest = np.concatenate([self._rest, np.arange(len(self._samples)) if drawn is None else drawn])
-        order, self._rest = self._rest[: self.count], self._rest[self.count :]
-        return order
-
-
 def _first_steps(samples: Samples | None, size: int | None, steps: int | None) -> Samples | None:
     """The samples of so many batches from the start, or all."""
     if steps is None or samples is None:
         return samples
     _check_counts(steps=steps)
     return samples.part(0, min(int(steps) * (size or len(samples)), len(samples)))
-
-
-def _as_list(results: Any) -> Sequence[Tensor]:
-    return [results] if isinstance(results, Tensor) else results
 
 
 def _check_counts(**counts: Any) -> None:
