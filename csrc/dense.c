@@ -1,6 +1,5 @@
 /* The backward of a whole layer in one call, made of the kernels that it consists of. */
-#include "simd.h"
-#include "kernels.h"
+#include "epilogue.h"
 
 /* C = A @ B for contiguous C (m×n); A and B with their strides from row to row and from column to column */
 static void product(const real *a, int64_t a_row, int64_t a_col, const real *b, int64_t b_row, int64_t b_col, real *c,
@@ -12,14 +11,8 @@ static void product(const real *a, int64_t a_row, int64_t a_col, const real *b, 
 
 void mw_dense_grad_real(const real *dz, const real *z, const real *x, const real *w, real *da, real *dx, real *dw, real *db,
                         const mw_dense *plan) {
-    int64_t rows = plan->rows, inputs = plan->inputs, units = plan->units;
-    mw_walk walk = {.size = rows * units, .ndim = 1, .shape = {rows * units}, .stride = {{1}, {1}, {1}}};
-    if (plan->activation == MW_RELU) mw_relu_grad_real(dz, z, da, &walk);
-    else if (plan->activation == MW_SIGMOID) mw_sigmoid_grad_real(dz, z, da, &walk);
-    else if (plan->activation == MW_TANH) mw_tanh_grad_real(dz, z, da, &walk);
-    const real *a = plan->activation == MW_LINEAR ? dz : da;
+    const int64_t rows = plan->rows, inputs = plan->inputs, units = plan->units;
+    const real *a = epilogue_grad(dz, z, da, db, rows, units, plan->activation);
     if (dx) product(a, units, 1, w, 1, units, dx, rows, inputs, units);
     if (dw) product(x, 1, inputs, a, units, 1, dw, inputs, units, rows);
-    mw_reduction sum = {.outer = 1, .count = rows, .inner = units, .scale = 1};
-    if (db) mw_sum_real(a, db, &sum);
 }

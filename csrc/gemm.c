@@ -15,7 +15,7 @@
 #include "simd.h"
 #include "kernels.h"
 #include "runtime.h"
-#include "vmath.h"
+#include "epilogue.h"
 
 #define NOINLINE __attribute__((noinline))
 
@@ -215,39 +215,18 @@ typedef struct {
     const real *bias;
     real *c;
     int64_t c_row, c_col;
-    int swapped, accumulate, activation;
+    int swapped;
+    int64_t activation;
     enum { TILES, NARROW_DOTS, NARROW, FLAT, WIDE, SHORT_DOTS, LONG_DOTS } path;
 } product;
-
-/* bias[j * bias_step] is added to row[j]. A last partial vector is computed in a padded copy, as a whole one. */
-static void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step, int activation) {
-    for (int64_t j = 0; j < n; j += LANES) {
-        const int64_t count = smaller(LANES, n - j);
-        const int whole = count == LANES;
-        vec x = whole ? load(row + j) : load_first(row + j, count);
-        if (bias) x += !bias_step ? splat(*bias) : whole ? load(bias + j) : load_first(bias + j, count);
-        if (activation == MW_RELU) x = vrelu(x);
-        if (activation == MW_SIGMOID) x = vsigmoid(x);
-        if (activation == MW_TANH) x = vtanh(x);
-        if (whole) store(row + j, x);
-        else store_first(row + j, x, count);
-    }
-}
 
 /* Bias and activation on a part of C, right after it was summed, while it is in the cache; but a tile inside of C has added the
  * bias, and relu, as it stored its sums, and `dots` the bias. */
 static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns, int with_bias) {
     const real *bias = with_bias ? g->bias : NULL;
-    if (g->accumulate || (!bias && g->activation == MW_LINEAR)) return;
-    if (!g->swapped && !bias && columns == g->c_row)      /* rows that are contiguous: as good as one */
-        finish_row(g->c + i * g->c_row + j, rows * columns, NULL, 1, g->activation);
-    else if (!g->swapped)
-        for (int64_t r = i; r < i + rows; r++) finish_row(g->c + r * g->c_row + j, columns, bias ? bias + j : NULL, 1, g->activation);
-    else if (g->c_col == 1)                     /* a column of numbers with one bias, and contiguous: as good as a row */
-        finish_row(g->c + j, columns, bias, 0, g->activation);
-    else
-        for (int64_t r = j; r < j + columns; r++)
-            finish_row(g->c + i + r * g->c_col, rows, bias ? bias + i : NULL, 1, g->activation);
+    if (!g->swapped) finish_rows(g->c + i * g->c_row + j, rows, columns, g->c_row, bias ? bias + j : NULL, g->activation);
+    else if (g->c_col == 1) finish_row(g->c + j, columns, bias, 0, g->activation);     /* a column of numbers with one bias, and contiguous */
+    else finish_rows(g->c + i + j * g->c_col, columns, rows, g->c_col, bias ? bias + i : NULL, g->activation);
 }
 
 enum { STRIP_SPACE = (TALLEST + (int)LANES - 1) / (int)LANES * (int)LANES };      /* TALLEST in whole vectors */
@@ -313,9 +292,9 @@ typedef struct {
 
 /* Rows [i, i + rows) of C, at most a tile high, columns [j, j_end). */
 static void multiply_strip(const product *g, const packed_block *x, int64_t i, int64_t rows, int64_t j, int64_t j_end) {
-    const int last = x->p0 + x->k == g->k, may_finish = last && !g->swapped && !g->accumulate;
+    const int last = x->p0 + x->k == g->k, may_finish = last && !g->swapped;
     tile_job t = {.k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
-                  .add = g->accumulate || x->p0 > 0, .relu = may_finish && g->activation == MW_RELU};
+                  .add = x->p0 > 0, .relu = may_finish && g->activation == MW_RELU};
     if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
     for (int64_t width; j < j_end; j += width * LANES) {
         const int64_t left = j_end - j, vectors = MASKS && g->c_col == 1 && left >= LANES ? left / LANES : ceil_div(left, LANES);
@@ -409,7 +388,7 @@ INLINE void narrow_row(const int width, const int chains, const product *g, int6
             for (int i = 0; i < half; i++) sum[i][j] += sum[i + half][j];
         const int64_t count = smaller(LANES, n - j * LANES);
         real *to = g->c + j * LANES;
-        if (count > 0) store_first(to, g->accumulate || p0 > 0 ? load_first(to, count) + sum[0][j] : sum[0][j], count);
+        if (count > 0) store_first(to, p0 > 0 ? load_first(to, count) + sum[0][j] : sum[0][j], count);
     }
 }
 
@@ -466,7 +445,7 @@ static void flat(const product *g) {
             sum[j] += rearranged(last, row_of_lane[j]) * load_first(b + j * LANES, smaller(LANES, k * n - j * LANES));
         for (int64_t j = 0; j < n; j += LANES) {
             const int64_t count = smaller(LANES, n - j);
-            vec all = g->accumulate || p0 > 0 ? load_first(g->c + j, count) : (vec){0};
+            vec all = p0 > 0 ? load_first(g->c + j, count) : (vec){0};
             for (int64_t i = 0; i < LANES; i++) all += load_first((const real *)sum + i * n + j, count);
             store_first(g->c + j, all, count);
         }
@@ -478,7 +457,7 @@ INLINE void add_rows(const int rows, const product *g, int64_t p) {
     enum { WIDTH = 4 };
     const real *x = element(g->a, 0, p), *b = element(g->b, p, 0), *end = g->b.end;
     const int64_t n = g->n, x_step = g->a.col, b_step = g->b.row;
-    const int add = g->accumulate || p > 0;
+    const int add = p > 0;
     real *c = g->c;
     int64_t j = 0;
     for (; j + WIDTH * LANES <= n; j += WIDTH * LANES) {
@@ -570,8 +549,7 @@ INLINE void dots(const int together, const int sums, const int64_t readable, con
                 if (i < count) add_dots(1, sums, 0, sum + i, x, last, at + i * step, step, k);
                 else sum[i] = (vec){0};
         vec each = sum_each(sum);
-        if (g->accumulate) each += load_first(g->c + j, count);
-        else if (g->bias) each += g->swapped ? splat(*g->bias) : load_first(g->bias + j, count);
+        if (g->bias) each += g->swapped ? splat(*g->bias) : load_first(g->bias + j, count);
         store_first(g->c + j, each, count);
     }
 }
@@ -656,10 +634,7 @@ static void multiply_narrow(const product *g) {
                 any_narrow_dots(j1 - j0, g, i + r, b + j0 * length, length, sum + r * n + j0);
             }
         for (int64_t e = 0; e < elements; e += LANES) {
-            real *to = g->c + i * n + e;
-            const int64_t count = smaller(LANES, elements - e);
-            const vec each = sum_each(sum + e);
-            store_first(to, g->accumulate ? load_first(to, count) + each : each, count);
+            store_first(g->c + i * n + e, sum_each(sum + e), smaller(LANES, elements - e));
         }
         finish(g, i, rows, 0, n, 1);
     }
@@ -715,7 +690,7 @@ static void sum_stretches(const void *job, int64_t begin, int64_t end) {
         g.a = part(g.a, 0, first), g.b = part(g.b, first, 0);
         g.k = last - first;
         g.c = j->sums[s];
-        g.bias = NULL, g.accumulate = 0, g.activation = MW_LINEAR;
+        g.bias = NULL, g.activation = MW_LINEAR;
         compute_whole(&g);
     }
 }
@@ -727,7 +702,7 @@ static void compute_cut(const product *g, int64_t threads) {
     for (int64_t count = job.stretches; count > 1; count = ceil_div(count, 2))
         for (int64_t s = 0; s < count / 2; s++)
             for (int64_t i = 0; i < g->n; i++) sums[s][i] += sums[s + ceil_div(count, 2)][i];
-    for (int64_t i = 0; i < g->n; i++) g->c[i] = g->accumulate ? g->c[i] + sums[0][i] : sums[0][i];
+    for (int64_t i = 0; i < g->n; i++) g->c[i] = sums[0][i];
     finish(g, 0, 1, 0, g->n, 1);
 }
 
@@ -751,7 +726,7 @@ static product product_of(const real *a, const real *b, const real *bias, real *
         .m = plan->m, .n = plan->n, .k = plan->k, .c = c + item * plan->c_batch, .c_row = plan->c_row, .c_col = 1,
         .a = matrix_of(a + item * plan->a_batch, plan->m, plan->k, plan->a_row, plan->a_col),
         .b = matrix_of(b + item * plan->b_batch, plan->k, plan->n, plan->b_row, plan->b_col),
-        .bias = bias, .accumulate = plan->accumulate, .activation = plan->activation,
+        .bias = bias, .activation = plan->activation,
     };
     const int column = g.n == 1 && g.c_row == 1, narrow = g.n <= TALLEST && g.a.row == 1 && g.a.col != 1;
     if (g.n < g.m && (column || narrow)) {

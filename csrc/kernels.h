@@ -4,6 +4,9 @@
  * `_real` = `_f64`. So `mw_exp_real` below is `mw_exp_f32` and `mw_exp_f64` to a caller; each of them picks, at run time,
  * the build for the best instruction set of the machine. Prototypes without `real` exist once.
  *
+ * Python asks it, too (kernels/header.py): for the numbers of the enums, and for what a call reads and writes. An argument that is `const`
+ * is only read, any other only written, but for those marked `inout`, which are read first.
+ *
  * What holds for all of them:
  *   - Buffers come from the caller and hold as many elements as the formula says; an output may be the very same buffer
  *     as an input where the comment says "in place", and otherwise overlaps none.
@@ -11,6 +14,11 @@
  *   - No kernel keeps state between calls, takes a Python lock, or fails: whatever could be wrong is checked before.
  *   - The result does not depend on the number of threads, bit for bit.
  */
+
+#ifndef MW_KERNELS_H
+#define MW_KERNELS_H
+
+#define inout
 
 /* ---- geometry -------------------------------------------------------------------------------------------------- */
 
@@ -49,6 +57,8 @@ typedef struct {
     int64_t n;
 } mw_parameter;
 
+enum mw_limits { MW_MOST_PIECES = 16 };
+
 /* The numbers of an update rule. They live in a buffer, so that a recorded step sees them change. */
 typedef struct {
     double learning_rate;
@@ -67,7 +77,7 @@ typedef struct {
     double power, cycle;                   /* of a line: the falling part is raised to it; 1: it falls again and again, each time slower */
     double t_mul, m_mul;                   /* of restarts: how much longer and higher each wave is than the one before */
     double pieces;                         /* of pieces: how many boundaries there are; value[i] holds up to boundary[i] */
-    double boundary[16], value[17];
+    double boundary[MW_MOST_PIECES], value[MW_MOST_PIECES + 1];
 } mw_hyper;
 
 /* The rise is a line, in a cycle half a wave of a cosine; the fall is half a wave, a line, a power, 1 / (1 + factor u), many
@@ -82,8 +92,7 @@ typedef struct {
     int64_t b_row, b_col;
     int64_t c_row;             /* from C[i, j] to C[i+1, j] */
     int64_t batch, a_batch, b_batch, c_batch;
-    int32_t accumulate;        /* 1: C += A @ B; bias and activation are then not applied */
-    int32_t activation;        /* an mw_activation */
+    int64_t activation;        /* an mw_activation */
 } mw_gemm_plan;
 
 enum mw_activation { MW_LINEAR, MW_RELU, MW_SIGMOID, MW_TANH };
@@ -235,7 +244,7 @@ void mw_flat_index(const int64_t *before, const int64_t *index, int64_t *flat, i
 /* out[i] = source[index[i]]; every index lies in 0 .. source_rows - 1 */
 void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const mw_indexing *plan);
 /* out[index[i]] += dz[i], in the order of i; out has source_rows rows */
-void mw_scatter_add_real(const real *dz, const int64_t *index, real *out, const mw_indexing *plan);
+void mw_scatter_add_real(const real *dz, const int64_t *index, inout real *out, const mw_indexing *plan);
 
 /* ---- updates: one pass over all parameters ----------------------------------------------------------------------- */
 
@@ -244,24 +253,24 @@ void mw_scatter_add_real(const real *dz, const int64_t *index, real *out, const 
  * A running sum of gradients (v of sgd, m of adam, adamax, nadam and lion, m and a of rmsprop) is 0 where it would be denormal. */
 
 /* w -= lr g;  with momentum (slot 0):  v = momentum v - lr g,  w += v,  or with Nesterov's:  w += momentum v - lr g */
-void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_sgd_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* m += (1-β₁)(g - m),  v += (1-β₂)(g² - v),  w -= lr √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + ε)    (Kingma & Ba 2015); slots m, v; with amsgrad
  * (slot 2: a = max(a, v)): / (√a + ε)    (Reddi et al. 2018) */
-void mw_adam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_adam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* v = ρ v + (1-ρ) g²,  d = lr g / √(v + ε), centered (slot 2: a = ρ a + (1-ρ) g): / √(v - a² + ε);  with momentum (slot 1):
  * m = momentum m + d, d = m;  w -= d    (Hinton 2012; Graves 2013) */
-void mw_rmsprop_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_rmsprop_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* a += g²,  w -= lr g / √(a + ε)    (Duchi et al. 2011); slot a */
-void mw_adagrad_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_adagrad_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* m += (1-β₁)(g - m),  u = max(β₂ u, |g|),  w -= lr/(1-β₁ᵗ) m / (u + ε)    (Kingma & Ba 2015, section 7.1); slots m, u */
-void mw_adamax_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_adamax_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* As adam, with μₜ = β₁ (1 - 0.96ᵗ/2) and Πₜ = μ₁ ⋯ μₜ:  w -= lr (μₜ₊₁ m / (1-Πₜ₊₁) + (1-μₜ) g / (1-Πₜ)) / (√(v / (1-β₂ᵗ)) + ε)
  * (Dozat 2016); slots m, v */
-void mw_nadam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_nadam_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* a = ρ a + (1-ρ) g²,  d = √(b + ε) / √(a + ε) g,  b = ρ b + (1-ρ) d²,  w -= lr d    (Zeiler 2012); slots a, b */
-void mw_adadelta_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_adadelta_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 /* w -= lr sign(β₁ m + (1-β₁) g),  m = β₂ m + (1-β₂) g    (Chen et al. 2023); slot m */
-void mw_lion_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, mw_hyper *hyper);
+void mw_lion_real(const mw_parameter *parameters, const real *const *gradients, int64_t count, inout mw_hyper *hyper);
 
 /* ---- random numbers: Philox4x32-10 (Salmon et al. 2011) ------------------------------------------------------------ */
 
@@ -269,11 +278,11 @@ void mw_lion_real(const mw_parameter *parameters, const real *const *gradients, 
  * comes from its own counter, so that the stream is the same for any number of threads, and up to rounding in both types. */
 
 /* z uniform in [low, high) */
-void mw_uniform_real(uint64_t *state, real *z, int64_t n, double low, double high);
+void mw_uniform_real(inout uint64_t *state, real *z, int64_t n, double low, double high);
 /* z normal (Box & Muller 1958) */
-void mw_normal_real(uint64_t *state, real *z, int64_t n, double mean, double deviation);
+void mw_normal_real(inout uint64_t *state, real *z, int64_t n, double mean, double deviation);
 /* z = value with probability p, else 0 */
-void mw_bernoulli_real(uint64_t *state, real *z, int64_t n, double p, double value);
+void mw_bernoulli_real(inout uint64_t *state, real *z, int64_t n, double p, double value);
 
 /* ---- questions with an answer --------------------------------------------------------------------------------------- */
 
@@ -295,11 +304,11 @@ enum mw_tape_op {
  * in constant[i]; the operands of a weighted sum are its weights, as many inputs, and its bias. */
 
 /* value[i], for every node that is no leaf. Returns the first one that is infinite or NaN, or -1 */
-int64_t mw_tape_forward(const int32_t *op, const int64_t *first, const int32_t *operand, const double *constant, double *value, int64_t nodes);
+int64_t mw_tape_forward(const int32_t *op, const int64_t *first, const int32_t *operand, const double *constant, inout double *value, int64_t nodes);
 /* grad[i] = d value[nodes - 1] / d value[i], for every node, from the last to the first */
 void mw_tape_backward(const int32_t *op, const int64_t *first, const int32_t *operand, const double *constant, const double *value, double *grad, int64_t nodes);
 /* value[weight[i]] -= learning_rate * (grad[weight[i]] + l2 * value[weight[i]]), for n weights */
-void mw_tape_update(const int32_t *weight, double *value, const double *grad, int64_t n, double learning_rate, double l2);
+void mw_tape_update(const int32_t *weight, inout double *value, const double *grad, int64_t n, double learning_rate, double l2);
 
 /* ---- the machine --------------------------------------------------------------------------------------------------- */
 
@@ -316,3 +325,5 @@ void mw_set_threads(int threads);
 int mw_threads(void);
 /* The compiler that built this library */
 const char *mw_compiler(void);
+
+#endif

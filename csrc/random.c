@@ -1,5 +1,6 @@
 /* Random numbers from a counter: Philox4x32-10 of Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3"
- * (SC11). Block c of the stream is a mixing of the counter c with the key, so that any part of it can be computed by itself. */
+ * (SC11). Block c of the stream is a mixing of the counter c with the key, so that any part of it can be computed by itself.
+ * flags: -ffp-contract=off, so that the numbers are the same with and without fused multiply-add. */
 #include "simd.h"
 #include "kernels.h"
 #include "runtime.h"

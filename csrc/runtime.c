@@ -1,11 +1,10 @@
-/* What exists once, whatever the element type and the instruction set: threads, scratch, the choice of the instruction set,
- * and the kernels that only move bytes or work on the scalar engine's doubles. */
+/* What every kernel may ask for, whatever its element type and instruction set: threads, scratch memory, the choice of the
+ * instruction set. */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 typedef double real;               /* for the prototypes; no kernel of element type real is defined here */
@@ -205,51 +204,3 @@ void mw_set_isa(int isa) { mw_active_isa = isa; }
 int mw_isa(void) { return mw_active_isa; }
 
 const char *mw_compiler(void) { return __VERSION__; }
-
-/* ---- kernels without an element type ------------------------------------------------------------------------------------ */
-
-enum { GATHER_GRAIN = 1 << 18 };
-
-typedef struct {
-    const uint8_t *source;
-    const int64_t *index;
-    uint8_t *out;
-    size_t size;
-} gather_job;
-
-static void gather_rows(const void *job, int64_t begin, int64_t end) {
-    const gather_job *j = job;
-    for (int64_t i = begin; i < end; i++) memcpy(j->out + (size_t)i * j->size, j->source + (size_t)j->index[i] * j->size, j->size);
-}
-
-void mw_gather(const uint8_t *source, const int64_t *index, uint8_t *out, const mw_indexing *plan) {
-    gather_job job = {source, index, out, (size_t)plan->row_size};
-    mw_parallel(mw_threads_for(plan->rows * plan->row_size, GATHER_GRAIN), plan->rows, gather_rows, &job);
-}
-
-void mw_widen(const uint8_t *x, int64_t *z, int64_t n, int64_t size, int64_t is_signed) {
-    const void *at = x;
-    switch (is_signed ? -size : size) {
-    case 1: for (int64_t i = 0; i < n; i++) z[i] = x[i]; break;
-    case 2: for (int64_t i = 0; i < n; i++) z[i] = ((const uint16_t *)at)[i]; break;
-    case 4: for (int64_t i = 0; i < n; i++) z[i] = ((const uint32_t *)at)[i]; break;
-    case -1: for (int64_t i = 0; i < n; i++) z[i] = ((const int8_t *)at)[i]; break;
-    case -2: for (int64_t i = 0; i < n; i++) z[i] = ((const int16_t *)at)[i]; break;
-    default: for (int64_t i = 0; i < n; i++) z[i] = ((const int32_t *)at)[i]; break;
-    }
-}
-
-void mw_flat_index(const int64_t *before, const int64_t *index, int64_t *flat, int64_t n, int64_t size) {
-    for (int64_t i = 0; i < n; i++) flat[i] = (before ? before[i] * size : 0) + index[i] + (index[i] < 0 ? size : 0);
-}
-
-int64_t mw_first_bad_label(const int64_t *label, int64_t n, int64_t classes) {
-    for (int64_t i = 0; i < n; i++)
-        if (label[i] < 0 || label[i] >= classes) return i;
-    return -1;
-}
-
-double mw_weighted_sum(const double *weights, const double *inputs, int64_t n, double bias) {
-    for (int64_t i = 0; i < n; i++) bias += weights[i] * inputs[i];
-    return bias;
-}

@@ -1,4 +1,5 @@
-/* The scalar engine replayed: scalar.py's formulas, forward and backward, over arrays of nodes. */
+/* The scalar engine replayed: scalar.py's formulas, forward and backward, over arrays of nodes.
+ * flags: -ffp-contract=off, for the bits of scalar.py. */
 #include <math.h>
 #include <stdint.h>
 
@@ -66,4 +67,9 @@ void mw_tape_update(const int32_t *weight, double *value, const double *grad, in
         double *w = value + weight[i];
         *w -= learning_rate * (grad[weight[i]] + l2 * *w);
     }
+}
+
+double mw_weighted_sum(const double *weights, const double *inputs, int64_t n, double bias) {
+    for (int64_t i = 0; i < n; i++) bias += weights[i] * inputs[i];
+    return bias;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +58,11 @@ def fault(word: str, path: str) -> str:
 def test_a_wrong_place_is_found(word: str, path: str, complaint: str) -> None:
     assert complaint in fault(word, path)
     assert not fault("def fault", "tests/test_docs.py")
+
+
+@pytest.mark.skipif(not DOCS, reason="docs/ is not there, as in an installed package")
+def test_the_table_of_operations_is_up_to_date(c_only: str) -> None:
+    script = ROOT / "docs" / "operations.py"
+    assert script.with_suffix(".md").read_text(encoding="utf-8") == runpy.run_path(str(script))["page"](), (
+        f"run python {script}"
+    )

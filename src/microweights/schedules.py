@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from .errors import explain
-from .kernels.reference import COSINE, CYCLE, INVERSE, LINE, MOST_PIECES, PIECES, POWER, RESTARTS, scheduled_rate
+from .kernels.header import ENUMS
+from .kernels.reference import scheduled_rate
 from .naming import Configurable, lookup
 
 __all__ = [
@@ -29,6 +30,8 @@ def check(least: float, **numbers: Any) -> None:
             remedy = "Count updates, not epochs." if "step" in name else "Choose a small number."
             raise ValueError(explain(f"`{name}` to be a number not below {least:g}", repr(value), remedy))
 
+
+MOST_PIECES = ENUMS["limits"]["most_pieces"]
 
 # What a schedule puts into the state of an optimizer, csrc/kernels.h; all 0 where there is none.
 _NUMBERS: dict[str, Any] = {
@@ -52,9 +55,13 @@ class Schedule(Configurable):
             raise AttributeError(explain("a schedule to stay as it was made", f"an assignment to {name!r}", remedy))
         super().__setattr__(name, value)
 
-    def _follow(self, kind: int, **numbers: Any) -> None:
+    def _follow(self, kind: str, **numbers: Any) -> None:
         """Say which way it goes, and by which numbers."""
-        self._numbers = {**_NUMBERS, "schedule": float(kind), **{n: _as_floats(x) for n, x in numbers.items()}}
+        self._numbers = {
+            **_NUMBERS,
+            "schedule": float(ENUMS["schedule"][kind]),
+            **{n: _as_floats(x) for n, x in numbers.items()},
+        }
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -84,7 +91,7 @@ class Constant(Schedule):
     def __init__(self, learning_rate: float, warmup_steps: int = 0) -> None:
         check(0, learning_rate=learning_rate, warmup_steps=warmup_steps)
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
-        self._follow(LINE, peak_rate=learning_rate, final_rate=learning_rate, warmup_steps=warmup_steps)
+        self._follow("line", peak_rate=learning_rate, final_rate=learning_rate, warmup_steps=warmup_steps)
 
 
 class StepDecay(Schedule):
@@ -94,13 +101,13 @@ class StepDecay(Schedule):
         check(0, initial_learning_rate=initial_learning_rate, factor=factor)
         check(1, step_size=step_size)
         self.initial_learning_rate, self.step_size, self.factor = initial_learning_rate, step_size, factor
-        self._follow(POWER, peak_rate=initial_learning_rate, decay_steps=step_size, final_rate=factor, staircase=1)
+        self._follow("power", peak_rate=initial_learning_rate, decay_steps=step_size, final_rate=factor, staircase=1)
 
 
 class ExponentialDecay(Schedule):
     """initial_learning_rate * decay_rate ** (step / decay_steps); `staircase` takes whole numbers of decay_steps."""
 
-    _way = POWER
+    _way = "power"
 
     def __init__(
         self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
@@ -117,7 +124,7 @@ class ExponentialDecay(Schedule):
 class InverseTimeDecay(ExponentialDecay):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps); `staircase` takes whole numbers of decay_steps."""
 
-    _way = INVERSE
+    _way = "inverse"
 
 
 class PolynomialDecay(Schedule):
@@ -139,7 +146,7 @@ class PolynomialDecay(Schedule):
         )
         self.power, self.cycle, self.name = power, bool(cycle), name
         rates = {"peak_rate": initial_learning_rate, "final_rate": end_learning_rate}
-        self._follow(LINE, decay_steps=decay_steps, power=power, cycle=self.cycle, **rates)
+        self._follow("line", decay_steps=decay_steps, power=power, cycle=self.cycle, **rates)
 
 
 class CosineDecay(Schedule):
@@ -158,12 +165,12 @@ class CosineDecay(Schedule):
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
         if warmup_target is None:
             self._follow(
-                COSINE, peak_rate=initial_learning_rate, decay_steps=decay_steps, final_rate=alpha * initial_learning_rate
+                "cosine", peak_rate=initial_learning_rate, decay_steps=decay_steps, final_rate=alpha * initial_learning_rate
             )
         else:
             check(0, warmup_target=warmup_target)
             rates = {"first_rate": initial_learning_rate, "peak_rate": warmup_target, "final_rate": alpha * warmup_target}
-            self._follow(COSINE, decay_steps=decay_steps, warmup_steps=warmup_steps, **rates)
+            self._follow("cosine", decay_steps=decay_steps, warmup_steps=warmup_steps, **rates)
 
 
 class CosineDecayRestarts(Schedule):
@@ -181,7 +188,7 @@ class CosineDecayRestarts(Schedule):
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
         rates = {"peak_rate": initial_learning_rate, "final_rate": alpha * initial_learning_rate}
-        self._follow(RESTARTS, decay_steps=first_decay_steps, t_mul=t_mul, m_mul=m_mul, **rates)
+        self._follow("restarts", decay_steps=first_decay_steps, t_mul=t_mul, m_mul=m_mul, **rates)
 
 
 class PiecewiseConstantDecay(Schedule):
@@ -210,7 +217,7 @@ class PiecewiseConstantDecay(Schedule):
             raise ValueError(explain("boundaries that rise", self.boundaries, "Sort them, and their values with them."))
         after = MOST_PIECES - len(self.boundaries)
         table = {"boundary": self.boundaries + [0] * after, "value": self.values + [0] * after}
-        self._follow(PIECES, pieces=len(self.boundaries), **table)
+        self._follow("pieces", pieces=len(self.boundaries), **table)
 
 
 class OneCycle(Schedule):
@@ -243,7 +250,7 @@ class OneCycle(Schedule):
         self.start_factor, self.final_factor = start_factor, final_factor
         steps = {"warmup_steps": rise * total_steps - 1, "decay_steps": (1 - rise) * total_steps}
         first, final = start_factor * max_learning_rate, final_factor * max_learning_rate
-        self._follow(CYCLE, first_rate=first, peak_rate=max_learning_rate, final_rate=final, **steps)
+        self._follow("cycle", first_rate=first, peak_rate=max_learning_rate, final_rate=final, **steps)
 
 
 def numbers_of(learning_rate: Any) -> dict[str, Any]:

@@ -35,6 +35,20 @@ def test_what_a_chain_alone_needs_takes_a_block(c_only: str) -> None:
     assert captured.programs[0].arena_bytes <= 4 * CHAIN_BLOCK * 4
 
 
+def test_what_nobody_reads_is_not_computed(c_only: str) -> None:
+    w, labels = mw.tensor(numbers(4, 3), requires_grad=True), mw.tensor(np.array([0, 1, 2, 1, 0]))
+
+    def fn(x: mw.Tensor) -> list[mw.Tensor]:
+        (x * 3).exp()
+        p = (x @ w).softmax()
+        loss = mw.losses.SparseCategoricalCrossentropy()(labels, p)
+        return [loss, mw.grad(loss, w)]
+
+    captured = same_as_eager(fn, mw.tensor(numbers(5, 4)))
+    kernels = [plain_name(call.kernel) for call in captured.programs[0].calls]
+    assert kernels == ["gemm", "first_bad_label", "sparse_cross_entropy", "sparse_cross_entropy_grad", "gemm"]
+
+
 def test_no_chain_where_elements_depend_on_others(c_only: str) -> None:
     n = 3 * CHAIN_BLOCK
 
@@ -85,6 +99,22 @@ def test_bias_and_activation_join_the_product(activation: str, m: int, k: int, n
     kernels = [plain_name(call.kernel) for call in captured.programs[0].calls]
     assert "add" not in kernels
     assert (activation in kernels) == (activation == "exp")
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape"), [((2, 3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((2, 1, 4), (4, 5)), ((2, 3, 4), (4, 1))]
+)
+def test_they_join_a_batch_of_products(x_shape: tuple[int, ...], w_shape: tuple[int, ...], dtype: str, c_only: str) -> None:
+    w, b = mw.tensor(numbers(*w_shape, dtype=dtype)), mw.tensor(numbers(w_shape[-1], dtype=dtype))
+    captured = same_as_eager(lambda x: (x @ w + b).tanh(), mw.tensor(numbers(*x_shape, dtype=dtype)))
+    assert [plain_name(call.kernel) for call in captured.programs[0].calls] == ["gemm"]
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (2, 1, 5), (3, 5), (2, 3, 5), (1,)])
+def test_what_is_no_bias_joins_no_product(shape: tuple[int, ...], c_only: str) -> None:
+    w, other = mw.tensor(numbers(4, 5)), mw.tensor(numbers(*shape))
+    captured = same_as_eager(lambda x: x @ w + other, mw.tensor(numbers(2, 3, 4)))
+    assert "add" in [plain_name(call.kernel) for call in captured.programs[0].calls]
 
 
 def test_a_product_that_is_read_twice_keeps_its_own_memory(c_only: str) -> None:

@@ -1,14 +1,17 @@
-"""csrc/kernels.h is the list of kernels: each has a comment, a twin in reference.py and cases in the table."""
+"""csrc/kernels.h is the list of kernels: each has a comment, a twin and cases, and reads and writes what its prototype says."""
 
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from microweights.kernels import reference
+from microweights.kernels import header, machine, reference
+from microweights.kernels.plans import OPERATIONS, WORK
 
-from .cases import CASES
+from .cases import CASES, RULES, Case, cases
 
 HEADER = Path(__file__).parents[2] / "csrc" / "kernels.h"
 PROTOTYPE = re.compile(r"^[a-z]\w*(?: \w+)*[ *]+mw_(\w+?)(?:_real)?\(([^)]*)\);$")
@@ -95,3 +98,59 @@ def test_a_missing_comment_is_noticed(lines: list[str], bare: list[str]) -> None
 )
 def test_a_missing_or_different_twin_is_noticed(twins: dict[str, list[str]], missing: list[str]) -> None:
     assert without_twin(COMMENTED, twins) == missing
+
+
+def test_the_header_is_read_as_it_stands() -> None:
+    assert {name: [p.name for p in kernel.parameters] for name, kernel in header.KERNELS.items()} == prototypes(KERNELS)
+    uniform = header.KERNELS["uniform"]
+    assert (uniform.symbol, uniform.returns, uniform.writes, uniform.reads) == ("mw_uniform_real", "void", (0, 1), (0, 2, 3, 4))
+    assert uniform.types == ("uint64_t *", "real *", "int64_t", "double", "double")
+    assert header.KERNELS["gather"].symbol == "mw_gather" and header.KERNELS["widen"].writes == (1,)
+
+
+def test_the_numbers_of_enums_are_those_of_the_library() -> None:
+    numbers = {f"MW_{name.upper()}": n for constants in header.ENUMS.values() for name, n in constants.items()}
+    assert numbers["MW_RELU"] == 1 and numbers["MW_MOST_PIECES"] == 16
+    if machine.lib is not None:
+        assert numbers == {name: getattr(machine.lib, name) for name in dir(machine.lib) if name in numbers}
+        known = {e for name in ("activation", "schedule", "tape_op", "limits") for e in enum(f"enum mw_{name}")}
+        assert set(numbers) == known
+
+
+def enum(name: str) -> Any:
+    return machine.ffi.typeof(name).relements
+
+
+def test_operations_are_told_of_kernels_that_there_are() -> None:
+    assert (set(OPERATIONS) | set(WORK)) <= set(header.KERNELS)
+
+
+def changed(case: Case) -> set[int]:
+    """The numbers of the arrays that a call has changed."""
+    before = [None if a is None else a.copy() for a in case.arrays]
+    case.run()
+    return {i for i, a in enumerate(case.arrays) if a is not None and a.tobytes() != before[i].tobytes()}
+
+
+@pytest.mark.parametrize("kernel", sorted(set(CASES) - set(RULES)))
+def test_a_kernel_writes_what_is_not_const(kernel: str, setting: str) -> None:
+    apart = [
+        c
+        for c in cases(kernel, "float32")
+        if len({id(a) for a in c.arrays if a is not None}) == sum(a is not None for a in c.arrays)
+    ]
+    assert set().union(*map(changed, apart)) == set(header.KERNELS[kernel].writes)
+
+
+@pytest.mark.parametrize("kernel", sorted(set(CASES) - set(RULES)))
+def test_a_kernel_reads_what_is_const_or_inout(kernel: str, setting: str) -> None:
+    """What it only writes may hold anything before."""
+    only_written = set(header.KERNELS[kernel].writes) - set(header.KERNELS[kernel].reads)
+    for one, other in zip(cases(kernel, "float32"), cases(kernel, "float32"), strict=True):
+        if any(one.arrays[i] is a for i in only_written for j, a in enumerate(one.arrays) if i != j and a is not None):
+            continue  # in place
+        for i in only_written:
+            if other.arrays[i] is not None:
+                other.arrays[i][...] = 1
+        for x, y in zip(one.run(), other.run(), strict=True):
+            np.testing.assert_array_equal(x, y)

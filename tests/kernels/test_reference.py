@@ -4,24 +4,7 @@ import numpy as np
 import pytest
 from helpers import running_on
 
-from .cases import CASES, EXACT, RULES, cases
-
-# How far results may lie from a twin computed in float64, as (relative, absolute) in machine epsilons. Of kernels that add
-# terms of both signs, the absolute part grows with the largest number that goes in.
-TOLERANCE = {
-    **dict.fromkeys(["power", "gelu", "gelu_grad", "softplus", "sigmoid_grad", "tanh_grad"], (8, 4)),
-    **dict.fromkeys(["softmax", "normal"], (16, 4)),
-}
-OF_TERMS = {
-    "dense_grad": (64, 64),
-    **dict.fromkeys(["tape_forward", "tape_backward"], (64, 64)),
-    "tape_update": (4, 4),
-    "gemm": (0, 200),  # tests of its own bound it tightly
-    **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),
-    **dict.fromkeys(["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)),
-    **dict.fromkeys(["softmax_grad", "log_softmax_grad", "cross_entropy", "cross_entropy_grad"], (4, 64)),
-    **dict.fromkeys(RULES, (8, 4)),
-}
+from .cases import CASES, EXACT, OF_TERMS, TOLERANCE, cases
 
 
 def assert_same(kernel: str, got: list, expected: list) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from helpers import numbers, same_as_eager
 
 import microweights as mw
+from microweights.tree import leaves_of
 
 layers = mw.layers
 
@@ -416,3 +418,174 @@ def test_flattening_with_channels_in_front() -> None:
     assert layers.Flatten()(x).tolist() == x.reshape(1, -1).tolist()
     with pytest.raises(ValueError, match="`data_format`"):
         layers.Flatten("channels")
+
+
+# ---- nests of tensors ------------------------------------------------------------------------------------------------
+
+
+class Ends(NamedTuple):
+    first: Any
+    last: Any
+
+
+class Attends(layers.Layer):
+    """Takes several tensors and options, and notes what it is given."""
+
+    def build(self, input_shape: Any) -> None:
+        self.seen_shape = input_shape
+        self.scale = self.add_weight(input_shape[-1:], "ones", name="scale")
+
+    def call(self, query: Any, value: Any, *, training: bool = False, mask: Any = None, power: int = 1) -> Any:
+        self.seen = training, mask, power
+        return query * self.scale + value**power
+
+
+class Mixes(layers.Layer):
+    def build(self, input_shape: Any) -> None:
+        self.seen_shape = input_shape
+        self.dense, self.seen = layers.Dense(2), [None]
+
+    def call(self, x: Any) -> Any:
+        self.seen[0] = x
+        return {"sum": x["a"] + x["b"][0], "parts": Ends(self.dense(x["a"]), [x["b"][1]])}
+
+
+def test_several_tensors_and_options() -> None:
+    q, v, mask = np.ones((2, 3)), np.full((2, 3), 2.0, np.float32), np.array([[True], [False]])
+    layer = Attends()
+    assert layer(q, v).tolist() == [[3.0] * 3] * 2
+    assert layer.seen_shape == (2, 3) and layer.seen == (False, None, 1)
+    assert layer(q, v, mask=mask, power=2, training=True).tolist() == [[5.0] * 3] * 2
+    training, seen_mask, power = layer.seen
+    assert training is True and power == 2 and isinstance(seen_mask, mw.Tensor) and seen_mask.dtype == bool
+    assert layer(query=q, value=v).dtype == layer(q, value=v).dtype == np.float32
+    assert layer.input_shape == layer.output_shape == (None, 3)
+    with pytest.raises(TypeError, match=r"Expected an input of <Attends 'attends'>\. Received: none"):
+        layer(value=v)
+    with pytest.raises(TypeError, match="multiple values"):
+        layer(q, v, value=v)
+
+
+def test_training_by_position_and_in_layers_inside() -> None:
+    class Outer(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Attends()
+
+        def call(self, xs: Any, training: bool = False) -> Any:
+            return self.inner(xs[0], xs[1])
+
+    layer = Outer()
+    x = np.ones((1, 2), np.float32)
+    for told in (True, False):
+        layer([x, x], told)
+        assert layer.inner.seen[0] is told
+
+
+def test_nests_go_in_and_come_out() -> None:
+    layer = Mixes()
+    given = {"a": np.ones((2, 3)), "b": (mw.tensor(np.full((2, 3), 2.0)), [[1, 2], [3, 4]])}
+    z = layer(given)
+    assert layer.seen_shape == {"a": (2, 3), "b": ((2, 3), (2, 2))}
+    assert layer.seen[0]["a"].dtype == np.float32 and layer.seen[0]["b"][1].dtype == np.int64  # floats are cast, integers stay
+    assert z["sum"].tolist() == [[3.0] * 3] * 2 and type(z["parts"]) is Ends and z["parts"].last[0].shape == (2, 2)
+    assert layer.input_shape == {"a": (None, 3), "b": ((None, 3), (None, 2))}
+    assert layer.output_shape == {"sum": (None, 3), "parts": Ends((None, 2), [(None, 2)])}
+    assert layer.output_type["parts"].first == np.float32
+    shape = {"a": (None, 5), "b": ((None, 5), (None, 2))}
+    assert Mixes().compute_output_shape(shape) == {"sum": (None, 5), "parts": Ends((None, 2), [(None, 2)])}
+    loss = z["sum"].sum() + z["parts"].first.sum()
+    assert all(g.shape == w.shape for g, w in zip(mw.grad(loss, layer.weights), layer.weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("x", "shapes"),
+    [([1.0, 2.0], (2,)), ([np.float32(1), 2], (2,)), ([[1, 2], [3, 4]], (2, 2)), ([], (0,)), ([mw.tensor(1.0), 2.0], (2,)),
+     ([np.ones(2), np.ones(3)], [(2,), (3,)]), ((np.ones((1, 2)), None), ((1, 2), None)), ([[1.0], np.ones(1)], [(1,), (1,)])],
+    ids=str,
+)  # fmt: skip
+def test_lists_of_numbers_are_arrays_and_lists_of_arrays_are_several_inputs(x: Any, shapes: Any) -> None:
+    class Looks(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.seen_shape = input_shape
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    layer = Looks()
+    layer(x)
+    assert layer.seen_shape == shapes
+
+
+def test_layers_of_one_tensor_say_so() -> None:
+    x = np.ones((2, 3), np.float32)
+    for layer in (layers.Dense(2), layers.Dropout(0.5), layers.Flatten(), layers.Activation("relu"), layers.Reshape((3,))):
+        for nest in ([x, x], {"a": x}):
+            with pytest.raises(
+                TypeError, match=r"Expected one tensor as the input of <\w+ '\w+'>\. Received: a \w+ of \d\. Join"
+            ):
+                layer(nest)
+
+
+def test_every_tensor_of_a_nest_is_looked_at() -> None:
+    from microweights.layers.watch import first_nonfinite, watched
+
+    class Outer(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mixes, self.attends = Mixes(), Attends()
+
+        def call(self, x: Any) -> Any:
+            return self.attends(self.mixes(x)["sum"], x["a"], power=1)
+
+    layer, seen = Outer(), []
+    given = {"a": mw.tensor(np.ones((2, 3))), "b": (mw.tensor(np.ones((2, 3))), mw.tensor(np.ones((2, 2))))}
+    layer(given)
+    with watched(layer, lambda part, t: seen.append((part.name, t.shape))):
+        layer(given)
+    assert seen == [("dense", (2, 2)), ("mixes", (2, 3)), ("mixes", (2, 2)), ("mixes", (2, 2)), ("attends", (2, 3))]
+    given["b"][1][...] = np.inf
+    assert first_nonfinite(layer, given, None) == "the input data"
+    given["b"][1][...], given["a"][...], given["b"][0][...] = 1.0, 3e38, 3e38
+    assert first_nonfinite(layer, given, {"y": None}) == "the output of layer 'dense'"
+
+
+def test_nests_are_captured(setting: str) -> None:
+    layer = Mixes()
+    a, b = numbers(4, 3), (numbers(4, 3, seed=1), numbers(4, 2, seed=2))
+    layer({"a": a, "b": b})
+    weights = layer.trainable_variables
+
+    def step(a: Any, b: Any) -> Any:
+        z = layer({"a": a, "b": b})
+        return [z["sum"], *z["parts"].last, *mw.grad(z["parts"].first.square().sum(), weights)]
+
+    same_as_eager(step, a, b)
+
+
+def test_shapes_of_nests_are_keras_s(keras: Any) -> None:
+    seen = []
+
+    class Theirs(keras.layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            seen.append(input_shape)
+            self.built = True
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            seen.append(training)
+            return keras.tree.flatten(x)[0]
+
+    class Ours(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            seen.append(input_shape)
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            seen.append(training)
+            return leaves_of(x)[0]
+
+    x, y = np.ones((2, 3), np.float32), np.ones((2, 1, 4), np.float32)
+    for nest in (x, [x, y], {"a": x, "b": [y]}):
+        Theirs()(nest, training=True), Ours()(nest, training=True)
+        theirs, ours = [seen[i : i + 2] for i in (0, 2)]
+        assert theirs == ours
+        seen.clear()

@@ -14,8 +14,8 @@ import numpy as np
 
 import microweights as mw
 
-from ..capture.work import OPERATIONS
 from ..kernels import door
+from ..kernels.plans import OPERATIONS
 from ..tensor import Array
 from .race import Call, Case, Race, by_numpy, import_torch, random, replayed, twin
 

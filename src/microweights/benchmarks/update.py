@@ -16,8 +16,8 @@ import numpy as np
 
 import microweights as mw
 
-from ..capture.work import OPERATIONS
 from ..kernels import reference
+from ..kernels.plans import OPERATIONS
 from ..tensor import Array
 from .race import Call, Case, Race, by_numpy, import_torch, random
 
@@ -193,8 +193,8 @@ def _torch_update(optimizer: Any, weights: Any) -> Any:
 def update_operations(name: str) -> int:
     """For each weight, by this rule."""
     kind = name.lower().split("+")[0]
-    plain = OPERATIONS[{"nesterov": "momentum", "adamw": "adam"}.get(kind, kind)]
-    return plain + 2 * ("L2" in name or name == "AdamW")
+    kernel = {"momentum": "sgd", "nesterov": "sgd", "adamw": "adam"}.get(kind, kind)
+    return OPERATIONS[kernel] + 2 * (kernel != kind) + 2 * ("L2" in name)
 
 
 def _update_case(name: str, rule: Rule) -> Case:

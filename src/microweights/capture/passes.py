@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..kernels import machine
-from ..kernels.matmul import ACTIVATIONS
+from ..kernels.header import ENUMS, KERNELS
 from ..kernels.plans import LINE
 from .recorder import Block, Call, Place, plain_name
 
 CHAIN_BLOCK = 2048  # elements that a chain works on before it goes on to the next: a few arrays of them fit the first cache
 
 
+ACTIVATIONS = ENUMS["activation"]
 Users = dict[Block, list[Call]]  # the calls that work on each block, in order
 
 
 def improved(calls: Sequence[Call]) -> list[list[Call]]:
     """The calls of a program, step by step: one, or several as a chain."""
+    calls = without_idle(calls)
     users: Users = {}
     for call in calls:
         for block in {p.block for _, p in call.places()}:
             users.setdefault(block, []).append(call)
     return chains(with_epilogues(without_copies(calls, users), users))
+
+
+def without_idle(calls: Sequence[Call]) -> list[Call]:
+    """The calls without those whose results nobody reads, such as a softmax of which a loss takes only the logits."""
+    kept: list[Call] = []
+    read: set[Block] = set()
+    for call in reversed(calls):
+        kernel, places = KERNELS[plain_name(call.kernel)], list(call.places())
+        written = {p.block for i, p in places if i in kernel.writes}
+        is_read = any(block.kind != "computed" or block in read for block in written)
+        if is_read or not written or kernel.returns != "void":
+            kept.append(call)
+            read |= {p.block for i, p in places if i in kernel.reads}
+    return kept[::-1]
 
 
 def walk_of(call: Call) -> Any:
@@ -129,16 +146,30 @@ def arena_offsets(blocks: dict[Any, tuple[int, int, int]]) -> tuple[dict[Any, in
     return offsets, max((end for _, end, _, _ in taken), default=0)
 
 
-# ---- a matrix product, and what follows it ---------------------------------------------------------------------------
+# ---- sums, and what follows them -------------------------------------------------------------------------------------
+
+
+class Epilogue(NamedTuple):
+    """Where a kernel that ends with a bias and an activation has them (csrc/epilogue.h): numbers of arguments."""
+
+    bias: int
+    result: int
+
+
+def epilogue_of(call: Call) -> Epilogue | None:
+    """By its prototype: a `bias`, one result, and a plan, its last argument, with an `activation`."""
+    kernel, plan = KERNELS[plain_name(call.kernel)], call.arguments[-1]
+    names = [p.name for p in kernel.parameters]
+    return Epilogue(names.index("bias"), *kernel.writes) if "bias" in names and hasattr(plan, "activation") else None
 
 
 def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
-    """The calls, with a bias and an activation that follow a matrix product done by its own kernel, while C is in registers."""
+    """The calls, with a bias and an activation that follow a sum done by its own kernel, while the sums are in registers."""
     found: list[Call] = []
     for call in calls:
-        before = found[-1] if found else None
-        if before is not None and plain_name(before.kernel) == "gemm" and _is_only_for(before, call, users):
-            fused = _with_bias(before, call) or _with_activation(before, call)
+        place = epilogue_of(found[-1]) if found else None
+        if place is not None and _is_only_for(found[-1].arguments[place.result], call, users):
+            fused = _with_bias(found[-1], place, call) or _with_activation(found[-1], place, call)
             if fused is not None:
                 found[-1] = fused
                 continue
@@ -146,44 +177,50 @@ def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
     return found
 
 
-def _is_only_for(product: Call, call: Call, users: Users) -> bool:
-    """Whether C of a product is computed for this call alone."""
-    c, plan = product.arguments[3], product.arguments[4]
-    is_whole = c.offset == 0 and c.bytes == c.block.bytes and plan.batch == 1 and not plan.accumulate
-    is_read_once = users[c.block][-1] is call and sum(p.block is c.block for _, p in call.places()) == 1
-    return is_whole and c.block.kind == "computed" and is_read_once
+def _is_only_for(sums: Place, call: Call, users: Users) -> bool:
+    """Whether the sums are computed for this call alone."""
+    is_whole = sums.offset == 0 and sums.bytes == sums.block.bytes
+    is_read_once = users[sums.block][-1] is call and sum(p.block is sums.block for _, p in call.places()) == 1
+    return is_whole and sums.block.kind == "computed" and is_read_once
 
 
-def _with_bias(product: Call, call: Call) -> Call | None:
-    """The product with the bias that `call` adds to each of its rows; None if it does something else.
+def _changed(call: Call, line: str, changes: dict[int, Any]) -> Call:
+    arguments = tuple(changes.get(i, a) for i, a in enumerate(call.arguments))
+    return Call(call.kernel, arguments, call.writes, line)
+
+
+def _with_bias(sums: Call, place: Epilogue, call: Call) -> Call | None:
+    """The sums with the bias that `call` adds to each of their rows; None if it does something else.
 
     Axes of size 1 are gone from the walk of an addition. It must go over z = C + bias row by row, over C in the same order, and
     over the bias with stride 0 from row to row and 1 from column to column.
     """
-    a, b, bias, c, plan = product.arguments
-    if plain_name(call.kernel) != "add" or isinstance(bias, Place) or plan.activation != 0:
+    c = sums.arguments[place.result]
+    is_free = not isinstance(sums.arguments[place.bias], Place) and sums.arguments[-1].activation == 0
+    if plain_name(call.kernel) != "add" or not is_free:
         return None
     x, y, z, walk = call.arguments
+    columns = c.shape[-1]
+    rows = math.prod(c.shape[:-1])
     shape, strides = list(walk.shape)[: walk.ndim], [list(s)[: walk.ndim] for s in walk.stride][:3]
-    row_major = {1: [1], 2: [plan.n, 1]}.get(walk.ndim)
-    bias_strides = [1] if plan.m == 1 else [0] if plan.n == 1 else [0, 1]
-    if shape != ([n for n in (plan.m, plan.n) if n != 1] or [1]) or row_major is None or strides[0] != row_major:
+    row_major = {1: [1], 2: [columns, 1]}.get(walk.ndim)
+    bias_strides = [1] if rows == 1 else [0] if columns == 1 else [0, 1]
+    if shape != ([n for n in (rows, columns) if n != 1] or [1]) or row_major is None or strides[0] != row_major:
         return None
     for term, other, term_strides, other_strides in ((x, y, strides[1], strides[2]), (y, x, strides[2], strides[1])):
-        is_product = term.block is c.block and term.bytes == z.bytes == c.bytes and term.offset == 0
-        if is_product and term_strides == row_major and other_strides == bias_strides:
-            return Call(product.kernel, (a, b, other, z, plan), product.writes, call.line)
+        is_sums = term.block is c.block and term.bytes == z.bytes == c.bytes and term.offset == 0
+        if is_sums and term_strides == row_major and other_strides == bias_strides:
+            return _changed(sums, call.line, {place.bias: other, place.result: z})
     return None
 
 
-def _with_activation(product: Call, call: Call) -> Call | None:
-    name = plain_name(call.kernel)
-    if name == "linear" or name not in ACTIVATIONS or product.arguments[4].activation != 0 or flat_size(call) == 0:
+def _with_activation(sums: Call, place: Epilogue, call: Call) -> Call | None:
+    name, c, plan = plain_name(call.kernel), sums.arguments[place.result], sums.arguments[-1]
+    if name == "linear" or name not in ACTIVATIONS or plan.activation != 0 or flat_size(call) == 0:
         return None
-    a, b, bias, c, plan = product.arguments
     x, z = call.arguments[:2]
     if not (x.offset == 0 and x.bytes == z.bytes == c.bytes and stride(call, 0) == 1):
         return None
-    changed = machine.ffi.new("mw_gemm_plan *", plan[0])
+    changed = machine.ffi.new(machine.ffi.typeof(plan), plan[0])
     changed.activation = ACTIVATIONS[name]
-    return Call(product.kernel, (a, b, bias, z, changed), product.writes, call.line)
+    return _changed(sums, call.line, {place.result: z, len(sums.arguments) - 1: changed})

@@ -16,8 +16,8 @@ from ..errors import NonFiniteError, explain
 from ..kernels import machine
 from ..kernels.plans import UINT8, Array, Shape, aligned_empty
 from .passes import CHAIN_BLOCK, arena_offsets, flat_size, improved, stride
-from .recorder import Block, Call, Place, Recorder, address, plain_name
-from .work import Work, peaks, title, work_of
+from .recorder import Block, Call, Place, Recorder, address
+from .work import peaks, title, work_of
 
 if machine.ffi is not None:
     from_buffer, replay, NULL = machine.ffi.from_buffer, machine.lib.mw_replay, machine.ffi.NULL
@@ -240,12 +240,12 @@ class Program:
         Returns
         -------
         str
-            A line for each step, with `inputs` also its rate (GFLOP/s where a step is a matrix product, else GB/s of the bytes
+            A line for each step, with `inputs` also its rate (GFLOP/s where these are most of its floor, else GB/s of the bytes
             that it must move) and the share of its floor, the time that no program can beat (work.py); below, the same
             for the whole program.
         """
         works = [[work_of(c) for c in calls] for calls in self.steps]
-        names = [self._named(work) for work in works]
+        names = list(map(self._named, self.steps))
         seconds = [0.0] * len(self.steps) if inputs is None else self.times(inputs, runs)
         total, reached = sum(seconds), None if inputs is None else peaks()
         lines = [f"{'':3s}  {'kernel':40s} {'shapes':>16s} {'operations':>12s} {'bytes':>12s}"]
@@ -256,10 +256,10 @@ class Program:
             operations, moved = sum(w.operations for w in work), self._moved(i)
             lines.append(f"{i:3d}  {name:40s} {work[0].shapes:>16s} {operations:12,.0f} {moved:12,.0f}")
             if reached is not None and took > 0:
-                floor = reached.floor(operations, moved, is_double=work[0].kernel.endswith("_f64"))
+                floor = reached.floor(operations, moved, is_double=self.steps[i][0].kernel.endswith("_f64"))
                 floors += floor
-                is_product = plain_name(work[0].kernel) in ("gemm", "dense_grad")
-                rate = f"{operations / took / 1e9:.0f} GFLOP/s" if is_product else f"{moved / took / 1e9:.0f} GB/s"
+                is_work = operations / reached.float32 > moved / reached.bandwidth
+                rate = f"{operations / took / 1e9:.0f} GFLOP/s" if is_work else f"{moved / took / 1e9:.0f} GB/s"
                 lines[-1] += f" {took * 1e6:9.2f} {took / total:6.1%} {floor / took:6.1%}  {rate if took * 1e6 >= 0.05 else ''}"
         summed = f"{len(self.steps)} steps of {len(self.calls)} calls, {self.arena_bytes:,} bytes of memory between them"
         if reached is None or not total:
@@ -272,9 +272,9 @@ class Program:
         ])  # fmt: skip
 
     @staticmethod
-    def _named(work: Sequence[Work]) -> str:
-        name = " + ".join(title(w.kernel) for w in work)
-        return name if len(name) <= 40 else f"{title(work[0].kernel)} + {len(work) - 1} more in a chain"
+    def _named(calls: Sequence[Call]) -> str:
+        name = " + ".join(title(c.kernel) for c in calls)
+        return name if len(name) <= 40 else f"{title(calls[0].kernel)} + {len(calls) - 1} more in a chain"
 
     def _moved(self, step: int) -> float:
         """Bytes that a step reads and writes; what only a chain needs stays in the first cache."""

@@ -21,25 +21,14 @@ import numpy as np
 
 from ..errors import CaptureError, explain
 from ..kernels import machine
+from ..kernels.header import KERNELS
 from ..kernels.plans import Array, Shape
-from ..kernels.update import RULES, state_in
+from ..kernels.update import state_in
 
 PACKAGE = str(Path(__file__).parents[1])
 
-# Which arguments a kernel writes to: the last array, but for these.
-WRITES: dict[str, tuple[int, ...]] = {
-    "dense_grad": (4, 5, 6, 7),
-    **dict.fromkeys(("cross_entropy", "sparse_cross_entropy"), (2, 3)),
-    **dict.fromkeys(("uniform", "normal", "bernoulli"), (0, 1)),
-    **dict.fromkeys((*RULES, "first_nonfinite", "first_bad_label"), ()),
-}
-
-
 NOT_REPLAYED = {"weighted_sum", "tape_forward", "tape_backward", "tape_update"}  # the scalar engine has its own replay
 LARGEST_WATCHED = 16 << 20  # bytes of an array of which a copy is kept, to see whether somebody else writes to it
-
-
-READ_FIRST = {"uniform": 0, "normal": 0, "bernoulli": 0}  # an argument that is not only written to, but read before
 
 
 def plain_name(kernel: str) -> str:
@@ -194,14 +183,12 @@ class Recorder:
 
     def _note(self, name: str, arguments: tuple[Any, ...]) -> None:
         given = [[self._given.get(id(p), p) for p in a] if type(a) is list else self._given.get(id(a), a) for a in arguments]
-        arrays = [i for i, a in enumerate(given) if isinstance(a, Given)]
-        writes = WRITES.get(plain_name(name), tuple(arrays[-1:]))
+        kernel = KERNELS[plain_name(name)]
         placed: list[Any] = []
         for i, a in enumerate(given):
-            is_list, write = type(a) is list, i in writes
-            reads = not write or READ_FIRST.get(plain_name(name)) == i
-            placed.append([self._place(x, write, reads) for x in a] if is_list else self._place(a, write, reads))
-        self.calls.append(Call(name, tuple(placed), writes, users_line()))
+            does = i in kernel.writes, i in kernel.reads
+            placed.append([self._place(x, *does) for x in a] if type(a) is list else self._place(a, *does))
+        self.calls.append(Call(name, tuple(placed), kernel.writes, users_line()))
 
     def _place(self, argument: Any, is_write: bool, is_read: bool) -> Any:
         if not isinstance(argument, Given):

@@ -22,62 +22,24 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels import machine
-from ..kernels.elementwise import binary, copy_to
-from ..kernels.matmul import matmul
-from ..kernels.reduce import reduce
-from ..kernels.update import RULES, state_in
-from .recorder import Call, Place, plain_name
-
-# operations for each element, as csrc/vmath.h, softmax.c and update.c compute it in float32; 1 for all other kernels
-OPERATIONS = {
-    "exp": 20, "log": 18, "sigmoid": 23, "tanh": 20, "erf": 47, "gelu": 50, "gelu_grad": 75, "softplus": 38, "sigmoid_grad": 3,
-    "tanh_grad": 3, "squared_error": 2, "squared_error_grad": 3, "binary_cross_entropy": 40, "binary_cross_entropy_grad": 25,
-    "softmax": 24, "log_softmax": 24, "softmax_grad": 4, "log_softmax_grad": 23, "sparse_cross_entropy": 23,
-    "sparse_cross_entropy_grad": 25, "cross_entropy": 25, "cross_entropy_grad": 27,
-    "sgd": 2, "momentum": 4, "adam": 11, "rmsprop": 9, "adagrad": 7, "adamax": 11,
-    "nadam": 14, "adadelta": 12, "lion": 8,
-}  # fmt: skip
-CHECKS = {"first_bad_label": "check: labels in range", "first_nonfinite": "check: finite numbers"}
-
-
-class Work(NamedTuple):
-    """What a call does: the shapes of it, floating-point operations, and bytes that it must at least read and write."""
-
-    kernel: str
-    shapes: str
-    operations: float
-    bytes: float
+from ..kernels.door import binary, copy_to, matmul, reduce
+from ..kernels.header import KERNELS
+from ..kernels.plans import OPERATIONS, WORK, Work
+from .recorder import Call, plain_name
 
 
 def work_of(call: Call) -> Work:
-    name, last, shapes = plain_name(call.kernel), call.arguments[-1], [p.shape for _, p in call.places()]
-    moved = float(sum(p.bytes for _, p in call.places()))
-    operations = float(OPERATIONS.get(name, 1) * max((math.prod(s) for s in shapes), default=0))
-    text = "x".join(map(str, shapes[0])) if shapes else ""
-    if name == "gemm":
-        text = f"{last.m}x{last.k}x{last.n}"
-        operations = 2.0 * last.m * last.n * last.k * last.batch
-        itemsize = 4 if call.kernel.endswith("f32") else 8
-        moved = float(itemsize * last.batch * (last.m * last.k + last.k * last.n + last.m * last.n))
-    elif name == "dense_grad":
-        text = f"{last.rows}x{last.inputs}x{last.units}"
-        products = sum(isinstance(call.arguments[i], Place) for i in (5, 6))
-        operations = 2.0 * products * last.rows * last.inputs * last.units
-    elif name == "gather":
-        text, operations, moved = f"{last.rows} rows", 0.0, 2.0 * last.rows * last.row_size
-    elif name in RULES:
-        weights = sum(math.prod(s) for s in shapes)
-        text, operations = f"{weights} weights", float(OPERATIONS[name] * weights)
-        moved += 2.0 * sum(a.nbytes for a in state_in(call.kernel, call.arguments))
-    elif name in CHECKS:
-        operations = 0.0
-    return Work(call.kernel, text, operations, moved)
+    name, shapes = plain_name(call.kernel), [p.shape for _, p in call.places()]
+    if name in WORK:
+        return WORK[name](*call.arguments)
+    operations = OPERATIONS.get(name, 1) * max((math.prod(s) for s in shapes), default=0)
+    return Work("x".join(map(str, shapes[0])), float(operations), float(sum(p.bytes for _, p in call.places())))
 
 
 def title(kernel: str) -> str:
     """What a table calls it."""
     name = plain_name(kernel)
-    return CHECKS.get(name, name)
+    return f"check: {name.replace('_', ' ')}" if KERNELS[name].returns == "int64_t" else name
 
 
 # ---- what the machine can reach ----------------------------------------------------------------------------------------

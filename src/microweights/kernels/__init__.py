@@ -1,5 +1,5 @@
 """Floor 1: the kernels, in C and in NumPy, and the one door through which they are called.
 
-`door.py` lists what the floors above may call, a file for each family checks and calls, `plans.py` holds what these share,
-`machine.py` knows the compiled library and this machine, `reference.py` holds the NumPy twins.
+`door.py` is what the floors above may call, a file for each family checks and calls, `plans.py` holds what these share,
+`machine.py` knows the compiled library and this machine, `header.py` the list of kernels, `reference.py` the NumPy twins.
 """

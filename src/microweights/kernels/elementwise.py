@@ -9,11 +9,13 @@ import numpy as np
 
 from ..errors import explain
 from . import machine
+from .header import KERNELS
 from .plans import (
     BOOL,
     FLOAT32,
     FLOAT64,
     INTEGERS,
+    OPERATIONS,
     POINTER_TYPE,
     SUFFIX,
     Array,
@@ -28,14 +30,23 @@ from .plans import (
     window,
 )
 
-ELEMENTWISE = {
-    "unary": {"copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log", "relu", "sigmoid", "tanh", "erf",
-              "gelu", "softplus"},
-    "binary": {"add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "squared_error", "soft_threshold",
-               "binary_cross_entropy", "relu_grad", "sigmoid_grad", "tanh_grad", "gelu_grad"},
-    "ternary": {"squared_error_grad", "binary_cross_entropy_grad"},
-    "compare": {"less", "less_equal", "equal", "not_equal"},
-    "where": {"where"},
+__all__ = ["ZERO", "binary", "cast", "compare", "contiguous", "copy_to", "ternary", "unary", "where", "zeros"]
+
+_X, _Z, _WALK = "const real *", "real *", "const mw_walk *"
+_TYPES = {
+    "unary": (_X, _Z, _WALK),
+    "binary": (_X, _X, _Z, _WALK),
+    "ternary": (_X, _X, _X, _Z, _WALK),
+    "compare": (_X, _X, "uint8_t *", _WALK),
+    "where": ("const uint8_t *", _X, _X, _Z, _WALK),
+}
+ELEMENTWISE = {kind: {k.name for k in KERNELS.values() if k.types == types} for kind, types in _TYPES.items()}
+
+# as csrc/vmath.h computes it
+OPERATIONS |= {
+    "exp": 20, "log": 18, "sigmoid": 23, "tanh": 20, "erf": 47, "gelu": 50, "gelu_grad": 75, "softplus": 38,
+    "sigmoid_grad": 3, "tanh_grad": 3, "squared_error": 2, "squared_error_grad": 3, "binary_cross_entropy": 40,
+    "binary_cross_entropy_grad": 25,
 }  # fmt: skip
 
 

@@ -8,9 +8,26 @@ import numpy as np
 
 from ..errors import explain
 from . import machine
-from .elementwise import contiguous, zeros
+from .elementwise import contiguous, unary, zeros
 from .machine import struct
-from .plans import BOOL, INT64, INTEGERS, POINTER_TYPE, UINT8, Array, Shape, call, empty, real_suffix
+from .plans import (
+    BOOL,
+    INT64,
+    INTEGERS,
+    OPERATIONS,
+    POINTER_TYPE,
+    SUFFIX,
+    UINT8,
+    WORK,
+    Array,
+    Shape,
+    Work,
+    call,
+    empty,
+    real_suffix,
+)
+
+__all__ = ["copied", "flat_index", "gather", "scatter_add", "widen"]
 
 
 def widen(x: Array) -> Array:
@@ -87,3 +104,15 @@ def scatter_add(dz: Array, index: Array, shape: Shape) -> Array:
     plan = struct("mw_indexing", rows=index.size, row_size=math.prod(shape[1:]), source_rows=shape[0])
     call("scatter_add" + suffix, (contiguous(dz), index, out), plan)
     return out
+
+
+def copied(a: Array) -> Array:
+    """A copy made by a kernel, contiguous, of any type that tensors have."""
+    if a.dtype in SUFFIX:
+        return unary("copy", a)
+    return gather(contiguous(a).reshape(1, -1), _FIRST_ROW).reshape(a.shape)
+
+
+_FIRST_ROW = np.zeros(1, INT64)
+OPERATIONS |= {"first_bad_label": 0, "flat_index": 0, "widen": 0}
+WORK["gather"] = lambda source, index, out, plan: Work(f"{plan.rows} rows", 0.0, 2.0 * plan.rows * plan.row_size)

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import explain
-from . import machine, reference
+from . import machine
 from .elementwise import contiguous, unary
 from .machine import struct
 from .plans import (
     POINTER_TYPE,
+    WORK,
     Array,
     Shape,
+    Work,
+    activation_code,
     apart,
     broadcast_shape,
     element_strides,
@@ -26,7 +29,22 @@ from .plans import (
     window,
 )
 
-ACTIVATIONS = {name: code for code, name in enumerate(reference.ACTIVATIONS)}
+__all__ = ["dense_grad", "matmul"]
+
+
+def _gemm_work(a: Any, b: Any, bias: Any, c: Any, plan: Any) -> Work:
+    m, n, k = plan.m, plan.n, plan.k
+    return Work(f"{m}x{k}x{n}", 2.0 * m * n * k * plan.batch, float(a.itemsize * plan.batch * (m * k + k * n + m * n)))
+
+
+def _dense_grad_work(dz: Any, z: Any, x: Any, w: Any, da: Any, dx: Any, dw: Any, db: Any, plan: Any) -> Work:
+    rows, inputs, units = plan.rows, plan.inputs, plan.units
+    arrays = [a for a in (dz, z, x, w, da, dx, dw, db) if hasattr(a, "bytes")]
+    products = sum(a in arrays for a in (dx, dw))
+    return Work(f"{rows}x{inputs}x{units}", 2.0 * products * rows * inputs * units, float(sum(a.bytes for a in arrays)))
+
+
+WORK |= {"gemm": _gemm_work, "dense_grad": _dense_grad_work}
 
 
 def _batch_stride(a: Array, batch: Shape) -> int | None:
@@ -39,12 +57,9 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         remedy = "The last axis of the first must be as long as the last but one of the second."
         raise ValueError(explain("`matmul` to get shapes (..., m, k) and (..., k, n)", f"{a.shape} and {b.shape}", remedy))
-    if activation not in ACTIVATIONS:
-        raise ValueError(explain(f"an activation out of {list(ACTIVATIONS)}", repr(activation), "Apply others afterwards."))
     suffix = real_suffix("matmul", [x.dtype for x in (a, b, bias) if x is not None])
     (m, k), n = a.shape[-2:], b.shape[-1]
-    if bias is not None and bias.shape != (n,):
-        raise ValueError(explain(f"a bias of shape ({n},)", bias.shape, "Give one bias for each output."))
+    code = activation_code(activation, bias, n)
     batch = broadcast_shape("matmul", [a.shape[:-2], b.shape[:-2]])
     a_batch, b_batch = _batch_stride(a, batch), _batch_stride(b, batch)
     if a_batch is None or b_batch is None:
@@ -53,7 +68,7 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     plan = struct(
         "mw_gemm_plan", m=m, n=n, k=k, a_row=a_row, a_col=a_col, b_row=b_row, b_col=b_col, c_row=n,
         batch=math.prod(batch), a_batch=a_batch, b_batch=b_batch, c_batch=m * n,
-        accumulate=0, activation=ACTIVATIONS[activation],
+        activation=code,
     )  # fmt: skip
     kernel = machine.active.kernel("gemm" + suffix)
     return remember(key, (kernel, (*batch, m, n), plan, POINTER_TYPE[a.dtype], window(a), window(b)))
@@ -93,13 +108,12 @@ def _plan_dense_grad(key: Any, dz: Array, z: Array | None, x: Array, w: Array, a
     shapes = [a.shape for a in (dz, x, w)]
     if any(a.ndim != 2 for a in (dz, x, w)) or dz.shape != (len(x), w.shape[1]) or x.shape[1] != len(w):
         raise ValueError(explain("shapes (rows, units), (rows, inputs), (inputs, units)", shapes, "Check the layer."))
-    if activation not in ACTIVATIONS or (z is None and activation != "linear"):
-        received = f"{activation!r} and z {'missing' if z is None else 'given'}"
-        raise ValueError(explain(f"an activation out of {list(ACTIVATIONS)}, and its result z", received, "Pass both."))
-    if z is not None and z.shape != dz.shape:
-        raise ValueError(explain(f"a result of shape {dz.shape}", z.shape, "Check the layer."))
+    code = activation_code(activation)
+    if (z is None and activation != "linear") or (z is not None and z.shape != dz.shape):
+        received = "none" if z is None else f"one of shape {z.shape}"
+        raise ValueError(explain(f"the result of the layer, of shape {dz.shape}", received, "Pass what it gave."))
     kernel = machine.active.kernel("dense_grad" + real_suffix("dense_grad", [a.dtype for a in (dz, z, x, w) if a is not None]))
-    plan = struct("mw_dense", rows=len(x), inputs=len(w), units=w.shape[1], activation=ACTIVATIONS[activation])
+    plan = struct("mw_dense", rows=len(x), inputs=len(w), units=w.shape[1], activation=code)
     return remember(key, (kernel, plan, POINTER_TYPE[dz.dtype]))
 
 

@@ -7,14 +7,38 @@ the array itself for a NumPy twin.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import explain
 from . import machine
+from .header import ENUMS
 from .machine import struct
+
+__all__ = [
+    "BOOL",
+    "FLOAT32",
+    "FLOAT64",
+    "INT64",
+    "INTEGERS",
+    "SUFFIX",
+    "Array",
+    "aligned",
+    "aligned_empty",
+    "backend",
+    "broadcast_shape",
+    "call",
+    "element_strides",
+    "empty",
+    "made",
+    "make_walk",
+    "merge_axes",
+    "read",
+    "real_suffix",
+    "refuse",
+]
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]  # as numpy.typing.NDArray[Any], which costs 6 ms to import
 Shape = tuple[int, ...]
@@ -48,6 +72,31 @@ def aligned(a: Array) -> Array:
     copy = aligned_empty(a.shape, a.dtype)
     copy[...] = a
     return copy
+
+
+# ---- what is asked of the backend ------------------------------------------------------------------------------------
+
+
+def backend() -> str:
+    """The name of the backend that runs kernels."""
+    return machine.backend()
+
+
+def read(
+    a: Array, remedy: str = "Keep it a tensor, return it, and read it outside (in a model: compile with eager=True)."
+) -> None:
+    """Values leave the graph: an error while they are being recorded, as no replay could follow."""
+    machine.active.read(a, remedy)
+
+
+def made(a: Array) -> None:
+    """An array that kernels are about to fill part by part."""
+    machine.active.made(a)
+
+
+def refuse(what: str) -> None:
+    """Something is computed outside of kernels: an error while a program is being recorded."""
+    machine.active.refuse(what)
 
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
@@ -84,6 +133,23 @@ def call(kernel: str, arrays: Sequence[Array | None], *arguments: Any) -> Any:
             key = window(a)
             given.append(backend.pointer(POINTER_TYPE[a.dtype], a if key is None else a[key]))
     return backend.kernel(kernel)(*given, *arguments)
+
+
+# ---- what a call takes, in numbers for people ------------------------------------------------------------------------
+
+
+class Work(NamedTuple):
+    """The shapes of a call, its operations of floating point, and the bytes that it must at least read and write."""
+
+    shapes: str
+    operations: float
+    bytes: float
+
+
+# Operations for each element of the largest array, in float32, by the name of a kernel without its type; 1 for all others.
+OPERATIONS: dict[str, int] = {}
+# Where that is not the measure: the work of a call, from its arguments as they were recorded (capture/recorder.py).
+WORK: dict[str, Callable[..., Work]] = {}
 
 
 # ---- plans ---------------------------------------------------------------------------------------------------------
@@ -125,6 +191,22 @@ def broadcast_shape(kernel: str, shapes: Sequence[Shape]) -> Shape:
     except ValueError:
         remedy = "Reshape one so that sizes agree from the right, or are 1."
         raise ValueError(explain(f"`{kernel}` to get shapes that broadcast", ", ".join(map(str, shapes)), remedy)) from None
+
+
+def activation_code(activation: str, bias: Array | None = None, columns: int = 0) -> int:
+    """What an epilogue's plan says for an activation, once the bias fits the columns it is for.
+
+    Raises
+    ------
+    ValueError
+        If no epilogue has the activation, or the bias is not one for each column.
+    """
+    codes = ENUMS["activation"]
+    if activation not in codes:
+        raise ValueError(explain(f"an activation out of {list(codes)}", repr(activation), "Apply others afterwards."))
+    if bias is not None and bias.shape != (columns,):
+        raise ValueError(explain(f"a bias of shape ({columns},)", bias.shape, "Give one bias for each output."))
+    return codes[activation]
 
 
 def element_strides(a: Array, shape: Shape) -> tuple[int, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..errors import explain
+from ..errors import NonFiniteError, explain
 from . import machine
 from .elementwise import contiguous
 from .machine import struct
-from .plans import INT64, POINTER_TYPE, Array, empty, real_suffix, remember
+from .plans import INT64, OPERATIONS, POINTER_TYPE, Array, call, empty, real_suffix, remember
+
+__all__ = ["all_finite", "arg_reduce", "must_be_finite", "reduce"]
+
+OPERATIONS["first_nonfinite"] = 0
 
 
 def _plan_reduction(key: Any, name: str, x: Array, axes: tuple[int, ...], mean: bool) -> Any:
@@ -71,3 +75,14 @@ def arg_reduce(name: str, x: Array, axis: int) -> Array:
     z = empty(shape, INT64)
     kernel(backend.pointer(kind, contiguous(x)), backend.pointer(POINTER_TYPE[INT64], z), plan)
     return z
+
+
+def all_finite(x: Array) -> bool:
+    """Whether a float32 or float64 array holds neither infinity nor NaN."""
+    return int(call("first_nonfinite" + real_suffix("all_finite", (x.dtype,)), (contiguous(x),), x.size)) < 0
+
+
+def must_be_finite(x: Array) -> None:
+    """Raise NonFiniteError if a float32 or float64 array holds infinity or NaN; a replay stops there, too."""
+    if not all_finite(x):
+        raise NonFiniteError(explain("finite numbers", "infinity or NaN", "Check the data, or lower the learning rate."))

@@ -14,35 +14,50 @@ from typing import Any
 
 import numpy as np
 
+from .header import ENUMS
+
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]  # as numpy.typing.NDArray[Any], which costs 6 ms to import
 
 # ---- matrix product ------------------------------------------------------------------------------------------------
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 
-
-def gemm(a: Array, b: Array, bias: Array | None, c: Array, plan: Any) -> None:
-    if plan.accumulate:
-        c += a @ b
-        return
-    np.matmul(a, b, out=c)
+def _finish(c: Array, bias: Array | None, plan: Any) -> None:
+    """The epilogue: c = f(c + bias)."""
     if bias is not None:
         c += bias
     if plan.activation:
-        {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}[ACTIVATIONS[plan.activation]](c, c, None)
+        _activation(plan)(c, c, None)
+
+
+def _epilogue_grad(dz: Array, z: Any, da: Any, db: Any, plan: Any) -> Array:
+    """da = dz f'(z), and db = Σ da over the rows."""
+    if plan.activation:
+        _activation(plan, "_grad")(dz, z, da, None)
+    else:
+        da = dz
+    if db is not None:
+        np.sum(da.reshape(-1, len(db)), axis=0, out=db)
+    return np.asarray(da)
+
+
+def _activation(plan: Any, suffix: str = "") -> Callable[..., None]:
+    """The twin of a plan's activation."""
+    names = [name for name, number in ENUMS["activation"].items() if number == plan.activation]
+    twin: Callable[..., None] = globals()[names[0] + suffix]
+    return twin
+
+
+def gemm(a: Array, b: Array, bias: Array | None, c: Array, plan: Any) -> None:
+    np.matmul(a, b, out=c)
+    _finish(c, bias, plan)
 
 
 def dense_grad(dz: Array, z: Any, x: Array, w: Array, da: Any, dx: Any, dw: Any, db: Any, plan: Any) -> None:
-    if plan.activation:
-        {"relu": relu_grad, "sigmoid": sigmoid_grad, "tanh": tanh_grad}[ACTIVATIONS[plan.activation]](dz, z, da, None)
-    else:
-        da = dz
+    da = _epilogue_grad(dz, z, da, db, plan)
     if dx is not None:
         np.matmul(da, w.T, out=dx)
     if dw is not None:
         np.matmul(x.T, da, out=dw)
-    if db is not None:
-        np.sum(da, axis=0, out=db)
 
 
 # ---- element-wise --------------------------------------------------------------------------------------------------
@@ -320,8 +335,9 @@ def scatter_add(dz: Array, index: Array, out: Array, plan: Any) -> None:
 
 # ---- updates -------------------------------------------------------------------------------------------------------
 
-NO_SCHEDULE, COSINE, CYCLE, LINE, POWER, INVERSE, RESTARTS, PIECES = range(8)  # kernels.h, mw_schedule
-MOST_PIECES = 16  # boundaries of a schedule in pieces
+
+def _follows(h: Any, schedule: str) -> bool:
+    return bool(h.schedule == ENUMS["schedule"][schedule])
 
 
 def _half_wave(u: float) -> float:
@@ -349,22 +365,24 @@ def _restarted_rate(h: Any, u: float) -> float:
 
 def scheduled_rate(h: Any) -> float:
     """The learning rate of the next update, by the schedule in the hyper-parameters."""
-    if h.schedule == PIECES:
+    if _follows(h, "pieces"):
         return float(h.value[builtins.sum(h.step > h.boundary[i] for i in range(int(h.pieces)))])
     if h.step < h.warmup_steps:
         u = h.step / h.warmup_steps
-        return float(h.first_rate + (h.peak_rate - h.first_rate) * (_half_wave(u) if h.schedule == CYCLE else u))
+        return float(h.first_rate + (h.peak_rate - h.first_rate) * (_half_wave(u) if _follows(h, "cycle") else u))
     u = (h.step - h.warmup_steps) / h.decay_steps
     u = math.floor(u) if h.staircase else u
-    if h.schedule == POWER:
+    if _follows(h, "power"):
         return float(h.peak_rate * _power(h.final_rate, u))
-    if h.schedule == INVERSE:
+    if _follows(h, "inverse"):
         return float(h.peak_rate / (1 + h.final_rate * u))
-    if h.schedule == RESTARTS:
+    if _follows(h, "restarts"):
         return _restarted_rate(h, u)
     u = u / math.ceil(u) if h.cycle and u > 1 else u
     u = u if u < 1 else 1.0
-    return float(h.peak_rate + (h.final_rate - h.peak_rate) * (1 - (1 - u) ** h.power if h.schedule == LINE else _half_wave(u)))
+    return float(
+        h.peak_rate + (h.final_rate - h.peak_rate) * (1 - (1 - u) ** h.power if _follows(h, "line") else _half_wave(u))
+    )
 
 
 def _begin(h: Any) -> Any:
@@ -569,12 +587,12 @@ def first_bad_label(label: Array, n: int, classes: int) -> int:
     return int(bad[0]) if bad.size else -1
 
 
-# name: z from the operands x and a constant p, and the share of each operand from x, z, dz and p
+# operation: z from the operands x and a constant p, and the share of each operand from x, z, dz and p
 TAPE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "+": (lambda x, p: x[0] + x[1], lambda x, z, dz, p: (dz, dz)),
-    "*": (lambda x, p: x[0] * x[1], lambda x, z, dz, p: (dz * x[1], dz * x[0])),
-    "/": (lambda x, p: x[0] / x[1], lambda x, z, dz, p: (dz / x[1], -dz * z / x[1])),
-    "**": (lambda x, p: np.power(x[0], p), lambda x, z, dz, p: (dz * p * np.power(x[0], p - 1) if p else 0.0,)),
+    "add": (lambda x, p: x[0] + x[1], lambda x, z, dz, p: (dz, dz)),
+    "multiply": (lambda x, p: x[0] * x[1], lambda x, z, dz, p: (dz * x[1], dz * x[0])),
+    "divide": (lambda x, p: x[0] / x[1], lambda x, z, dz, p: (dz / x[1], -dz * z / x[1])),
+    "power": (lambda x, p: np.power(x[0], p), lambda x, z, dz, p: (dz * p * np.power(x[0], p - 1) if p else 0.0,)),
     "exp": (lambda x, p: np.exp(x[0]), lambda x, z, dz, p: (dz * z,)),
     "log": (lambda x, p: np.log(x[0]), lambda x, z, dz, p: (dz / x[0],)),
     "tanh": (lambda x, p: np.tanh(x[0]), lambda x, z, dz, p: (dz * (1 - z * z),)),
@@ -588,7 +606,7 @@ TAPE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda x, z, dz, p: (*dz * x[len(x) // 2 : -1], *dz * x[: len(x) // 2], dz),
     ),
 }
-TAPE_OPS = ("", *TAPE)  # as enum mw_tape_op
+TAPE_OPS = [name.removeprefix("tape_") for name in ENUMS["tape_op"]]  # by their numbers, of which 0 is a leaf
 
 
 def tape_forward(op: Any, first: Any, operand: Any, constant: Any, value: Any, nodes: int) -> int:

@@ -9,9 +9,17 @@ from ..errors import explain
 from . import machine
 from .elementwise import contiguous
 from .machine import struct
-from .plans import INT64, POINTER_TYPE, Array, apart, call, empty, real_suffix, remember
+from .plans import INT64, OPERATIONS, POINTER_TYPE, Array, apart, call, empty, real_suffix, remember
+
+__all__ = ["check_labels", "cross_entropy", "cross_entropy_grad", "rowwise"]
 
 ROWWISE = {"softmax": 1, "log_softmax": 1, "softmax_grad": 2, "log_softmax_grad": 2}  # how many arrays come in
+
+# as csrc/softmax.c computes it
+OPERATIONS |= {
+    "softmax": 24, "log_softmax": 24, "softmax_grad": 4, "log_softmax_grad": 23, "sparse_cross_entropy": 23,
+    "sparse_cross_entropy_grad": 25, "cross_entropy": 25, "cross_entropy_grad": 27,
+}  # fmt: skip
 
 
 def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:

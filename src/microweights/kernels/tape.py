@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import explain
+from . import machine
+from .header import ENUMS
 from .plans import FLOAT64, INT32, INT64, call
-from .reference import TAPE_OPS
+
+__all__ = ["Nodes", "weighted_sum"]
+
+SYMBOLS = {"leaf": "", "add": "+", "multiply": "*", "divide": "/", "power": "**"}
+NUMBERS = {SYMBOLS.get(name, name): n for name, n in ((name.removeprefix("tape_"), n) for name, n in ENUMS["tape_op"].items())}
 
 
 class Nodes:
@@ -40,12 +46,12 @@ class Nodes:
         n = len(operations)
         for i, (name, given) in enumerate(zip(operations, operands, strict=True)):
             wanted = {"": 0, "+": 2, "*": 2, "/": 2, "weighted_sum": len(given) | 1}.get(name, 1)
-            if name not in TAPE_OPS or len(given) != wanted or not all(0 <= j < i for j in given):
+            if name not in NUMBERS or len(given) != wanted or not all(0 <= j < i for j in given):
                 received = f"{name!r} of nodes {list(given)} as node {i}"
                 raise ValueError(explain("operations on nodes before their own", received, "Put inputs before results."))
         if not all(0 <= w < n and operations[w] == "" for w in weights) or len(constants) != n:
             raise ValueError(explain("weights that are given numbers, a constant for each node", list(weights), "Check both."))
-        self._op = np.array([TAPE_OPS.index(name) for name in operations], INT32)
+        self._op = np.array([NUMBERS[name] for name in operations], INT32)
         self._first = np.cumsum([0, *map(len, operands)], dtype=INT64)
         self._operand = np.array([j for given in operands for j in given], INT32)
         self._constant = np.array(constants, FLOAT64)
@@ -65,3 +71,10 @@ class Nodes:
     def update(self, learning_rate: float, l2: float) -> None:
         """w -= learning_rate * (dw + l2 * w), for every weight."""
         call("tape_update", (self._weight, self.value, self.grad), len(self._weight), learning_rate, l2)
+
+
+def weighted_sum(weights: list[float], inputs: list[float], bias: float) -> float:
+    """bias + Σ weights[i] inputs[i], for as many inputs as weights."""
+    if len(weights) != len(inputs):
+        raise ValueError(explain(f"{len(weights)} inputs", len(inputs), "Give each input its weight."))
+    return float(machine.active.kernel("weighted_sum")(weights, inputs, len(weights), bias))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,9 @@ import numpy as np
 from ..errors import explain
 from . import machine
 from .elementwise import contiguous
-from .plans import FLOAT32, FLOAT64, POINTER_TYPE, Array, real_suffix, remember
+from .plans import FLOAT32, FLOAT64, OPERATIONS, POINTER_TYPE, WORK, Array, Work, real_suffix, remember
+
+__all__ = ["Parameters", "slots_of"]
 
 _memory: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # what a table refers to lives as long as it
 
@@ -107,13 +111,31 @@ def state_in(kernel: str, arguments: Sequence[Any]) -> list[Array]:
     """The memory that a call of an update rule changes, seen through its arguments: weights, slots, hyper-parameters."""
     if kernel.partition("_")[0] not in RULES:
         return []
-    table, hyper, dtype = arguments[0], arguments[-1], FLOAT32 if kernel.endswith("f32") else FLOAT64
+    return _state(arguments[0], arguments[-1], FLOAT32 if kernel.endswith("f32") else FLOAT64)
+
+
+def _state(table: Any, hyper: Any, dtype: np.dtype[Any]) -> list[Array]:
     if isinstance(table, list):
         arrays = [a for row in table for a in (row.weights, *row.slot)]
     else:
         pointers = [(p, row.n) for row in table for p in (row.weights, *row.slot) if p]
         arrays = [np.frombuffer(machine.ffi.buffer(p, n * dtype.itemsize), dtype) for p, n in pointers]
     return arrays if machine.ffi is None else [*arrays, np.frombuffer(machine.ffi.buffer(hyper), FLOAT64)]
+
+
+# for each weight, as csrc/update.c computes it
+OPERATIONS |= {
+    "sgd": 2, "adam": 11, "rmsprop": 9, "adagrad": 7, "adamax": 11, "nadam": 14, "adadelta": 12, "lion": 8,
+}  # fmt: skip
+
+
+def _work(rule: str, table: Any, gradients: Sequence[Any], count: int, hyper: Any) -> Work:
+    weights, dtype = sum(math.prod(g.shape) for g in gradients), FLOAT32 if gradients[0].itemsize == 4 else FLOAT64
+    moved = sum(g.bytes for g in gradients) + 2 * sum(a.nbytes for a in _state(table, hyper, dtype))
+    return Work(f"{weights} weights", float(OPERATIONS[rule] * weights), float(moved))
+
+
+WORK |= {rule: partial(_work, rule) for rule in RULES}
 
 
 def slots_of(rule: str, hyper: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,13 +17,19 @@ from ..naming import Configurable, snake_case
 from ..parts import Part, used
 from ..state import no_grad, state
 from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor, known_dtype
+from ..tree import leaves_of, map_structure
 
 Shape = tuple[int, ...]
 BatchShape = tuple[int | None, ...]  # with the axis of samples, which is None
+_NOTHING: Any = object()
 
 
 class Layer(Part, Configurable):
     """A part of a network. Subclass it with `build(input_shape)`, which makes weights, and `call(x)`.
+
+    `call` takes and returns tensors, alone or in lists, tuples and dicts, and has what options it likes: it is given what the
+    layer is called with, and `training` if it takes that. `build` is given the shape of the first argument, or the nest of
+    shapes.
 
     Layers that are set as attributes, alone or in lists, belong to the layer: their weights are its weights. So does a tensor
     that requires a gradient and is set as an attribute in `__init__` or `build`.
@@ -49,7 +56,7 @@ class Layer(Part, Configurable):
     Attributes
     ----------
     input_shape, output_shape : tuple or None
-        Known after the first call; the axis of samples is None in front.
+        Known after the first call; the axis of samples is None in front. Of several tensors, the nest of their shapes.
     built : bool
         Whether its weights are made.
 
@@ -66,6 +73,8 @@ class Layer(Part, Configurable):
     """
 
     _takes_training: ClassVar[bool] = False
+    _takes_one: ClassVar[bool] = False  # tensor, and no nest of them
+    _names: ClassVar[tuple[str, ...]] = ()  # of what `call` takes by position or by name
     # `trainable` shows in the weights' requires_grad, which every replay looks at
     _notes: ClassVar[frozenset[str]] = frozenset(
         ("built", "name", "output_type", "_input_shape", "_output_shape", "_is_building", "trainable", "_trainable", "is_named")
@@ -131,8 +140,9 @@ class Layer(Part, Configurable):
         self.output_type: np.dtype[Any] | None = None  # of data, known after the first call
 
     def __init_subclass__(cls) -> None:
-        code = cls.call.__code__
-        cls._takes_training = "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        _, *taken = inspect.signature(cls.call).parameters.values()
+        cls._takes_training = any(p.name == "training" for p in taken)
+        cls._names = tuple(p.name for p in taken if p.kind is p.POSITIONAL_OR_KEYWORD)
         if "build" in vars(cls):
             cls.build = _whole(cls.build)  # type: ignore[assignment, method-assign]
 
@@ -164,42 +174,87 @@ class Layer(Part, Configurable):
         """The shape of inputs for which `build` makes weights of these shapes; None if they do not tell."""
         return None
 
-    def call(self, x: Tensor) -> Tensor:
+    def call(self, *args: Any, **options: Any) -> Any:
         """The layer's function."""
         remedy = "Rename `forward` to `call`." if hasattr(type(self), "forward") else "Define call(self, x)."
         raise NotImplementedError(explain("a layer with a `call` method", type(self).__name__, remedy))
 
-    def __call__(self, x: Any, training: bool | None = None) -> Tensor:
-        """Apply the layer; layers inside it learn of `training` whether or not `call` passes it on."""
+    def __call__(self, x: Any = _NOTHING, /, *others: Any, training: bool | None = None, **options: Any) -> Any:
+        """Apply the layer to tensors, alone or in lists, tuples and dicts.
+
+        Parameters
+        ----------
+        x, *others, **options
+            What `call` takes. Arrays become tensors; numbers in lists do in the first argument.
+        training : bool, optional
+            Layers inside it learn of it whether or not `call` passes it on; None is as in the call that this one is part of.
+        """
         if state.watch is not None and id(self) not in state.watch.parts:
             used(*(layer for _, layer in self.walk()))
-        t = x if isinstance(x, Tensor) else _as_tensor(x)
-        kind = t.data.dtype
-        if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
-            t = t.astype(self.dtype)
+        call = self.call
+        if not isinstance(x, Tensor) or others or options:
+            x, others, options = self._prepared(x, others, options)
+            training = options.pop("training", training)
+            call = _with(call, others, options)
+        else:
+            kind = x.data.dtype
+            if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
+                x = x.astype(self.dtype)
         if not self.built:
-            self._build_once(t.shape)
+            self._build_once(_shapes_of(x))
         if training is None:  # as the call that this one is part of
-            z = self.call(t, training=state.training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+            z = call(x, training=state.training) if self._takes_training else call(x)
         else:
             before, state.training = state.training, training
             try:
-                z = self.call(t, training=training) if self._takes_training else self.call(t)  # type: ignore[call-arg]
+                z = call(x, training=training) if self._takes_training else call(x)
             finally:
                 state.training = before
-        if self._output_shape is None and isinstance(z, Tensor):
-            self._input_shape, self._output_shape = (None, *t.shape[1:]), (None, *z.shape[1:])
-            self.output_type = z.data.dtype
+        if self._output_shape is None:
+            self._note_shapes(x, z)
         return z
 
-    def _build_once(self, input_shape: Shape) -> None:
+    def _prepared(self, x: Any, others: Any, options: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+        """What `call` is given: arrays as tensors, floats cast, and by their names what `call` names."""
+        names = self._names
+        if x is _NOTHING:
+            if not names or names[0] not in options:
+                raise TypeError(explain(f"an input of {self!r}", "none", "Call the layer with a tensor."))
+            x = options.pop(names[0])
+        if 0 < len(others) < len(names) and not options.keys() & names[1 : 1 + len(others)]:
+            others, options = (), dict(zip(names[1:], others)) | options
+        if self._takes_one and isinstance(x, (list, tuple, dict)) and not _is_array(x):
+            remedy = "Join the inputs first, as with mw.concatenate, or call the layer on each of them."
+            raise TypeError(explain(f"one tensor as the input of {self!r}", f"a {type(x).__name__} of {len(x)}", remedy))
+
+        def first(leaf: Any) -> Any:
+            is_left_out = leaf is None and not self._takes_one
+            return None if is_left_out else self._cast(_as_tensor(leaf), self._computes_in_floats)
+
+        def other(leaf: Any) -> Any:
+            return self._cast(as_tensor(leaf), False) if isinstance(leaf, (Tensor, np.ndarray)) else leaf
+
+        return map_structure(first, x, is_leaf=_is_array), *map_structure(other, (others, options))
+
+    def _cast(self, t: Tensor, with_integers: bool) -> Tensor:
+        kind = t.data.dtype
+        return t.astype(self.dtype) if self._casts and kind is not self.dtype and (with_integers or kind in FLOATS) else t
+
+    def _note_shapes(self, x: Any, z: Any) -> None:
+        """Keep what is known of inputs and outputs after a call."""
+        if all(isinstance(t, Tensor) for t in leaves_of(z)):
+            self._input_shape, self._output_shape = _without_samples(x), _without_samples(z)
+            self.output_type = map_structure(lambda t: t.data.dtype, z)
+
+    def _build_once(self, input_shape: Any) -> None:
         self.build_for(input_shape)
         self.built = True
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> BatchShape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of what comes out for inputs of a shape, both with the axis of samples in front, which may be None.
 
-        A copy of the layer is tried on a sample of zeros; neither the layer nor the common random numbers change.
+        For a nest of shapes, the layer is called with a nest of tensors. A copy of the layer is tried on a sample of zeros;
+        neither the layer nor the common random numbers change.
 
         Examples
         --------
@@ -207,14 +262,20 @@ class Layer(Part, Configurable):
         >>> mw.layers.Dense(3).compute_output_shape((None, 5, 4))
         (None, 5, 3)
         """
-        samples, *sizes = input_shape
         trial, stream = copy.deepcopy(self), random.common().copy()
+        samples = list[int | None]()
+
+        def zeros(shape: Sequence[int | None]) -> Tensor:
+            first, *sizes = shape
+            samples.append(first)
+            return Tensor(np.zeros((1, *checked_shape("input_shape", sizes)), self.dtype))
+
         try:
             with no_grad():
-                z = trial(Tensor(np.zeros((1, *checked_shape("input_shape", sizes)), self.dtype)), training=False)
+                z = trial(map_structure(zeros, input_shape, is_leaf=_is_shape), training=False)
         finally:
             random.common()[...] = stream
-        return (samples, *z.shape[1:])
+        return map_structure(lambda t: (samples[0], *t.shape[1:]), z)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a layer like this one, with weights of its own.
@@ -439,10 +500,35 @@ def _as_tensor(x: Any) -> Tensor:
     if isinstance(x, Layer):
         remedy = "Put layers in a row with mw.Sequential, or call them in a subclass of mw.Model: there is no functional API."
         raise TypeError(explain("numbers", f"the layer {x!r}", remedy))
-    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) and part.ndim > 1 for part in x):
-        remedy = "Join them first, with mw.concatenate or mw.stack."
-        raise TypeError(explain("one tensor as the input of a layer", f"a {type(x).__name__} of {len(x)}", remedy))
     return as_tensor(x)
+
+
+def _with(call: Callable[..., Any], others: Any, options: dict[str, Any]) -> Callable[..., Any]:
+    """A function of the first argument, and of `training`."""
+
+    def called(x: Any, **training: Any) -> Any:
+        return call(x, *others, **options, **training)
+
+    return called
+
+
+def _is_array(x: Any) -> bool:
+    """Whether a list or tuple is an array of numbers, and not several inputs; a dict never is."""
+    return isinstance(x, (list, tuple)) and not any(leaf is None or getattr(leaf, "shape", ()) for leaf in leaves_of(x))
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in x)
+
+
+def _shapes_of(x: Any) -> Any:
+    """The shape of a tensor, or the nest of shapes of a nest."""
+    return x.shape if isinstance(x, Tensor) else map_structure(lambda t: None if t is None else t.shape, x)
+
+
+def _without_samples(x: Any) -> Any:
+    """The same, with None for the axis of samples."""
+    return map_structure(lambda t: None if t is None else (None, *t.shape[1:]), x)
 
 
 def _whole(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

@@ -18,6 +18,7 @@ from .base import BatchShape, Layer, Shape, checked_shape, refuse_unless_none
 class Activated(Layer):
     """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""
 
+    _takes_one = True
     _computes_in_floats = True
     _function: activations.Activation
     _inside: str | None  # what the kernel of the matrix product applies itself, if it does
@@ -156,6 +157,7 @@ class Dropout(Layer):
         For random numbers of its own.
     """
 
+    _takes_one = True
     _computes_in_floats = True
 
     def __init__(
@@ -194,6 +196,8 @@ class Flatten(Layer):
         "channels_first" says that inputs are (samples, channels, ...): the channels go last before.
     """
 
+    _takes_one = True
+
     def __init__(self, data_format: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         if data_format not in (None, "channels_last", "channels_first"):
@@ -211,6 +215,8 @@ class Flatten(Layer):
 
 class Reshape(Layer):
     """Each sample in another shape; one size may be -1."""
+
+    _takes_one = True
 
     def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
@@ -243,6 +249,8 @@ class InputLayer(Layer):
     **options
         `name` and others of :class:`Layer`.
     """
+
+    _takes_one = True
 
     def __init__(
         self,

@@ -9,14 +9,18 @@ from typing import Any
 from ..kernels import door
 from ..state import no_grad
 from ..tensor import FLOATS, Tensor
+from ..tree import leaves_of
 from .base import Layer
 
 
-def first_nonfinite(model: Layer, x: Tensor, y: Tensor | None) -> str | None:
-    """Where a forward pass first meets infinity or NaN: in the data, the weights, or the output of a layer."""
-    if not _is_finite(x):
+def first_nonfinite(model: Layer, x: Any, y: Any) -> str | None:
+    """Where a forward pass first meets infinity or NaN: in the data, the weights, or the output of a layer.
+
+    `x` and `y` are tensors, nests of them, or None.
+    """
+    if not all(map(_is_finite, leaves_of(x))):
         return "the input data"
-    if y is not None and not _is_finite(y):
+    if not all(map(_is_finite, leaves_of(y))):
         return "the targets"
     for name, w in model.named_weights().items():
         if not _is_finite(w):
@@ -32,18 +36,20 @@ def first_nonfinite(model: Layer, x: Tensor, y: Tensor | None) -> str | None:
     return found[0] if found else None
 
 
-def _is_finite(t: Tensor) -> bool:
-    return t.dtype not in FLOATS or door.all_finite(t.data)
+def _is_finite(t: Tensor | None) -> bool:
+    return t is None or t.dtype not in FLOATS or door.all_finite(t.data)
 
 
 @contextmanager
 def watched(model: Layer, look: Callable[[Layer, Tensor], Any]) -> Iterator[None]:
-    """Within this context, `look` is shown the result of every layer in the model."""
+    """Within this context, `look` is shown the result of every layer in the model, tensor by tensor."""
 
     def watch(layer: Layer, call: Any) -> Any:
-        def shown(x: Tensor, **options: Any) -> Tensor:
-            z: Tensor = call(x, **options)
-            look(layer, z)
+        def shown(*args: Any, **options: Any) -> Any:
+            z = call(*args, **options)
+            for t in leaves_of(z):
+                if isinstance(t, Tensor):
+                    look(layer, t)
             return z
 
         return shown

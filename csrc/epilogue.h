@@ -1,0 +1,51 @@
+/* What follows the sums of a kernel: a bias for each column, and an activation.
+ *
+ * A kernel has an epilogue if its prototype has a `bias`, which may be NULL, and its plan an `activation`. It calls finish_rows
+ * on what it has summed, while that is in the cache, and its backward begins with epilogue_grad. An addition of a bias or an activation
+ * that a captured function has after such a kernel then becomes its epilogue (capture/passes.py).
+ */
+#ifndef MW_EPILOGUE_H
+#define MW_EPILOGUE_H
+
+#include "simd.h"
+#include "kernels.h"
+#include "vmath.h"
+
+/* row[j] = f(row[j] + bias[j * bias_step]). A last partial vector is computed in a padded copy, as a whole one. */
+static inline void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step, int64_t activation) {
+    if (!bias && activation == MW_LINEAR) return;
+    for (int64_t j = 0; j < n; j += LANES) {
+        const int64_t count = n - j < LANES ? n - j : LANES;
+        const int whole = count == LANES;
+        vec x = whole ? load(row + j) : load_first(row + j, count);
+        if (bias) x += !bias_step ? splat(*bias) : whole ? load(bias + j) : load_first(bias + j, count);
+        if (activation == MW_RELU) x = vrelu(x);
+        if (activation == MW_SIGMOID) x = vsigmoid(x);
+        if (activation == MW_TANH) x = vtanh(x);
+        if (whole) store(row + j, x);
+        else store_first(row + j, x, count);
+    }
+}
+
+/* C = f(C + bias) for rows×columns elements, those of a row contiguous, a row c_row elements after the one before. Without a bias, rows
+ * that are contiguous are as good as one. */
+static inline void finish_rows(real *c, int64_t rows, int64_t columns, int64_t c_row, const real *bias, int64_t activation) {
+    if (!bias && columns == c_row) finish_row(c, rows * columns, NULL, 1, activation);
+    else
+        for (int64_t i = 0; i < rows; i++) finish_row(c + i * c_row, columns, bias, 1, activation);
+}
+
+/* The backward of z = f(c + bias) for contiguous rows:  da = dz f'(z),  db = Σ da over the rows, unless it is NULL. Returns da, or dz,
+ * which is the same, with f linear: z and da may then be NULL. */
+static inline const real *epilogue_grad(const real *dz, const real *z, real *da, real *db, int64_t rows, int64_t columns, int64_t activation) {
+    const mw_walk walk = {.size = rows * columns, .ndim = 1, .shape = {rows * columns}, .stride = {{1}, {1}, {1}}};
+    if (activation == MW_RELU) mw_relu_grad_real(dz, z, da, &walk);
+    if (activation == MW_SIGMOID) mw_sigmoid_grad_real(dz, z, da, &walk);
+    if (activation == MW_TANH) mw_tanh_grad_real(dz, z, da, &walk);
+    const real *a = activation == MW_LINEAR ? dz : da;
+    const mw_reduction sum = {.outer = 1, .count = rows, .inner = columns, .scale = 1};
+    if (db) mw_sum_real(a, db, &sum);
+    return a;
+}
+
+#endif
