@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Line:
         self.reached = Tensor(v.copy()) if self.averages else self.v
         self.centre, self.inverse = (Tensor(a.astype(v.dtype)) for a in (problem.mean, problem.inverse))
         self.l1, self.l2 = Tensor(problem.l1), Tensor(problem.l2)
-        self.captured = Captured(self.step)
+        self.captured, self.suits = Captured(self.step), what_suits(problem)
 
     def step(self, rate: Tensor, share: Tensor, x: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
         """Learn a batch; the loss before. `share` is by how much the average moves to the new weights."""
@@ -152,6 +152,12 @@ def one_pass(line: Line, problem: Problem, v: Array, how: Descent, random: np.ra
     losses = [line.learn(line.captured, Epoch(arrays, n, size), n, size, rate, power, before)]
     check_divergence(losses, rate)
     return Found(line.reached.data.copy(), 1, losses, False)
+
+
+def what_suits(problem: Problem) -> tuple[Any, ...]:
+    """What problems have in common that a :class:`Line` can learn from."""
+    arrays = problem.mean, problem.inverse, problem.l1, problem.l2
+    return problem.loss, problem.intercept, problem.outputs, problem.dtype, *(a.tobytes() for a in arrays)
 
 
 def _arrays(problem: Problem) -> list[Array]:

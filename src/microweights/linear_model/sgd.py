@@ -37,7 +37,7 @@ from ..estimators.checks import (
 from ..estimators.columns import column_scale, moments
 from ..kernels import door
 from ..tensor import Array
-from .descent import Descent, Line, one_pass, stochastic
+from .descent import Descent, Line, one_pass, stochastic, what_suits
 from .estimators import BaseLinear, LinearClassifier
 from .problem import Problem
 from .solvers import by_all_samples
@@ -61,7 +61,7 @@ class BaseSGD(BaseLinear):
     warm_start: bool
     losses: tuple[str, ...] = ()
     _about: tuple[Array, Array]  # mean and variance of the columns of the last fit, or of the first part
-    _line: tuple[Any, Line] | None  # of `partial_fit`, and what it was made for
+    _line: Line | None  # of `partial_fit`
 
     def _check(self) -> None:
         check_choice(self, "loss", self.losses)
@@ -160,10 +160,9 @@ class BaseSGD(BaseLinear):
         problem = self._problem(x, y, weights, (mean, np.where(changed, variance, 1.0)))
         coef, intercept = getattr(self, "coef_", None), getattr(self, "intercept_", None)
         start = problem.start(*(self._initial(coef, intercept, (problem.outputs, x.shape[1])) or ()))
-        made_for = x.dtype, self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept
-        if self._line is None or self._line[0] != made_for:
-            self._line = made_for, Line(problem, start)
-        found = one_pass(self._line[1], problem, start, self._how(), check_random_state(self.random_state), self.n_iter_)
+        if self._line is None or self._line.suits != what_suits(problem):
+            self._line = Line(problem, start)
+        found = one_pass(self._line, problem, start, self._how(), check_random_state(self.random_state), self.n_iter_)
         self._learned(problem, found.v, x.dtype)
         self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(x)
         self.loss_curve_ = [*self.loss_curve_, *found.losses]
@@ -179,6 +178,9 @@ class BaseSGD(BaseLinear):
 
 class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     """A line with a small squared error, found step by step down the gradient of a batch of samples.
+
+    Columns are brought to one scale first, so that numbers of any size will do. `partial_fit` keeps that of the first part,
+    or of a `fit` before it: ten rows tell it well enough, and what does not change in a first part stays in its own unit.
 
     Parameters
     ----------
