@@ -75,9 +75,12 @@ class Line:
         loss = (losses if weights is None else losses * weights).mean() + (self.l2 * self.v.square()).sum() * 0.5
         g = grad(loss, self.v)
         with no_grad():
-            self.v.assign(ops.SoftThreshold()(self.v - rate * g, rate * self.l1))
+            new = self.v - rate * g
             if self.averages:
-                self.reached.assign(self.reached + share * (self.v - self.reached))
+                self.v.assign(new)
+                self.reached.assign(self.reached + share * (new - self.reached))
+            else:
+                self.v.assign(ops.SoftThreshold()(new, rate * self.l1))
         return loss.detach()
 
     def learn(self, step: Captured, epoch: Epoch, n: int, size: int, rate: float, power: float, before: int) -> float:
