@@ -113,19 +113,16 @@ class BaseSGD(BaseLinear):
     ) -> Any:  # fmt: skip
         random = check_random_state(self.random_state)
         is_worse: Callable[[Array], bool] | None = None
-        best_score, best = -np.inf, None
+        scores, best = list[float](), None
         if self.early_stopping:
             (x, y, weights), held_out = hold_out(self, x, y, weights, of_samples, labels, random)
-            scores: list[float] = []
 
             def is_no_better_than_before(v: Array) -> bool:
-                nonlocal best_score, best
-                score = self._validation_score(problem.weights_of(v), held_out)
-                scores.append(score)
-                is_no_better = score < best_score + (self.tol or 0.0)
-                if score > best_score:
-                    best_score, best = score, v.copy()
-                return is_no_better
+                nonlocal best
+                before = max(scores, default=-np.inf)
+                scores.append(self._validation_score(problem.weights_of(v), held_out))
+                best = v.copy() if scores[-1] > before else best
+                return scores[-1] < before + (self.tol or 0.0)
 
             is_worse = is_no_better_than_before
         how, dtype = self._how(), x.dtype
