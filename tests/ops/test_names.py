@@ -65,6 +65,7 @@ def test_methods_of_tensors(name: str) -> None:
 FUNCTIONS: dict[str, Any] = {
     "concatenate": lambda x: mw.concatenate([x, x]),
     "stack": lambda x: mw.stack([x, x]),
+    "unstack": lambda x: mw.unstack(x)[0],
     "pad": lambda x: mw.pad(x, [(1, 0)] * 2),
     "maximum": lambda x: mw.maximum(x, 2.5),
     "minimum": lambda x: mw.minimum(2.5, x),

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import activations, initializers, layers, optimizers, random
 from ..callbacks import Callback, EarlyStopping, History, LearningRateScheduler, as_list
+from ..data.batches import Batches
 from ..errors import explain
 from ..estimators.checks import (
     FLOATS,
@@ -32,7 +33,6 @@ from ..estimators.checks import (
 )
 from ..estimators.columns import column_scale, moments
 from ..kernels import door
-from ..linear_model.solvers import LOWEST_RATE
 from ..losses import Loss
 from ..models.sequential import Sequential
 from ..regularizers import L2
@@ -47,6 +47,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
     "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
     "lbfgs": lambda p: optimizers.SGD(0.0),  # takes no step: optimizers.lbfgs moves the weights
 }
+LOWEST_RATE = 1e-6
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
 
 
@@ -314,9 +315,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         n, size, total = len(x), self._size(len(x)), 0.0
         if self._varies() and self.learning_rate == "invscaling":
             self._network.optimizer.learning_rate = self._scaled_rate(self.t_)
-        order = random.permutation(n, self._network.order_state) if self.shuffle and size < n else np.arange(n)
-        for begin in range(0, n, size):
-            rows = order[begin : begin + size] if size < n else slice(None)
+        state = self._network.order_state
+        for rows in Batches(n, size, (lambda n: random.permutation(n, state)) if self.shuffle else None).epoch():
             part = None if weights is None else weights[rows]
             total += self._network.train_on_batch(x[rows], y[rows], part, return_dict=True)["loss"] * len(y[rows])
         return total / n * self._unit()
