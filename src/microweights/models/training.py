@@ -57,7 +57,7 @@ class Trainer(Layer):
         self._type: tuple[Validity, np.dtype[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_steps": {}, "_type": None, "_check": None}
+        return {**super().__getstate__(), "_steps": {}, "_type": None, "_check": None}
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,

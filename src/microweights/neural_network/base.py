@@ -203,7 +203,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self, inputs: int, outputs: int, dtype: Any, l2: float, seeds: Any) -> Sequential:
         name = np.dtype(dtype).name
-        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
+        rows: list[layers.Layer] = [layers.InputLayer((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
         penalty = L2(l2) if l2 else None
 
         def dense(fan_in: int, units: int, activation: str, bias: bool) -> layers.Dense:
