@@ -391,7 +391,7 @@ class Trainer(Layer):
         return self._logs(total / epoch.done)
 
     def _logs(self, loss: float) -> dict[str, float]:
-        return {"loss": loss, **{m.name: m.result() for m in self.metrics}}
+        return {"loss": loss, **{m.name: float(m.result()) for m in self.metrics}}
 
     @contextmanager
     def _metrics_apart(self) -> Iterator[None]:
