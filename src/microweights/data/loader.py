@@ -14,7 +14,7 @@ from ..errors import explain, warn
 from ..kernels import door
 from ..tensor import FLOATS, Array, Tensor
 from .batches import Batches
-from .samples import Samples, is_rows
+from .samples import Batch, Samples, is_rows
 
 __all__ = ["Loader", "PyDataset", "Rows", "is_beyond_memory", "is_loader"]
 
@@ -234,7 +234,7 @@ def is_beyond_memory(x: Any, y: Any, weights: Any, dtype: np.dtype[Any]) -> bool
 def _is_in_file(a: Any, dtype: np.dtype[Any], is_input: bool) -> bool:
     if isinstance(a, np.memmap):
         is_usable = a.dtype == dtype or (is_input and a.dtype.kind in "iub")
-        return not (is_usable and a.flags.carray)
+        return not (is_usable and a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative)
     has = [hasattr(a, name) for name in ("shape", "dtype", "__getitem__")]
     others = ("__array_interface__", "__dlpack__", "iloc", "toarray")
     return all(has) and not isinstance(a, Tensor) and not any(hasattr(a, name) for name in others)
@@ -257,10 +257,11 @@ class Rows:
     """
 
     def __init__(self, x: Any, y: Any = None, weights: Any = None, start: int = 0, end: int | None = None) -> None:
-        counts = {len(leaf) for leaf in tree.leaves_of((x, y, weights), is_rows) if leaf is not None}
+        self._given, self._start = Batch(x, y, weights), start
+        counts = {len(leaf) for leaf in tree.leaves_of(self._given, is_rows) if leaf is not None}
         if len(counts) != 1 or counts == {0}:
             raise ValueError(explain("as many rows of `y` as of `x`, and some", f"{sorted(counts)} rows", "Check the data."))
-        self._given, self._start, self._end = (x, y, weights), start, counts.pop() if end is None else end
+        self._end = counts.pop() if end is None else end
 
     def __len__(self) -> int:
         return self._end - self._start
@@ -273,9 +274,10 @@ class Rows:
         """A source for :class:`Loader`."""
         return RowBatches(self, batches)
 
-    def read(self, index: Array) -> Any:
-        """(x, y, weights) of rows by their numbers."""
-        return tree.map_structure(lambda a: None if a is None else _read(a, index + self._start), self._given, is_leaf=is_rows)
+    def read(self, index: Array) -> Batch:
+        """Rows by their numbers, as arrays."""
+        at = index + self._start
+        return tree.map_structure(lambda a: None if a is None else _read(a, at), self._given, is_leaf=is_rows)  # type: ignore[no-any-return]
 
 
 class RowBatches:

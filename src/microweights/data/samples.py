@@ -174,7 +174,7 @@ def is_rows(x: Any) -> bool:
 
 
 def _holds_arrays(x: Any) -> bool:
-    is_array = not isinstance(x, (int, float)) and getattr(x, "ndim", 0) > 0
+    is_array = not isinstance(x, (int, float)) and len(getattr(x, "shape", ())) > 0
     return is_array or isinstance(x, dict) or (isinstance(x, (list, tuple)) and any(map(_holds_arrays, x)))
 
 

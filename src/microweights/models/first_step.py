@@ -10,6 +10,7 @@ from ..data.samples import Batch, Samples
 from ..errors import explain, warn
 from ..layers.watch import first_nonfinite
 from ..tensor import Tensor
+from ..tree import map_structure
 
 
 class FirstStep:
@@ -19,7 +20,7 @@ class FirstStep:
     ----------
     model : Stepper
     samples : list of Samples
-        All that is going to be trained or validated on, as far as it is there.
+        All that is going to be trained or validated on; the batch of the step speaks for what is still to be loaded.
     """
 
     def __init__(self, model: Any, samples: Sequence[Samples]) -> None:
@@ -27,11 +28,12 @@ class FirstStep:
 
     def look(self, batch: Batch, y_pred: Any) -> None:
         """Raise ValueError where the data cannot be right for such predictions."""
-        objective, (first, *others) = self._model._objective, self._samples
-        batches = [s.form.batch(s.columns) for s in self._samples]
-        objective.check(batches, y_pred, self._model.output_names)
-        for other in others:
-            for mine, theirs in zip(other.columns, first.columns):
+        objective = self._model._objective
+        of_batch = map_structure(lambda t: None if t is None else t.data, batch)
+        given = [s.form.batch(s.columns) for s in self._samples] or [of_batch]
+        objective.check(given, y_pred, self._model.output_names)
+        for other in self._samples[1:]:
+            for mine, theirs in zip(other.columns, self._samples[0].columns):
                 if mine.shape[1:][-1:] != theirs.shape[1:][-1:] or mine.ndim != theirs.ndim:
                     received = f"shape {mine.shape} beside {theirs.shape}"
                     raise ValueError(explain("validation data like the training's", received, "Check the data."))

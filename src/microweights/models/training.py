@@ -347,7 +347,9 @@ class Trainer(Stepper):
             remedy = "Call fit for a few steps first, without eager=True."
             raise RuntimeError(explain("a captured step of training", "none", remedy))
         program = max(found, key=lambda p: [math.prod(shape) for shape, _ in p.inputs])
-        inputs = [np.arange(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs]
+        is_by_number = len(program.inputs) == 1  # of samples; other steps are given the rows of a batch
+        make = np.arange if is_by_number else np.zeros
+        inputs = [make(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs]
         return str(program.describe(inputs))
 
     # ---- what comes in -----------------------------------------------------------------------------------------
