@@ -414,7 +414,7 @@ def test_before_compile(act: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(("sdg", "mse"), "an optimizer"), (("sgd", "msee"), "a loss"), (("sgd", "mse", None, ["acuracy"]), "a metric"),
-     (("sgd", "mse", None, [3]), "a metric"), (("sgd", "mse", ["accuracy"]), "no `loss_weights`"),
+     (("sgd", "mse", None, [3]), "a metric"), (("sgd", "mse", ["accuracy"]), "`loss_weights` to be numbers"),
      ((None, "mse"), "an optimizer"), (("sgd", 3), "a loss")],
 )  # fmt: skip
 def test_compile_refuses_and_keeps_what_was(arguments: Any, message: str) -> None:

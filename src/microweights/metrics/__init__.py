@@ -19,7 +19,6 @@ from typing import Any
 from ..losses import (
     FUNCTIONS,
     SHORT,
-    Loss,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
@@ -126,24 +125,6 @@ def get(identifier: Any) -> Metric:
     if isinstance(identifier, str):
         metric.name = identifier
     return metric
-
-
-def to_measure_with(metrics: Any, loss: Loss | None) -> list[Metric]:
-    """The metrics that `compile` was given, one or a list, told of the loss.
-
-    Those of a name that was there before, or is that of the loss, are called name_1, name_2, ...
-    """
-    given = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics or ()
-    found = [get(m) for m in given]
-    names = {"loss"}
-    for metric in found:
-        metric.follow(loss)
-        name, number = metric.name, 0
-        while metric.name in names:
-            number += 1
-            metric.name = f"{name}_{number}"
-        names.add(metric.name)
-    return found
 
 
 __all__ = [
