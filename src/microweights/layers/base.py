@@ -404,8 +404,8 @@ class Layer(Part, Configurable):
         """
         config = super().get_config()
         if "input_shape" in config:
-            is_one = self._input_shape is not None and is_shape(self._input_shape)
-            config["input_shape"] = list(self._input_shape[1:]) if self._input_shape is not None and is_one else None
+            shape = self._input_shape
+            config["input_shape"] = list(shape[1:]) if shape is not None and is_shape(shape) else None
         return config
 
     # ---- weights -----------------------------------------------------------------------------------------------
