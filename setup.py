@@ -34,10 +34,15 @@ AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefe
 
 
 def instruction_sets() -> dict[str, tuple[int, int, list[str]]]:
-    """Name: (bytes in a vector, vector registers, compiler flags), from the plainest to the best."""
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        return {"baseline": (16, 16, []), "avx2": (32, 16, AVX2), "avx512": (64, 32, AVX512)}
-    return {"baseline": (16, 32, [])}
+    """Name: (bytes in a vector, vector registers, compiler flags), from the plainest to the best.
+
+    MICROWEIGHTS_BUILD=baseline builds the plainest alone, for a quick look at a change.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return {"baseline": (16, 32, [])}
+    if os.environ.get("MICROWEIGHTS_BUILD") == "baseline":
+        return {"baseline": (16, 16, [])}
+    return {"baseline": (16, 16, []), "avx2": (32, 16, AVX2), "avx512": (64, 32, AVX512)}
 
 
 def flags_of(path: Path) -> list[str]:

@@ -11,6 +11,8 @@ from helpers import SETTINGS, running_on
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from microweights.ops import OPS
+
 # The same examples on every run. `pytest --hypothesis-profile=fuzz` looks further, at other ones each time.
 COMMON: dict[str, Any] = {
     "deadline": None,
@@ -47,3 +49,12 @@ def keras() -> Any:
         pytest.importorskip("torch")
         os.environ["KERAS_BACKEND"] = "torch"
     return pytest.importorskip("keras")
+
+
+@pytest.fixture
+def table() -> Iterator[None]:
+    """Operations defined by a test, or on a page, leave OPS with it."""
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)

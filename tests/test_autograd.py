@@ -19,21 +19,12 @@ from hypothesis import strategies as st
 
 import microweights as mw
 from microweights.kernels import machine
-from microweights.ops import OPS, Op
+from microweights.ops import Op
 from microweights.state import state
 
 
 def leaf(values: Any, dtype: str = "float32") -> mw.Tensor:
     return mw.tensor(values, dtype, requires_grad=True)
-
-
-@pytest.fixture
-def table() -> Iterator[None]:
-    """Operations defined by a test leave OPS with it."""
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
 
 
 @pytest.fixture

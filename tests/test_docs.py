@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from microweights.ops import OPS
-
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))  # without docs/ there are none, and pytest skips
 PLACE = r"`([\w./-]+\.\w+)`"
-
-
-@pytest.fixture
-def table() -> Iterator[None]:
-    """Operations defined on a page leave OPS with it."""
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)

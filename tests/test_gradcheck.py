@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import microweights as mw
-from microweights.ops import OPS, Op
+from microweights.ops import Op
 
 X = np.array([[0.5, -1.0, 2.0], [3.0, 0.25, -0.75]])
 ROW = np.array([1.5, -0.5, 2.5])
 SQUARE = np.array([[0.5, -1.0], [2.0, 3.0]])
 
 
-@pytest.fixture(autouse=True)
-def table() -> Iterator[None]:
-    """Operations defined by a test leave OPS with it."""
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
+pytestmark = pytest.mark.usefixtures("table")
 
 
 def doctored(change: Callable[[mw.Tensor], Any]) -> type[Op]:

@@ -121,17 +121,31 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
     such an order. The heap gives the latest of the tensors whose gradients are pending.
 
     It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
+
+    Gradients of parts of a tensor are added where they belong in the whole one, as a loop over x[0], x[1], ... would otherwise
+    fill and add as many whole gradients as x has parts. That needs a gradient which nobody else holds: a sum made here.
     """
     mark()
     pending = {id(root): start}
-    heap = [(-root.op.recorded_at, root)] if root.op else []
+    sums: set[int] = set()  # those of the pending ones that were made here
+    heap = [(-root.op.recorded_at, id(root), root)] if root.op else []
     leaves = [] if root.op else [root]
     while heap:
-        t = heapq.heappop(heap)[1]
-        dz = pending.pop(id(t))
+        t = heapq.heappop(heap)[2]
+        op: Any = t.op
+        dz: Any = pending.pop(id(t))
         if visit is not None:
             visit(t, dz)
-        op: Any = t.op
+        if op.several:  # its other results have all that they will get, too
+            dz = {id(t): dz}
+            while heap and heap[0][0] == -op.recorded_at:
+                other = heapq.heappop(heap)[2]
+                dz[id(other)] = pending.pop(id(other))
+                if visit is not None:
+                    visit(other, dz[id(other)])
+        if op.adds_in_place and id(op._inputs[0]) in sums and not state.recording:
+            op.add_to(pending[id(op._inputs[0])], dz)
+            continue
         for x, dx in zip(op._inputs, op.gradients(t, dz)):
             if dx is None or not x.requires_grad:
                 continue
@@ -140,12 +154,15 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
             key = id(x)
             if key in pending:
                 pending[key] = pending[key] + dx
+                sums.add(key)
+                continue
+            pending[key] = dx
+            if op.adds_in_place:  # what it gives is new
+                sums.add(key)
+            if x.op is None:
+                leaves.append(x)
             else:
-                pending[key] = dx
-                if x.op is None:
-                    leaves.append(x)
-                else:
-                    heapq.heappush(heap, (-x.op.recorded_at, x))
+                heapq.heappush(heap, (-x.op.recorded_at, id(x), x))
     return [(leaf, pending[id(leaf)]) for leaf in leaves]
 
 

@@ -200,7 +200,7 @@ def _train(options: argparse.Namespace) -> int:
 def _network(inputs: int, hidden: list[int], outputs: int, activation: str | None) -> Sequential:
     import microweights as mw
 
-    layers: list[mw.layers.Layer] = [mw.Input((inputs,))]
+    layers: list[Any] = [mw.Input((inputs,))]
     layers += [mw.layers.Dense(n, activation="relu", kernel_initializer="he_normal") for n in hidden]
     return mw.Sequential([*layers, mw.layers.Dense(outputs, activation=activation)])
 

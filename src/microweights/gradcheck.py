@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from .autograd import grad
 from .errors import explain
+from .ops import concatenate
 from .tensor import Operand, Tensor, tensor
 
 
 def gradcheck(
-    fn: Callable[..., Tensor], inputs: Sequence[Operand], eps: float = 1e-6, rtol: float = 1e-5, atol: float = 1e-7
+    fn: Callable[..., Any], inputs: Sequence[Operand], eps: float = 1e-6, rtol: float = 1e-5, atol: float = 1e-7
 ) -> bool:
     """Compare the gradients of `fn` with central differences, element by element, in float64.
 
@@ -24,7 +26,7 @@ def gradcheck(
     Parameters
     ----------
     fn : callable
-        Takes as many tensors as there are inputs and returns one. It must compute the same each time.
+        Takes as many tensors as there are inputs and returns one, or several in a tuple. It must compute the same each time.
     inputs : sequence of arrays or tensors, or one
         Taken as float64.
     eps : float
@@ -54,7 +56,7 @@ def gradcheck(
         raise TypeError(explain("all inputs in one list, and numbers after it", "more than one input", remedy))
     given = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else inputs
     leaves = [tensor(x.detach() if isinstance(x, Tensor) else x, np.float64, requires_grad=True) for x in given]
-    result = fn(*leaves)
+    result = _one_result(fn(*leaves))
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise TypeError(explain("a function that returns a tensor computed from its inputs", result, "Check the function."))
     if _is_coarse(result):
@@ -67,7 +69,7 @@ def gradcheck(
     received = grad(result, leaves, gradient=weights.astype(result.dtype))
 
     def weighted() -> float:
-        return float((fn(*leaves).numpy() * weights).sum(dtype=np.float64))
+        return float((_one_result(fn(*leaves)).numpy() * weights).sum(dtype=np.float64))
 
     for argument, (leaf, gradient) in enumerate(zip(leaves, received, strict=True)):
         if gradient.shape != leaf.shape:
@@ -88,6 +90,13 @@ def gradcheck(
                     f"{name}: argument {argument}, index {index}: expected {expected:.10g}, received {got:.10g}"
                 )
     return True
+
+
+def _one_result(result: Any) -> Any:
+    """Several results as one, one after the other."""
+    if isinstance(result, (tuple, list)) and result and all(isinstance(t, Tensor) for t in result):
+        return concatenate([t.reshape(-1) for t in result])
+    return result
 
 
 def _is_coarse(result: Tensor) -> bool:

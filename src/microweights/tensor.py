@@ -29,7 +29,7 @@ Axis: TypeAlias = int | Sequence[int] | None
 Operand: TypeAlias = Union["Tensor", Array, float, int, bool, Sequence[Any]]
 
 # Ufuncs that NumPy calls for `array + tensor`: the method of a tensor on the left, and of one on the right.
-_OPERATORS = {
+OPERATORS = {
     "add": ("__add__", "__radd__"), "subtract": ("__sub__", "__rsub__"), "multiply": ("__mul__", "__rmul__"),
     "divide": ("__truediv__", "__rtruediv__"), "power": ("__pow__", "__rpow__"), "matmul": ("__matmul__", "__rmatmul__"),
     "less": ("__lt__", "__gt__"), "less_equal": ("__le__", "__ge__"), "greater": ("__gt__", "__lt__"),
@@ -145,7 +145,7 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """An operator with an array on the left, or a function of NumPy's."""
-        names = _OPERATORS.get(ufunc.__name__)
+        names = OPERATORS.get(ufunc.__name__)
         if names is None or method != "__call__" or options:
             return _by_numpy(getattr(ufunc, method), ufunc.__name__, inputs, options)
         left, right = inputs

@@ -236,7 +236,7 @@ def test_pickles_and_plain_attributes(tmp_path: Any) -> None:
     for twin in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")):
         assert (twin.predict(x) == model.predict(x)).all()
         twin.partial_fit(x, y)
-    assert all(type(v).__module__ in ("builtins", "numpy") for v in vars(model).values())
+    assert all(type(v).__module__ in ("builtins", "numpy") for v in model.__getstate__().values()), "what is saved"
 
 
 def test_names_of_columns() -> None:
@@ -268,15 +268,19 @@ def test_several_targets() -> None:
 
 
 def test_partial_fit_learns_from_a_stream() -> None:
-    """In batches of any size, the first of a single row."""
+    """In batches of any size; the first tells the scale of the columns, and one row no other than 1."""
     x, y = load_breast_cancer(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
     model = MODELS.SGDClassifier("log_loss", random_state=0)
     for _ in range(5):
-        for rows in np.split(order, [1, 2, 50, 100, 250, 400]):
+        for rows in np.split(order, [10, 11, 13, 50, 100, 250, 400]):
             model.partial_fit(x[rows], y[rows], classes=[0, 1])
     assert model.score(x, y) > 0.95
-    assert model.t_ == 5 * len(x)
+    assert model.t_ == 5 * len(x) and model._line.captured.programs
+    model, x = MODELS.SGDClassifier("log_loss", random_state=0), StandardScaler().fit_transform(x)
+    for rows in np.split(order, [1, 2, 50, 100, 250, 400]):
+        model.partial_fit(x[rows], y[rows], classes=[0, 1])
+    assert model.score(x, y) > 0.95
 
 
 def test_early_stopping_keeps_the_best_weights() -> None:
@@ -363,19 +367,25 @@ def test_epochs_by_hand(size: int, epochs: int, schedule: str, power: float, set
     np.testing.assert_allclose(model.intercept_[0], intercept, rtol=1e-9)
 
 
-def test_parts_have_the_moments_of_the_whole() -> None:
+def test_parts_are_learned_like_epochs(setting: str) -> None:
+    """With the scale of a fit before them, and steps that are recorded once for all of them."""
     rng = np.random.default_rng(0)
-    x, y, weights = rng.normal(size=(60, 3)) + np.arange(60)[:, None], rng.normal(size=60), rng.uniform(0, 2, 60)
-    model = MODELS.SGDRegressor()
-    for rows in (slice(0, 1), slice(1, 25), slice(25, 60)):
-        model.partial_fit(x[rows], y[rows], weights[rows])
-    mean = np.average(x, axis=0, weights=weights)
-    total, found, variance = model._seen
-    np.testing.assert_allclose(total, weights.sum())
-    np.testing.assert_allclose(found, mean)
-    np.testing.assert_allclose(variance, np.average((x - mean) ** 2, axis=0, weights=weights))
-    held = MODELS.SGDRegressor(early_stopping=True, random_state=0).fit(x, y)
-    assert held._seen[0] == 54
+    x, weights = rng.normal(size=(60, 3)) * [1, 10, 0.1] + [0, 5, 1], rng.uniform(0.5, 2, 60)
+    y = x @ [1.0, 0.2, 3.0] + rng.normal(size=60)
+    still = {"shuffle": False, "batch_size": 16, "learning_rate": "invscaling", "eta0": 0.05, "penalty": "l1", "alpha": 0.01}
+    with pytest.warns(ConvergenceWarning):
+        whole = MODELS.SGDRegressor(max_iter=6, **still).fit(x, y, sample_weight=weights)
+        parts = MODELS.SGDRegressor(max_iter=1, **still).fit(x, y, sample_weight=weights)
+    for _ in range(5):
+        parts.partial_fit(x, y, sample_weight=weights)
+        parts = pickle.loads(pickle.dumps(parts))
+    np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-9)
+    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-9)
+    first = parts.coef_
+    parts.set_params(alpha=100.0)
+    for _ in range(5):
+        parts.partial_fit(x, y)
+    assert np.abs(parts.coef_).sum() < np.abs(first).sum() / 2
 
 
 def test_step_sizes_suit_weighted_samples() -> None:

@@ -242,7 +242,7 @@ def test_bad_batches_are_explained_and_change_nothing(where: int, setting: str) 
     labels = [np.zeros(8, "int64") for _ in range(4)]
     labels[where][3] = 7
     before = bits(model)
-    with pytest.raises(ValueError, match="labels .*from 0 to 2"):
+    with pytest.raises(ValueError, match=r"labels .*from 0 to 2"):
         model.fit(((X[:8], y) for y in labels), verbose=0)
     assert bits(model) == before
     with pytest.raises(FloatingPointError, match="the input data"):

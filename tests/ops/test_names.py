@@ -65,6 +65,7 @@ def test_methods_of_tensors(name: str) -> None:
 FUNCTIONS: dict[str, Any] = {
     "concatenate": lambda x: mw.concatenate([x, x]),
     "stack": lambda x: mw.stack([x, x]),
+    "unstack": lambda x: mw.unstack(x)[0],
     "pad": lambda x: mw.pad(x, [(1, 0)] * 2),
     "maximum": lambda x: mw.maximum(x, 2.5),
     "minimum": lambda x: mw.minimum(2.5, x),
@@ -72,7 +73,7 @@ FUNCTIONS: dict[str, Any] = {
     "tensor": mw.tensor,
 }
 NO_FUNCTIONS_OF_TENSORS = {
-    "capture", "from_dlpack", "grad", "gradcheck", "seed", "set_num_threads", "show_config", "weighted_sum",
+    "Input", "capture", "from_dlpack", "grad", "gradcheck", "seed", "set_num_threads", "show_config", "weighted_sum",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -30,7 +30,9 @@ def arrays(case: Case, dtype: str = "float64") -> list[np.ndarray]:
 
 
 def apply(name: str, case: Case, *tensors: mw.Tensor) -> mw.Tensor:
-    return OPS[name](**case.parameters)(*tensors)
+    """The result; several, one after the other."""
+    z = OPS[name](**case.parameters)(*tensors)
+    return mw.concatenate([t.reshape(-1) for t in z]) if OPS[name].several else z
 
 
 def forward_and_gradients(name: str, case: Case, inputs: list[np.ndarray], dz: np.ndarray | None = None) -> list[np.ndarray]:
@@ -54,15 +56,6 @@ def without_formula() -> list[str]:
     """Operations whose own docstring does not say what z is and what its gradients are."""
     formulas = {name: vars(op).get("__doc__") or "" for name, op in OPS.items()}
     return [name for name, text in formulas.items() if not re.search(r"\w.* = .*\bd(\w+|\(\w+\)) = ", text, re.DOTALL)]
-
-
-@pytest.fixture
-def table() -> Iterator[None]:
-    """Operations defined by a test leave OPS with it."""
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
 
 
 def test_every_operation_has_cases() -> None:
@@ -225,6 +218,10 @@ ACTIVATIONS = {
 }
 
 TWINS: dict[str, Callable[..., torch.Tensor]] = {
+    "Unstack": lambda x, axis: torch.cat([t.reshape(-1) for t in x.unbind(axis)]),
+    "UnstackGrad": lambda *dz, axis, size, used: torch.stack(
+        [dz[used.index(i)] if i in used else torch.zeros_like(dz[0]) for i in range(size)], axis
+    ),
     "Absolute": lambda x: x.abs(),
     "Add": lambda x, y: x + y,
     "BinaryCrossEntropy": lambda x, y: F.binary_cross_entropy_with_logits(x, y.expand(x.shape), reduction="none"),

@@ -105,6 +105,10 @@ class Epoch:
         """Rows of the next batch."""
         return min(self._size, self._rows - self.done)
 
+    def times(self, most: int) -> int:
+        """How many batches come next that are as large as the first of them, at most so many."""
+        return max(1, min(most, (self._rows - self.done) // self._size))
+
     def next(self) -> list[Array]:
         """What the arrays have for the next batch; no copies."""
         return [a[self.done : self.done + self.rows] for a in self.arrays]

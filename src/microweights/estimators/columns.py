@@ -69,11 +69,3 @@ def moments(x: Array, weights: Array | None) -> tuple[Array, Array]:
             found = variance(np.float64)
     check_spread(x, mean, found)
     return mean, found
-
-
-def together(seen: tuple[float, Array, Array], more: tuple[float, Array, Array]) -> tuple[float, Array, Array]:
-    """Total weight, mean and variance of two parts of the data as one (Chan, Golub & LeVeque 1979)."""
-    (before, old_mean, old_variance), (c, mean, variance) = seen, more
-    total, shift = before + c, mean - old_mean
-    old, new = before / total, c / total
-    return total, old_mean + shift * new, old * old_variance + new * variance + shift**2 * (old * new)

@@ -30,7 +30,7 @@ from .plans import (
     window,
 )
 
-__all__ = ["ZERO", "binary", "cast", "compare", "contiguous", "copy_to", "ternary", "unary", "where", "zeros"]
+__all__ = ["ZERO", "add_to", "binary", "cast", "compare", "contiguous", "copy_to", "ternary", "unary", "where", "zeros"]
 
 _X, _Z, _WALK = "const real *", "real *", "const mw_walk *"
 _TYPES = {
@@ -163,6 +163,18 @@ def copy_to(x: Array, out: Array) -> None:
             raise ValueError(explain(f"`copy` to get an array that fits into {out.shape}", x.shape, "Sum it first."))
         plan = remember(key, ("copy" + suffix, make_walk("copy", out.shape, out, (x,))))
     call(plan[0], (x, out), plan[1])
+
+
+def add_to(x: Array, out: Array) -> None:
+    """`out += x`, both of one shape and type; `out` may have any strides."""
+    key = ("add_to", x.shape, x.strides, x.dtype, out.shape, out.strides, out.dtype)
+    plan = machine.active.plans.get(key)
+    if plan is None:
+        suffix = real_suffix("add", (x.dtype, out.dtype))
+        if x.shape != out.shape:
+            raise ValueError(explain(f"`add_to` to get an array of shape {out.shape}", x.shape, "Sum or broadcast it first."))
+        plan = remember(key, ("add" + suffix, make_walk("add", out.shape, out, (out, x))))
+    call(plan[0], (out, x, out), plan[1])
 
 
 def contiguous(x: Array) -> Array:

@@ -2,8 +2,30 @@
 
 from .base import Layer
 from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Reshape
+from .merge import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Layer", "Reshape"]
+__all__ = [
+    "Activation", "Add", "Average", "Concatenate", "Dense", "Dot", "Dropout", "Flatten", "Input", "InputLayer", "Layer",
+    "Maximum", "Minimum", "Multiply", "Reshape", "Subtract", "add", "average", "concatenate", "dot", "maximum", "minimum",
+    "multiply", "subtract",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

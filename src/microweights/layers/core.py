@@ -12,7 +12,8 @@ import numpy as np
 from .. import activations, initializers, ops, random, regularizers
 from ..errors import explain
 from ..tensor import FLOATS, Array, Tensor, known_dtype
-from .base import BatchShape, Layer, Shape, checked_shape, refuse_unless_none
+from .base import BatchShape, Layer, Shape, checked_shape, derived, refuse_unless_none
+from .symbolic import Node, Spec, Symbol
 
 
 class Activated(Layer):
@@ -234,12 +235,12 @@ class Reshape(Layer):
 
 
 class InputLayer(Layer):
-    """Stands first in a Sequential model and tells the shape of one sample; also called `Input`.
+    """Stands first in a network and tells the shape of one sample. :func:`microweights.Input` makes one and calls it.
 
     Parameters
     ----------
     shape : tuple of int
-        Without the axis of samples.
+        Without the axis of samples; None is a size that is not known.
     batch_size : int, optional
         Shown in `input_shape`; batches of other sizes work all the same.
     dtype : data type
@@ -254,7 +255,7 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: Sequence[int] | None = None,
+        shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         dtype: Any = None,
         *,
@@ -262,17 +263,25 @@ class InputLayer(Layer):
         **options: Any,
     ) -> None:
         if shape is None and batch_shape is not None:
-            batch_size, *shape = batch_shape  # type: ignore[assignment]
+            batch_size, *shape = batch_shape
         elif shape is None:
             shape = options.pop("input_shape", None)
         if shape is None:
             raise ValueError(explain("the shape of one sample", None, "Give it, as in Input((4,))."))
         self.input_dtype = known_dtype("float32" if dtype is None else dtype)
-        super().__init__(input_shape=shape, dtype=self.input_dtype if self.input_dtype in FLOATS else None, **options)
-        self.shape = checked_shape("shape", shape)
+        super().__init__(dtype=self.input_dtype if self.input_dtype in FLOATS else None, **options)
+        self.shape = checked_shape("input_shape", shape, may_be_unknown=True)
         self.batch_size = None if batch_size is None else checked_shape("batch_size", batch_size)[0]
         self.built, self.output_type = True, self.input_dtype
         self.batch_shape = self._input_shape = self._output_shape = (self.batch_size, *self.shape)
+
+    @derived
+    def output(self) -> Symbol:
+        """What stands for the data in a network that is written down."""
+        if not self._nodes:
+            Node(self, (), {}, Spec(self.batch_shape, self.input_dtype))
+        found: Symbol = self._nodes[0].outputs
+        return found
 
     def call(self, x: Tensor) -> Tensor:
         cut = x.dtype in FLOATS and self.input_dtype not in FLOATS  # as where weights are made for zeros
@@ -282,4 +291,23 @@ class InputLayer(Layer):
         return {"shape": list(self.shape), "batch_size": self.batch_size, "dtype": self.input_dtype.name, "name": self.name}
 
 
-Input = InputLayer
+def Input(
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    *,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+) -> Symbol:
+    """A symbol for the data that goes into a network; arguments as of :class:`InputLayer`.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> x = mw.Input((4,), name="features")
+    >>> y = mw.layers.Dense(2)(mw.concatenate([x, x**2], axis=-1))
+    >>> mw.Model(x, y).predict([[1.0, 2.0, 3.0, 4.0]]).shape
+    (1, 2)
+    """
+    x: Symbol = InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name).output
+    return x

@@ -28,17 +28,16 @@ from ..estimators.checks import (
 )
 from ..kernels import door
 from ..tensor import Array
+from .descent import Descent, stochastic
 from .problem import MAX_COLUMNS_GRAM, Problem
 from .solvers import (
     MAX_COLUMNS_WHITENED,
     WORKING_SET_COLUMNS,
-    Descent,
     Found,
     by_working_set,
     judge,
     lbfgs,
     proximal,
-    stochastic,
 )
 
 FLAT = 1e-6  # beside a curvature of at most 1/4
@@ -91,7 +90,7 @@ class BaseLinear(BaseEstimator):  # type: ignore[misc]
         """The minimum; notes the steps and the course of the loss."""
         rate = self.learning_rate
         if solver == "sgd":
-            how = Descent(tol=self.tol, learning_rate=rate)
+            how = Descent(tol=self.tol, learning_rate=rate, lowest=1e-6)
             random = check_random_state(self.random_state)
             found = stochastic(problem, start, self.max_iter, how, random, judge(problem, self.tol))
         elif solver == "lbfgs":

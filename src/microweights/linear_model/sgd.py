@@ -28,17 +28,19 @@ from ..estimators.checks import (
     checked_targets,
     first_classes,
     hold_out,
+    keep_arguments,
     quiet,
     refuse_balanced,
     refuse_early_stopping,
     with_class_weights,
 )
-from ..estimators.columns import moments, together
+from ..estimators.columns import column_scale, moments
 from ..kernels import door
 from ..tensor import Array
+from .descent import Descent, Line, one_pass, stochastic, what_suits
 from .estimators import BaseLinear, LinearClassifier
 from .problem import Problem
-from .solvers import Descent, by_all_samples, stochastic
+from .solvers import by_all_samples
 
 
 class BaseSGD(BaseLinear):
@@ -58,7 +60,8 @@ class BaseSGD(BaseLinear):
     n_iter_no_change: float
     warm_start: bool
     losses: tuple[str, ...] = ()
-    _seen: tuple[float, Array, Array]  # weight, mean and variance of all samples so far
+    _about: tuple[Array, Array]  # mean and variance of the columns of the last fit, or of the first part
+    _line: Line | None  # of `partial_fit`
 
     def _check(self) -> None:
         check_choice(self, "loss", self.losses)
@@ -82,10 +85,10 @@ class BaseSGD(BaseLinear):
         l1, l2 = (ratio, 1 - ratio) if self.penalty else (0.0, 0.0)
         return Problem(self.loss, x, y, weights, self.alpha * l1, self.alpha * l2, bool(self.fit_intercept), y.shape[1], about)
 
-    def _how(self, epochs_before: int = 0) -> Descent:
+    def _how(self) -> Descent:
         patience = np.inf if self.tol is None else self.n_iter_no_change
         return Descent(self.batch_size, self.eta0, self.learning_rate, self.power_t, self.tol or 0.0, patience,
-                       self.shuffle, epochs_before)  # fmt: skip
+                       bool(self.shuffle))  # fmt: skip
 
     def _learned(self, problem: Problem, v: Array, dtype: Any) -> None:
         self.coef_, self.intercept_ = (a.astype(dtype) for a in problem.weights_of(v))
@@ -110,22 +113,19 @@ class BaseSGD(BaseLinear):
     ) -> Any:  # fmt: skip
         random = check_random_state(self.random_state)
         is_worse: Callable[[Array], bool] | None = None
-        best_score, best = -np.inf, None
+        scores, best = list[float](), None
         if self.early_stopping:
             (x, y, weights), held_out = hold_out(self, x, y, weights, of_samples, labels, random)
-            scores: list[float] = []
 
             def is_no_better_than_before(v: Array) -> bool:
-                nonlocal best_score, best
-                score = self._validation_score(problem.weights_of(v), held_out)
-                scores.append(score)
-                is_no_better = score < best_score + (self.tol or 0.0)
-                if score > best_score:
-                    best_score, best = score, v.copy()
-                return is_no_better
+                nonlocal best
+                before = max(scores, default=-np.inf)
+                scores.append(self._validation_score(problem.weights_of(v), held_out))
+                best = v.copy() if scores[-1] > before else best
+                return scores[-1] < before + (self.tol or 0.0)
 
             is_worse = is_no_better_than_before
-        how, dtype, total_weight = self._how(), x.dtype, float(len(x) if weights is None else weights.sum())
+        how, dtype = self._how(), x.dtype
         is_free = self.eta0 is None and self.learning_rate == "adaptive" and self.tol is not None and is_worse is None
         takes_all = is_free and how.size(len(x)) == len(x)
         if takes_all:
@@ -144,23 +144,30 @@ class BaseSGD(BaseLinear):
             self.validation_scores_ = scores
         self.n_iter_, self.loss_curve_ = found.steps, found.losses
         self.t_ = found.steps * problem.samples
-        self._seen = (total_weight, *problem.about)
+        self._about, self._line = problem.about, None
         return self
 
     def _partial_fit(self, x: Array, y: Array, weights: Array | None, is_first: bool) -> Any:
-        """One pass over more data, after :meth:`fit` or others. The scale of columns is that of all the data so far."""
-        own = (float(len(x) if weights is None else weights.sum()), *moments(x, weights))
+        """One pass over more data, whose columns keep the scale of the last :meth:`fit`, or of the first part."""
         if is_first:
             self.n_iter_, self.t_, self.loss_curve_ = 0, 0, []
-        self._seen = own if is_first else together(self._seen, own)
-        problem = self._problem(x, y, weights, self._seen[1:])
+            self._about, self._line = moments(x, weights), None
+        mean, variance = self._about
+        changed = column_scale(mean, variance, len(x))[1] > 0  # others may do so here
+        problem = self._problem(x, y, weights, (mean, np.where(changed, variance, 1.0)))
         coef, intercept = getattr(self, "coef_", None), getattr(self, "intercept_", None)
         start = problem.start(*(self._initial(coef, intercept, (problem.outputs, x.shape[1])) or ()))
-        found = stochastic(problem, start, 1, self._how(self.n_iter_), check_random_state(self.random_state))
+        if self._line is None or self._line.suits != what_suits(problem):
+            self._line = Line(problem, start)
+        found = one_pass(self._line, problem, start, self._how(), check_random_state(self.random_state), self.n_iter_)
         self._learned(problem, found.v, x.dtype)
         self.n_iter_, self.t_ = self.n_iter_ + 1, self.t_ + len(x)
         self.loss_curve_ = [*self.loss_curve_, *found.losses]
         return self
+
+    def __getstate__(self) -> Any:
+        """Without what is quickly made again."""
+        return {**super().__getstate__(), "_line": None}
 
     def _validation_score(self, weights: tuple[Array, Array], held_out: tuple[Array, Array, Array | None]) -> float:
         raise NotImplementedError
@@ -168,6 +175,9 @@ class BaseSGD(BaseLinear):
 
 class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
     """A line with a small squared error, found step by step down the gradient of a batch of samples.
+
+    Columns are brought to one scale first, so that numbers of any size will do. `partial_fit` keeps that of the first part,
+    or of a `fit` before it: ten rows tell it well enough, and what does not change in a first part stays in its own unit.
 
     Parameters
     ----------
@@ -191,8 +201,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         smoothed near its kink: it finds the minimum.
     random_state : int or RandomState, optional
     learning_rate : "adaptive", "invscaling" or "constant"
-        eta0, divided by 5 each time that the loss stopped falling, down to 1e-6 (in one fit; parts of `partial_fit` keep
-        eta0); eta0 /
+        eta0, divided by 5 each time that the loss stopped falling, down to a hundredth (in one fit; parts of `partial_fit`
+        keep eta0); eta0 /
         (1 + epochs so far, with parts of them) ** power_t; or eta0.
     eta0 : float, optional
         Of columns brought to one scale. By default one that is known to converge.
@@ -225,11 +235,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         power_t: float = 0.5, early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: float = 5,
         warm_start: bool = False,
     ) -> None:  # fmt: skip
-        self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
-        self.max_iter, self.tol, self.shuffle, self.batch_size = max_iter, tol, shuffle, batch_size
-        self.random_state = random_state
-        self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
-        self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
+        keep_arguments(self, locals())
 
     @all_or_nothing
     def fit(self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None) -> Any:
@@ -255,7 +261,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):  # type: ignore[misc]
         """One pass over more samples."""
         self._check()
         refuse_early_stopping(self)
-        is_first = not hasattr(self, "_seen")
+        is_first = not hasattr(self, "_about")
         x, y, weights = checked_rows(self, X, y, sample_weight, reset=is_first, y_numeric=True)
         self._partial_fit(x, checked_targets(y, x.dtype)[:, None], weights, is_first)
         self.coef_ = self.coef_[0]
@@ -295,12 +301,7 @@ class SGDClassifier(LinearClassifier, BaseSGD):
         power_t: float = 0.5, early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: float = 5,
         class_weight: Any = None, warm_start: bool = False,
     ) -> None:  # fmt: skip
-        self.loss, self.penalty, self.alpha, self.l1_ratio, self.fit_intercept = loss, penalty, alpha, l1_ratio, fit_intercept
-        self.max_iter, self.tol, self.shuffle, self.batch_size = max_iter, tol, shuffle, batch_size
-        self.random_state = random_state
-        self.learning_rate, self.eta0, self.power_t, self.early_stopping = learning_rate, eta0, power_t, early_stopping
-        self.validation_fraction, self.n_iter_no_change, self.warm_start = validation_fraction, n_iter_no_change, warm_start
-        self.class_weight = class_weight
+        keep_arguments(self, locals())
 
     @all_or_nothing
     def fit(self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None) -> Any:

@@ -13,7 +13,6 @@ from .. import ops
 from ..autograd import grad
 from ..capture.captured import Captured
 from ..errors import explain
-from ..kernels import door
 from ..state import enable_grad, no_grad
 from ..tensor import Array, Tensor
 from .problem import MAX_COLUMNS_GRAM, Problem
@@ -21,8 +20,6 @@ from .problem import MAX_COLUMNS_GRAM, Problem
 MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are found quickly
 WORKING_SET_COLUMNS = 64  # at first
 MIN_STEPS_TO_CAPTURE = 20  # fewer are done before they are recorded
-MAX_STEPS_PER_CALL = 256
-LOWEST_RATE = 1e-6
 MAX_WEIGHTS_NEWTON = 128
 NEWTON_STEPS = 4
 PRECISE = 1e-10  # beside the largest derivative at w = 0
@@ -222,111 +219,6 @@ def by_all_samples(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
         problem.width /= 8
 
 
-class Descent(NamedTuple):
-    """How to descend by batches.
-
-    The rate is "constant", goes down as rate / (1 + epochs so far) ** power ("invscaling"), or is divided by 5 whenever the
-    loss stops falling, down to LOWEST_RATE ("adaptive"); the names are scikit-learn's. It ends when `patience` epochs in a
-    row were not better by a part of `tol`.
-    """
-
-    batch_size: int | str | None = "auto"  # None: all samples
-    learning_rate: float | None = None
-    schedule: str = "adaptive"
-    power: float = 0.5
-    tol: float = 1e-3
-    patience: float = 5
-    shuffle: bool = True
-    epochs_before: int = 0
-
-    def size(self, n: int) -> int:
-        """Of the batches of n samples."""
-        return n if self.batch_size is None else min(batch_for(n) if self.batch_size == "auto" else int(self.batch_size), n)
-
-
-def stochastic(
-    problem: Problem,
-    v: Array,
-    max_iter: int,
-    how: Descent,
-    random: np.random.RandomState,
-    is_worse: Callable[[Array], bool] | None = None,
-) -> Found:
-    """Steps down the gradient of one batch after the other, each followed by soft thresholding; `max_iter` counts epochs.
-
-    Without a learning rate, one is taken that is not too large for all samples, nor for a batch with the longest of them. What
-    is found are the weights on average over the second half of the last epoch, where no batch has the last word (Polyak &
-    Juditsky 1992); under an L1 penalty, the last ones, as averages of zeros and others are no zeros.
-    `is_worse` looks at the weights after each epoch and says whether they are no better than before; without it, the mean of
-    the losses of the batches does, which costs nothing.
-
-    Raises
-    ------
-    FloatingPointError
-        If it diverges; the message names the learning rate.
-    """
-    n = problem.samples
-    size = how.size(n)
-    largest_row = problem.max_curvature * problem.largest_row()
-    curvature = problem.curvature(CURVATURE_ROWS) + (largest_row / size if size < n else 0.0)
-    rate = 1 / (curvature or 1.0) if how.learning_rate is None else how.learning_rate
-    at, l1 = Tensor(v.copy(), requires_grad=True), Tensor(problem.l1)
-    weights, raw = problem.weights, np.ascontiguousarray(problem.raw)
-    mean_of_columns, inverse = Tensor(problem.mean.astype(v.dtype)), Tensor(problem.inverse.astype(v.dtype))
-
-    mean, steps = Tensor(v.copy()), -(-n // size)
-    is_averaged = steps > 1 and not problem.l1.any()
-    share = np.ones(steps, v.dtype)  # mean += share (weights - mean) after each step: the mean of all from the middle on
-    share[steps // 2 :] = 1 / np.arange(1, steps - steps // 2 + 1)
-    share[-1] *= (n - (steps - 1) * size) / size  # the last batch may be a small one; its step, too, is as much shorter
-
-    def step(index: Tensor, rate: Tensor, share: Tensor) -> Tensor:
-        x, y = (Tensor(door.gather(a, index.data)) for a in (raw, problem.y))
-        x = (x - mean_of_columns) * inverse  # batch by batch: no copy of all the data is made
-        if problem.intercept:
-            x = ops.concatenate([x, Tensor(np.ones((len(x), 1), v.dtype))], 1)
-        c = None if weights is None else Tensor(door.gather(weights, index.data)) * (n / index.shape[0])
-        f = problem.value(at, x, y, c)
-        g = grad(f, at)
-        with no_grad():
-            at.assign(ops.SoftThreshold()(at - rate * g, rate * l1))
-            if is_averaged:
-                mean.assign(mean + share * (at - mean))
-        return f.detach()
-
-    losses: list[float] = []
-    captured = Captured(step) if max_iter * steps >= MIN_STEPS_TO_CAPTURE else None
-    stale, epoch = 0, 0
-    while epoch < max_iter and stale < how.patience:
-        order = random.permutation(n) if how.shuffle and size < n else np.arange(n)
-        total, begin, number = 0.0, 0, 0
-        with enable_grad():
-            while begin < n:
-                rows = min(size, n - begin)
-                times = max(1, min(MAX_STEPS_PER_CALL, (n - begin) // size))
-                part = how.epochs_before + epoch + (begin + rows * np.arange(times)) / n
-                rates = rate / (1 + part) ** how.power if how.schedule == "invscaling" else np.full(times, rate)
-                rates = (rates * (rows / size)).astype(v.dtype)
-                shares = share[number : number + times]
-                first = Tensor(order[begin : begin + rows]), Tensor(rates[:1].reshape(())), Tensor(shares[:1].reshape(()))
-                replay = captured.replay_for(*first) if captured and times > 1 else None
-                if replay is None:
-                    total, begin, number = total + float((captured or step)(*first).data) * rows, begin + rows, number + 1
-                else:
-                    end = begin + times * rows
-                    found = replay.many([order[begin:end], rates, shares], times)[0]
-                    total, begin, number = total + float(found.sum()) * rows, end, number + times
-        epoch += 1
-        losses.append(total / n + float((problem.l1 * np.abs(at.data)).sum()))
-        check_divergence(losses, rate)
-        reached = (mean if is_averaged else at).data
-        better = not is_worse(reached) if is_worse else losses[-1] < min(losses[:-1], default=np.inf) * (1 - how.tol)
-        stale = 0 if better else stale + 1
-        if stale >= how.patience and how.schedule == "adaptive" and rate > LOWEST_RATE:
-            rate, stale = rate / 5, 0
-    return Found(reached, epoch, losses, stale >= how.patience)
-
-
 def judge(problem: Problem, tol: float) -> Callable[[Array], bool]:
     """Whether weights are no better, by a part of `tol`, than all before, going by the loss of all samples and the penalties.
 
@@ -342,11 +234,6 @@ def judge(problem: Problem, tol: float) -> Callable[[Array], bool]:
         return not loss < before * (1 - tol)
 
     return is_worse
-
-
-def batch_for(n: int) -> int:
-    """A size of batches for n samples: all of a few, else some sixteen batches."""
-    return n if n <= 64 else min(max(n // 16, 8), 128)
 
 
 def check_divergence(losses: list[float], rate: float) -> None:

@@ -46,7 +46,7 @@ class Stepper(Layer):
         self._type: tuple[Validity, np.dtype[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_steps": {}, "_type": None, "_check": None}
+        return {**super().__getstate__(), "_steps": {}, "_type": None, "_check": None}
 
     @property
     def loss(self) -> Any:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import activations, initializers, layers, optimizers, random
 from ..callbacks import Callback, EarlyStopping, History, LearningRateScheduler, as_list
+from ..data.batches import Batches
 from ..data.samples import Batch
 from ..errors import explain
 from ..estimators.checks import (
@@ -33,7 +34,6 @@ from ..estimators.checks import (
 )
 from ..estimators.columns import column_scale, moments
 from ..kernels import door
-from ..linear_model.solvers import LOWEST_RATE
 from ..losses import Loss
 from ..models.sequential import Sequential
 from ..regularizers import L2
@@ -48,6 +48,7 @@ OPTIMIZERS: dict[str, Callable[[Any], optimizers.Optimizer]] = {
     "adagrad": lambda p: optimizers.Adagrad(p.learning_rate_init),
     "lbfgs": lambda p: optimizers.SGD(0.0),  # takes no step: optimizers.lbfgs moves the weights
 }
+LOWEST_RATE = 1e-6
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid"}  # by scikit-learn
 
 
@@ -203,7 +204,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self, inputs: int, outputs: int, dtype: Any, l2: float, seeds: Any) -> Sequential:
         name = np.dtype(dtype).name
-        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
+        rows: list[layers.Layer] = [layers.InputLayer((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
         penalty = L2(l2) if l2 else None
 
         def dense(fan_in: int, units: int, activation: str, bias: bool) -> layers.Dense:
@@ -315,9 +316,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         n, size, total = len(x), self._size(len(x)), 0.0
         if self._varies() and self.learning_rate == "invscaling":
             self._network.optimizer.learning_rate = self._scaled_rate(self.t_)
-        order = random.permutation(n, self._network.order_state) if self.shuffle and size < n else np.arange(n)
-        for begin in range(0, n, size):
-            rows = order[begin : begin + size] if size < n else slice(None)
+        state = self._network.order_state
+        for rows in Batches(n, size, (lambda n: random.permutation(n, state)) if self.shuffle else None).epoch():
             part = None if weights is None else weights[rows]
             total += self._network.train_on_batch(x[rows], y[rows], part, return_dict=True)["loss"] * len(y[rows])
         return total / n * self._unit()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from ..errors import explain
+from ..errors import NotNumbers, explain
 from ..state import state, tick
-from ..tensor import Array, Tensor
+from ..tensor import Axis, Tensor
+
+__all__ = ["OPS", "Case", "Op"]
 
 OPS: dict[str, type[Op]] = {}
 
@@ -42,14 +45,20 @@ class Op:
 
     Within `backward`, `self.inputs` are the tensors it was called with, `self.output` is its result, and `self.needs` says
     for which inputs a gradient is wanted; None may stand for any other.
+
+    An operation with `several` results returns a tuple of arrays from `forward`, and its `backward` gets a gradient for each of
+    them: None for one that nothing was computed from.
     """
 
     cases: ClassVar[Sequence[Case]] = ()
     is_view: bool = False  # the result shares the memory of the first input
+    several: ClassVar[bool] = False
+    adds_in_place: ClassVar[bool] = False  # it has an `add_to`
 
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
     needs: tuple[bool, ...]
+    _ids: list[int]  # of several results
     owner: Tensor | None = None  # of an array among the parameters: no input, but it must not be overwritten either
     recorded_at: int = 0  # on the clock of state.py; 0 until then
 
@@ -57,11 +66,14 @@ class Op:
         if "forward" in vars(cls):
             OPS[cls.__name__] = cls
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, *inputs: Tensor) -> Tensor:  # or a tuple of them, if there are several
         """Compute the result and, if a gradient may be asked of it, remember how it came about."""
-        z = Tensor(self.forward(*map(_data, inputs)))
-        if self.is_view and np.may_share_memory(z.data, inputs[0].data):
-            z._base = inputs[0].memory
+        made = self.forward(*map(_data, inputs))
+        z: Any = tuple(map(Tensor, made)) if self.several else Tensor(made)
+        if self.is_view:
+            for t in z if self.several else (z,):
+                if np.may_share_memory(t.data, inputs[0].data):
+                    t._base = inputs[0].memory
         if state.watch is not None:
             state.watch.inputs += inputs
         if state.recording:
@@ -71,20 +83,27 @@ class Op:
                     name = type(self).__name__
                     raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
                 self._inputs, self.needs, self.recorded_at = inputs, needs, tick()
-                z.requires_grad, z.op = True, self
-        return z
+                if self.several:
+                    self._ids = list(map(id, z))
+                for t in z if self.several else (z,):
+                    t.requires_grad, t.op = True, self
+        return z  # type: ignore[no-any-return]
 
-    def forward(self, *inputs: Any) -> Array:
+    def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError
 
-    def backward(self, dz: Tensor) -> Tensor | tuple[Tensor | None, ...] | None:
+    def backward(self, *dz: Any) -> Tensor | tuple[Tensor | None, ...] | None:
         raise NotImplementedError
 
-    def gradients(self, output: Tensor, dz: Tensor) -> tuple[Tensor | None, ...]:
-        """What `backward` gives, as a tuple; called by the backward walk only."""
+    def add_to(self, dx: Tensor, dz: Tensor) -> None:
+        """What `backward` gives for the one input, added to a gradient that nobody else holds, where that is less work."""
+        raise NotImplementedError
+
+    def gradients(self, output: Tensor, dz: Any) -> tuple[Tensor | None, ...]:
+        """What `backward` gives, as a tuple; called by the backward walk only. Several gradients come by the ids of results."""
         self._output = output
         try:
-            result = self.backward(dz)
+            result = self.backward(*map(dz.get, self._ids)) if self.several else self.backward(dz)
         finally:
             self._output = None  # the result refers to its operation; the other way round would be a cycle
         gradients = result if isinstance(result, tuple) else (result,)
@@ -129,3 +148,54 @@ class Op:
     def refuse(self, role: str) -> None:
         expected = f"the {role} that {type(self).__name__} saved to be unchanged"
         raise RuntimeError(explain(expected, "an overwritten one", "Go backward before overwriting it, or overwrite a copy."))
+
+
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """An `axis` argument as a sorted tuple of axes that are not negative.
+
+    Raises
+    ------
+    ValueError
+        If an axis does not exist or is given twice.
+    TypeError
+        If it is not an integer.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    if not all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in given):
+        raise TypeError(explain("`axis` to be an integer or integers", repr(axis), "Count axes from 0, or from -1 backward."))
+    axes = sorted(int(a) + ndim if a < 0 else int(a) for a in given)
+    if any(not 0 <= a < ndim for a in axes) or len(set(axes)) < len(axes):
+        remedy = "Name each axis once, from 0, or from -1 backward."
+        raise ValueError(explain(f"`axis` to name axes of a tensor with {ndim} of them", axis, remedy))
+    return tuple(axes)
+
+
+def one_axis(axis: Any, ndim: int) -> int:
+    """An `axis` argument that names one axis."""
+    if axis is None or isinstance(axis, (tuple, list)):
+        raise TypeError(explain("`axis` to be one integer", repr(axis), "Name one axis."))
+    return axes_of(axis, ndim)[0]
+
+
+def with_ellipsis(key: Any) -> tuple[Any, ...]:
+    """The same index, but so that NumPy answers with a view even where it names a single element."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_symbols(function: F) -> F:
+    """The function, which for symbols (layers/symbolic.py) returns symbols."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except NotNumbers as error:
+            return error.symbol.apply(called, args, options)
+
+    return cast(F, called)

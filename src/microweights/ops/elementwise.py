@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..kernels import door
-from ..tensor import Array, Tensor, constant, remember_logits
-from .base import Op, case
+from ..tensor import FLOATS, Array, Operand, Tensor, as_array, constant, operands, remember_logits
+from .base import Op, case, takes_symbols
+
+__all__ = [
+    "Absolute", "Add", "BinaryCrossEntropy", "Cast", "Copy", "Divide", "Erf", "Exp", "Expm1", "Gelu", "Log", "Maximum",
+    "Minimum", "Multiply", "Negative", "Power", "Relu", "Sigmoid", "Sign", "SoftThreshold", "Softplus", "Sqrt", "Square",
+    "SquaredError", "Subtract", "Tanh", "Where", "maximum", "minimum", "where",
+]  # fmt: skip
 
 SHAPES = [((1,), (1,)), ((3, 4), (3, 4)), ((2, 1, 5), (3, 1)), ((), (4,)), ((17,), (3, 17))]
 
@@ -499,3 +505,53 @@ class BinaryCrossEntropyGrad(Op):
     def backward(self, dg: Tensor) -> Any:
         dz, x, y = self.inputs
         return BinaryCrossEntropyGrad()(dg, x, y), SigmoidGrad()(dg * dz, x.sigmoid()), -dg * dz
+
+
+# ---- functions that check before they choose ----------------------------------------------------------------------
+
+
+def compare(kernel: str, x: Operand, y: Operand) -> Tensor:
+    exact = [v.data if isinstance(v, Tensor) else None if _is_float(v) else as_array(v) for v in (x, y)]
+    if any(v is not None and v.dtype not in FLOATS for v in exact):  # integers are compared as they are
+        a, b = (w if v is None else v for v, w in zip(exact, (x, y), strict=True))
+        door.refuse("a comparison of integers")
+        door.broadcast_shape(kernel, [np.shape(a), np.shape(b)])
+        return Tensor(np.asarray(getattr(np, kernel)(a, b)))
+    p, q = operands(x, y)
+    return Tensor(door.compare(kernel, p.data, q.data))
+
+
+def _is_float(x: Operand) -> bool:
+    """Whether a Python number is the same number in float32."""
+    return isinstance(x, float) or (isinstance(x, int) and abs(x) <= 2**24)
+
+
+def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    if x.dtype == dtype:
+        return x
+    if dtype in FLOATS:
+        return Cast(dtype)(x)
+    if dtype == door.INT64 and x.dtype not in FLOATS:
+        return Tensor(door.widen(x.data))
+    return Tensor(as_array(x.numpy(), dtype))
+
+
+@takes_symbols
+def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
+    """`x` where the condition holds, else `y`."""
+    if isinstance(condition, Tensor) and condition.dtype == door.BOOL:
+        return Where(condition.data, condition)(*operands(x, y))
+    values = condition.numpy() if isinstance(condition, Tensor) else as_array(condition)
+    return Where(np.array(values != 0))(*operands(x, y))  # a copy, so that nobody changes it before backward
+
+
+@takes_symbols
+def maximum(x: Operand, y: Operand) -> Tensor:
+    """The larger of two, element by element; NaN if either is."""
+    return Maximum()(*operands(x, y))
+
+
+@takes_symbols
+def minimum(x: Operand, y: Operand) -> Tensor:
+    """The smaller of two, element by element; NaN if either is."""
+    return Minimum()(*operands(x, y))

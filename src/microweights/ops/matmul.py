@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import explain
 from ..kernels import door
 from ..state import state
 from ..tensor import Array, Tensor
 from .base import Op, case
 from .elementwise import ReluGrad, SigmoidGrad, TanhGrad
 from .reduce import Sum
-from .shape import Transpose
+from .shape import Transpose, reshape
+
+__all__ = ["Dense", "MatMul", "matmul"]
 
 
 class MatMul(Op):
@@ -73,3 +76,18 @@ class Dense(Op):
 
 
 GRADIENTS: dict[str, type[Op]] = {"relu": ReluGrad, "sigmoid": SigmoidGrad, "tanh": TanhGrad}
+
+
+# ---- functions that check before they choose ----------------------------------------------------------------------
+
+
+def matmul(x: Tensor, y: Tensor) -> Tensor:
+    """`x @ y` as NumPy's: a vector counts as one row on the left, as one column on the right."""
+    if x.ndim == 0 or y.ndim == 0:
+        received = f"shapes {x.shape} and {y.shape}"
+        raise ValueError(explain("`@` to get tensors with at least one axis", received, "Multiply a scalar with `*`."))
+    z = MatMul()(reshape(x, (1, *x.shape)) if x.ndim == 1 else x, reshape(y, (*y.shape, 1)) if y.ndim == 1 else y)
+    if x.ndim > 1 and y.ndim > 1:
+        return z
+    kept = z.shape[:-2] + (z.shape[-2:-1] if x.ndim > 1 else ()) + (z.shape[-1:] if y.ndim > 1 else ())
+    return reshape(z, kept)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..kernels import door
-from ..tensor import Array, Tensor, constant
-from .base import Op, case
+from ..tensor import FLOATS, Array, Tensor, constant
+from .base import Op, case, one_axis
 from .elementwise import Where
 from .shape import BroadcastTo, Reshape
+
+__all__ = ["Max", "Mean", "Min", "Sum"]
 
 AXES = [
     case((3, 4), axes=(0, 1)),
@@ -87,3 +91,15 @@ class Min(Extreme):
 
     def forward(self, x: Array) -> Array:
         return self.reduce("min", x)
+
+
+# ---- functions that check before they choose ----------------------------------------------------------------------
+
+
+def arg_reduce(kernel: str, x: Tensor, axis: int | None) -> Tensor:
+    values = x.data.reshape(-1) if axis is None else x.data
+    a = one_axis(0 if axis is None else axis, values.ndim)
+    if values.dtype not in FLOATS and values.shape[a]:
+        door.refuse(f"{kernel} of integers")
+        return Tensor(np.asarray(getattr(np, kernel)(values, a)))
+    return Tensor(door.arg_reduce(kernel, values if values.dtype in FLOATS else door.cast(values, door.FLOAT32), a))

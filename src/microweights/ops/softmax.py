@@ -10,6 +10,8 @@ from ..kernels import door
 from ..tensor import Array, Tensor, remember_logits
 from .base import Op, case
 
+__all__ = ["CrossEntropy", "LogSoftmax", "Softmax"]
+
 
 class Softmax(Op):
     """z = exp(x) / Σ exp(x)        dx = z (dz - Σ dz z)"""

@@ -1,0 +1,184 @@
+"""Parts of tensors: their gradients go where they belong, and a loop over all parts costs as much as the tensor is large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import numbers
+from hypothesis import given
+from hypothesis import strategies as st
+
+import microweights as mw
+from microweights.ops import Op, Unstack
+
+LOOPS: dict[str, Callable[[mw.Tensor, int], mw.Tensor]] = {
+    "columns": lambda x, t: x[:, t],
+    "slices": lambda x, t: x[:, t : t + 1][:, 0],
+    "overlapping": lambda x, t: x[:, max(t - 1, 0) : t + 1].sum(1),
+}
+
+
+def unrolled(x: mw.Tensor, w: mw.Tensor, part: Callable[[mw.Tensor, int], mw.Tensor], steps: int) -> mw.Tensor:
+    h = mw.tensor(np.zeros(x.shape[::2], x.dtype))
+    for t in range(steps):
+        h = (part(x, t) + h @ w).tanh()
+    return h.square().sum()
+
+
+def bytes_moved(steps: int, part: Callable[[mw.Tensor, int], mw.Tensor]) -> float:
+    w, scale = mw.tensor(numbers(6, 6)), mw.tensor([1.0], requires_grad=True)
+    step = mw.capture(lambda x: mw.grad(unrolled(x * scale, w, part, steps), scale))
+    for _ in range(2):
+        step(numbers(8, steps, 6))
+    (program,) = step.programs
+    return sum(program._moved(i) for i in range(len(program.steps)))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_over_parts_is_linear(loop: str, c_only: str) -> None:
+    few, many = bytes_moved(10, LOOPS[loop]), bytes_moved(40, LOOPS[loop])
+    assert few * 3 < many < few * 4.5
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_over_parts_has_torch_s_gradients(loop: str, setting: str) -> None:
+    torch = pytest.importorskip("torch")
+    values, weights = numbers(3, 7, 4, dtype="float64"), numbers(4, 4, seed=1, dtype="float64")
+    x, w = mw.tensor(values, requires_grad=True), mw.tensor(weights, requires_grad=True)
+    tx, tw = torch.tensor(values, requires_grad=True), torch.tensor(weights, requires_grad=True)
+    received = mw.grad(unrolled(x, w, LOOPS[loop], 7) + x.sum() * 2, [x, w])
+    h = torch.zeros(3, 4, dtype=torch.float64)
+    for t in range(7):
+        h = (LOOPS[loop](tx, t) + h @ tw).tanh()
+    expected = torch.autograd.grad(h.square().sum() + tx.sum() * 2, [tx, tw])
+    for a, b in zip(received, expected, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_second_derivatives_through_a_loop(loop: str) -> None:
+    w = mw.tensor(numbers(2, 2, dtype="float64"))
+
+    def slope(x: mw.Tensor) -> mw.Tensor:
+        return mw.grad(unrolled(x, w, LOOPS[loop], 3), x, create_graph=True)
+
+    assert mw.gradcheck(slope, [numbers(2, 3, 2, dtype="float64")])
+
+
+def test_a_gradient_that_somebody_holds_is_not_added_to(setting: str) -> None:
+    """The gradient of y reaches both y and, as it is, x: what is added for a part of x stays out of y's."""
+    x = mw.tensor(numbers(4), requires_grad=True)
+    y = x * 1
+    y.retain_grad()
+    (y.sum() + x[1] * 5 + x[2] * 7).backward()
+    assert y.grad.tolist() == [1.0] * 4 and x.grad.tolist() == [1.0, 6.0, 8.0, 1.0]
+    start = mw.tensor([1.0, 1.0, 1.0, 1.0])
+    x.grad = None
+    z = x + mw.concatenate([x[0:1], x[1:4]])
+    z.backward(start)
+    assert start.tolist() == [1.0] * 4 and x.grad.tolist() == [2.0] * 4
+    kept = mw.grad(z, x, start)
+    assert mw.grad(z, x, start).tolist() == kept.tolist() == [2.0] * 4
+
+
+# ---- several results -------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(-3, 2), st.sets(st.integers(0, 2)), st.booleans())
+def test_unstack(shape: list[int], axis: int, used: set[int], twice: bool) -> None:
+    values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) / 7
+    x = mw.tensor(values, requires_grad=True)
+    if not -len(shape) <= axis < len(shape):
+        with pytest.raises(ValueError, match="`axis` to name axes"):
+            mw.unstack(x, axis)
+        return
+    parts = mw.unstack(x, axis)
+    expected = np.moveaxis(values, axis, 0)
+    assert len(parts) == len(expected) and all(np.array_equal(p.numpy(), e) for p, e in zip(parts, expected, strict=True))
+    chosen = [i for i in used if i < len(parts)]
+    if not chosen:
+        return
+    loss = sum((parts[i].square().sum() * (i + 1) for i in chosen), mw.tensor(0.0, "float64"))
+    gradient = np.zeros_like(expected)
+    for i in chosen:
+        gradient[i] = 2 * (i + 1) * expected[i]
+    if twice:
+        loss, gradient = loss + parts[chosen[0]].sum(), gradient.copy()
+        gradient[chosen[0]] += 1
+    np.testing.assert_allclose(mw.grad(loss, x).numpy(), np.moveaxis(gradient, 0, axis), rtol=1e-12)
+
+
+def test_an_operation_is_gone_back_through_once_with_all_gradients(table: None) -> None:
+    calls = []
+
+    class HalfAndDouble(Op):
+        """a = x / 2, b = 2 x        dx = da / 2 + 2 db"""
+
+        several = True
+
+        def forward(self, x: Any) -> Any:
+            return x / 2, x * 2
+
+        def backward(self, da: mw.Tensor | None, db: mw.Tensor | None) -> Any:
+            calls.append((da, db))
+            assert da is not None and db is not None
+            return da / 2 + db * 2
+
+    x = mw.tensor([1.0, 3.0], requires_grad=True)
+    a, b = HalfAndDouble()(x)
+    a.retain_grad()
+    c = (a * b).exp()  # reaches both along ways of different lengths
+    (c.sum() + a.sum()).backward()
+    assert len(calls) == 1 and a.grad is not None and a.op is b.op
+    np.testing.assert_allclose(x.grad.numpy(), 2 * x.numpy() * np.exp(x.numpy() ** 2) + 0.5, rtol=1e-5)
+
+
+def test_results_are_views_that_notice_overwriting(setting: str) -> None:
+    x = mw.tensor(numbers(2, 3), requires_grad=True)
+    first, second = mw.unstack(x)
+    z = (first * second).sum()
+    with mw.no_grad():
+        x[0].assign(mw.tensor([1.0, 1.0, 1.0]))
+    assert first.tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(RuntimeError, match="overwritten"):
+        z.backward()
+
+
+def test_the_graph_goes_with_its_last_result() -> None:
+    import gc
+    import weakref
+
+    gc.disable()
+    try:
+        first, second = mw.unstack(mw.tensor(numbers(2, 3), requires_grad=True))
+        gone = weakref.ref(first.op)
+        del first
+        assert gone() is second.op
+        del second
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_unstack_in_a_captured_training(c_only: str) -> None:
+    w = mw.tensor(numbers(4, 4), requires_grad=True)
+
+    def step(x: mw.Tensor) -> list[mw.Tensor]:
+        h = mw.tensor(np.zeros((3, 4), np.float32))
+        for part in mw.unstack(x * w.sum(), 1):
+            h = (part + h @ w).tanh()
+        return [h, mw.grad(h.square().mean(), w)]
+
+    captured = mw.capture(step)
+    for i in range(4):
+        x = numbers(3, 6, 4, seed=i)
+        assert [t.numpy().tobytes() for t in captured(x)] == [t.numpy().tobytes() for t in step(mw.tensor(x))]
+    assert len(captured.programs) == 1
+
+
+def test_gradcheck_of_several_results() -> None:
+    assert mw.gradcheck(lambda x: mw.unstack(x.square(), 1), [numbers(2, 3)])
+    assert mw.gradcheck(lambda x: Unstack(0)(x)[1:], [numbers(3, 2)])
