@@ -111,6 +111,36 @@ def test_logs_and_weights_are_keras_s(keras: Any, case: str) -> None:
             np.testing.assert_allclose(a[key], b[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("case", ["lists", "by names", "dict"])
+def test_models_of_symbols_are_called_for_their_layers(keras: Any, case: str) -> None:
+    def written(module: Any) -> Any:
+        u, v = module.Input((3,), name="u"), module.Input((2,), name="v")
+        both = module.layers.Concatenate()([u, v])
+        line, probability = module.layers.Dense(2, name="line")(both), module.layers.Dense(1, "sigmoid", name="right")(both)
+        return module.Model({"u": u, "v": v}, {"z": line, "c": probability} if case == "dict" else [line, probability])
+
+    first, second = ("z", "c") if case == "dict" else ("line", "right")
+    y: Any = [LINE, CLASS] if case == "lists" else {first: LINE, second: CLASS}
+    options: dict[str, Any] = {"loss": {second: "binary_crossentropy", first: "mse"}, "metrics": {second: ["accuracy"]}}
+    if case == "lists":
+        options = {
+            "loss": ["mse", "binary_crossentropy"],
+            "metrics": [["mae"], ["accuracy"]],
+            "weighted_metrics": [["mae"], []],
+        }
+    ours, theirs = written(mw), written(keras)
+    ours.set_weights(theirs.get_weights())
+    logs = []
+    for model in (ours, theirs):
+        model.compile("sgd", **options)
+        history = model.fit(X, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+        logs.append((history, model.evaluate(X, y, verbose=0)))
+    assert set(logs[0][0]) == set(logs[1][0])
+    for name, values in logs[1][0].items():
+        np.testing.assert_allclose(logs[0][0][name], values, rtol=2e-5, err_msg=name)
+    np.testing.assert_allclose(logs[0][1], logs[1][1], rtol=2e-5)
+
+
 def test_names_of_lists_are_told_apart() -> None:
     """Keras calls both losses mse_loss, of which only one is seen."""
     x, y, _ = data("list")

@@ -78,6 +78,14 @@ class Graph:
         if any(id(entry) != s for s, entry in entries.items()):
             self._note_calls()
 
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers whose results the outputs are; of a dict of outputs its keys."""
+        if isinstance(self.outputs, dict):
+            return list(self.outputs)
+        names = {id(part): name for name, part in self.parts.items()}
+        return [names[id(s.node.part)] for s in leaves_of(self.outputs)]
+
     # ---- running it ----------------------------------------------------------------------------------------------
 
     def __call__(self, x: Any) -> Any:

@@ -93,6 +93,7 @@ class Model(Trainer):
         super().__init__(**given)
         if graph is not None:
             self._graph, self.built = graph, True
+            self.output_names = graph.output_names
             self._input_shape, self._output_shape = (
                 without_list([s.shape for s in in_keras_order(nest)]) for nest in (graph.inputs, graph.outputs)
             )
