@@ -1,31 +1,15 @@
-"""The parts of a network."""
+"""The parts of a network, in a file for each family, which lists its public names."""
 
-from .base import Layer
-from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Masking, Reshape
-from .merge import (
-    Add,
-    Average,
-    Concatenate,
-    Dot,
-    Maximum,
-    Minimum,
-    Multiply,
-    Subtract,
-    add,
-    average,
-    concatenate,
-    dot,
-    maximum,
-    minimum,
-    multiply,
-    subtract,
-)
+from . import base as _base
+from . import core as _core
+from . import merge as _merge
+from .base import *
+from .core import *
+from .merge import *
 
-__all__ = [
-    "Activation", "Add", "Average", "Concatenate", "Dense", "Dot", "Dropout", "Flatten", "Input", "InputLayer", "Layer",
-    "Masking", "Maximum", "Minimum", "Multiply", "Reshape", "Subtract", "add", "average", "concatenate", "dot", "maximum",
-    "minimum", "multiply", "subtract",
-]  # fmt: skip
+__all__: list[str] = []
+for _family in (_base, _core, _merge):
+    __all__ += _family.__all__
 
 
 def __dir__() -> list[str]:

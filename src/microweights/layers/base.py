@@ -20,6 +20,8 @@ from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor, known_dtype
 from ..tree import flatten, leaves_of, map_structure, unflatten
 from .symbolic import Node, Spec, Symbol, symbols_in, tried
 
+__all__ = ["Layer"]
+
 Shape = tuple[int, ...]
 BatchShape = tuple[int | None, ...]  # with the axis of samples, which is None
 _NOTHING: Any = object()

@@ -15,6 +15,8 @@ from ..tensor import FLOATS, Array, Tensor, known_dtype
 from .base import BatchShape, Layer, Shape, checked_shape, derived, refuse_unless_none
 from .symbolic import Node, Spec, Symbol
 
+__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Masking", "Reshape"]
+
 
 class Activated(Layer):
     """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""

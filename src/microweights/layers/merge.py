@@ -13,6 +13,11 @@ from ..errors import explain
 from ..tensor import Tensor
 from .base import Layer
 
+__all__ = [
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate",
+    "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
+
 Inputs = Sequence[Tensor]
 EPSILON = 1e-7  # Keras's: vectors that are shorter count as that long
 
