@@ -62,7 +62,7 @@ class Tensor:
         The operation that made it; None for a leaf.
     """
 
-    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "logits", "op", "requires_grad")
+    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "logits", "mask", "op", "requires_grad")
     __hash__ = object.__hash__
 
     data: Array
@@ -72,6 +72,7 @@ class Tensor:
     keeps_grad: bool
     changed: int  # when the values were last overwritten, on the clock of state.py
     logits: Logits | None  # what went into the softmax or sigmoid that made it
+    mask: Tensor | None  # which of its elements are data and no padding, as the layer says that made it; operations drop it
     _base: Tensor | None  # the tensor whose memory this one shares
 
     def __init__(self, data: Array, requires_grad: bool = False, base: Tensor | None = None) -> None:
@@ -82,6 +83,7 @@ class Tensor:
         self.keeps_grad = False
         self.changed = 0
         self.logits = None
+        self.mask = None
         self._base = base
 
     # ---- what it is --------------------------------------------------------------------------------------------

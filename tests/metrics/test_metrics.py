@@ -641,3 +641,26 @@ def test_a_threshold_is_a_number_of_the_predictions_type(name: str) -> None:
     y, p = np.array([0, 0, 1]), np.array([0.3, 0.3, 0.9], np.float32)
     metric = getattr(metrics, name)(**{"threshold" if name in ("F1Score", "BinaryAccuracy") else "thresholds": 0.3})
     assert metric(y, p) == metric(y, p.round(1)) == 1.0  # 0.3 is not above 0.3
+
+
+def test_a_metric_as_keras_s_tutorial_writes_it() -> None:
+    class TruePositives(metrics.Metric):
+        def __init__(self, name: str = "true_positives", **options: Any) -> None:
+            super().__init__(name=name, **options)
+            self.found = self.add_weight(name="tp", initializer="zeros")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.found.assign(self.found + ((y_pred > 0) * (y_true > 0)).sum())
+
+        def result(self) -> Any:
+            return self.found
+
+        def reset_state(self) -> None:
+            self.found.assign(0.0)
+
+    x, y = np.ones((8, 1), np.float32), (np.arange(8) % 2).astype(np.float32).reshape(8, 1)
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(mw.optimizers.SGD(0.0), "mse", metrics=[TruePositives()])
+    history = model.fit(x, y, batch_size=3, epochs=2, validation_data=(x[:4], y[:4]), verbose=0).history
+    assert history["true_positives"] == [4.0, 4.0] and history["val_true_positives"] == [2.0, 2.0]
+    assert model.evaluate(x, y, verbose=0)[1] == 4.0

@@ -129,8 +129,7 @@ class Epoch:
         list of arrays (steps, ...)
             The results of each step.
         """
-        done, left = self.done, self._rows - self.done
-        rows, times = min(self._size, left), max(1, min(most, left // self._size))
+        done, rows, times = self.done, self.rows, self.times(most)
         first = [a[done : done + rows] for a in self.arrays]
         if of_steps:
             first = [*(a[0, ...] for a in of_steps), *first]

@@ -1,7 +1,7 @@
 """The parts of a network."""
 
 from .base import Layer
-from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Reshape
+from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Masking, Reshape
 from .merge import (
     Add,
     Average,
@@ -23,8 +23,8 @@ from .merge import (
 
 __all__ = [
     "Activation", "Add", "Average", "Concatenate", "Dense", "Dot", "Dropout", "Flatten", "Input", "InputLayer", "Layer",
-    "Maximum", "Minimum", "Multiply", "Reshape", "Subtract", "add", "average", "concatenate", "dot", "maximum", "minimum",
-    "multiply", "subtract",
+    "Masking", "Maximum", "Minimum", "Multiply", "Reshape", "Subtract", "add", "average", "concatenate", "dot", "maximum",
+    "minimum", "multiply", "subtract",
 ]  # fmt: skip
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import initializers, random, regularizers
-from ..errors import explain, no_attribute
+from .. import initializers, ops, random, regularizers
+from ..errors import explain, no_attribute, warn
 from ..kernels import door
 from ..naming import Configurable, snake_case
 from ..parts import Part, used
 from ..state import no_grad, state
 from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor, known_dtype
-from ..tree import leaves_of, map_structure
+from ..tree import flatten, leaves_of, map_structure, unflatten
 from .symbolic import Node, Spec, Symbol, symbols_in, tried
 
 Shape = tuple[int, ...]
@@ -72,6 +72,8 @@ class Layer(Part, Configurable):
         Of the first call on symbols.
     built : bool
         Whether its weights are made.
+    supports_masking : bool
+        Whether the mask of what comes in is that of what goes out; a class that has a `compute_mask` makes its own.
 
     Examples
     --------
@@ -86,8 +88,11 @@ class Layer(Part, Configurable):
     """
 
     _takes_training: ClassVar[bool] = False
+    _makes_masks: ClassVar[bool] = False
     _takes_one: ClassVar[bool] = False  # tensor, and no nest of them
     _names: ClassVar[tuple[str, ...]] = ()  # of what `call` takes by position or by name
+    _takes: ClassVar[frozenset[str]] = frozenset()  # all that `call` takes
+    supports_masking: bool = False
     # `trainable` shows in the weights' requires_grad, which every replay looks at
     _notes: ClassVar[frozenset[str]] = frozenset(
         ("built", "name", "output_type", "_input_shape", "_output_shape", "_is_building", "trainable", "_trainable", "is_named")
@@ -157,7 +162,11 @@ class Layer(Part, Configurable):
 
     def __init_subclass__(cls) -> None:
         _, *taken = inspect.signature(cls.call).parameters.values()
-        cls._takes_training = any(p.name == "training" for p in taken)
+        cls._takes = frozenset(p.name for p in taken)
+        cls._takes_training = "training" in cls._takes
+        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = True
         cls._names = tuple(p.name for p in taken if p.kind is p.POSITIONAL_OR_KEYWORD)
         if "build" in vars(cls):
             cls.build = _whole(cls.build)  # type: ignore[assignment, method-assign]
@@ -225,13 +234,13 @@ class Layer(Part, Configurable):
         if state.watch is not None and id(self) not in state.watch.parts:
             used(*(layer for _, layer in self.walk()))
         call = self.call
-        if not isinstance(x, Tensor) or others or options:
+        if not isinstance(x, Tensor) or others or options or x.mask is not None or self._makes_masks:
             x, others, options = self._named(x, others, options)
             if symbols_in(leaves_of((x, others, options), _is_array)):
                 return self._on_symbols((x, *others), options if training is None else {**options, "training": training})
             x, others, options = self._as_tensors(x, others, options)
             training = options.pop("training", training)
-            call = _with(call, others, options)
+            call = self._with(x, others, options)
         else:
             kind = x.data.dtype
             if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
@@ -276,6 +285,47 @@ class Layer(Part, Configurable):
 
         return map_structure(first, x, is_leaf=_is_array), *map_structure(other, (others, options))
 
+    def _with(self, x: Any, others: Any, options: dict[str, Any]) -> Callable[..., Any]:
+        """The function of the first argument, and of `training`: the masks of tensors go into it and come out of it."""
+        tensors = {name: v for name, v in options.items() if not name.endswith("mask") and _has_tensors(v)}
+        for name, value in {**dict(zip(self._names, (x,))), **tensors}.items():
+            taken = f"{name}_mask" if tensors else "mask"
+            if taken in self._takes and options.get(taken) is None:
+                options[taken] = masks_of(value)
+
+        def called(x: Any, **training: Any) -> Any:
+            return self._masked(x, self.call(x, *others, **options, **training), options.get("mask"))
+
+        return called
+
+    def _masked(self, x: Any, z: Any, mask: Any) -> Any:
+        """The results of a call with their masks, as far as they have none; `mask` is what the call was given."""
+        before = masks_of(x) if mask is None else mask
+        results: list[Any] = []
+        structure = flatten(z, results)
+        if (before is None and not self._makes_masks) or all(getattr(t, "mask", True) is not None for t in results):
+            return z
+        if not self.supports_masking:
+            if mask is None:
+                remedy = "Set self.supports_masking = True if its results have the same mask, or define compute_mask."
+                warn(explain("layers that pass masks on", f"a tensor with a mask for {self!r}, which ends there", remedy))
+            return z
+        inputs = {id(t) for t in leaves_of(x)}
+        for i, found in enumerate(leaves_of(self.compute_mask(x, before))[: len(results)]):
+            t = results[i]
+            if found is not None and isinstance(t, Tensor) and t.mask is None:
+                results[i] = t = ops.Reshape(t.shape)(t) if id(t) in inputs else t  # what came in keeps the mask that it has
+                t.mask = found
+        return unflatten(structure, results)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The masks of what goes out, for what comes in and the masks of that; of the same structure, or None.
+
+        A mask is a tensor of bool, and False where a tensor is padded: of shape (samples, times) for one of shape
+        (samples, times, ...).
+        """
+        return previous_mask
+
     def _on_symbols(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Note the call, and return the symbols of what it will give; the layer is built by it."""
         is_first = self._output_shape is None
@@ -297,7 +347,11 @@ class Layer(Part, Configurable):
 
     def _cast(self, t: Tensor, with_integers: bool) -> Tensor:
         kind = t.data.dtype
-        return t.astype(self.dtype) if self._casts and kind is not self.dtype and (with_integers or kind in FLOATS) else t
+        if not self._casts or kind is self.dtype or not (with_integers or kind in FLOATS):
+            return t
+        cast = t.astype(self.dtype)
+        cast.mask = t.mask
+        return cast
 
     def _note_shapes(self, x: Any, z: Any) -> None:
         """Keep what is known of inputs and outputs after a call."""
@@ -350,8 +404,8 @@ class Layer(Part, Configurable):
         """
         config = super().get_config()
         if "input_shape" in config:
-            is_one = self._input_shape is not None and is_shape(self._input_shape)
-            config["input_shape"] = list(self._input_shape[1:]) if self._input_shape is not None and is_one else None
+            shape = self._input_shape
+            config["input_shape"] = list(shape[1:]) if shape is not None and is_shape(shape) else None
         return config
 
     # ---- weights -----------------------------------------------------------------------------------------------
@@ -567,13 +621,14 @@ def _one_or_list(symbols: list[Symbol]) -> Any:
     return symbols[0] if len(symbols) == 1 else symbols
 
 
-def _with(call: Callable[..., Any], others: Any, options: dict[str, Any]) -> Callable[..., Any]:
-    """A function of the first argument, and of `training`."""
+def masks_of(x: Any) -> Any:
+    """The masks of a nest of tensors; None if none has one."""
+    masks = map_structure(lambda t: t.mask if isinstance(t, Tensor) else None, x)
+    return masks if any(mask is not None for mask in leaves_of(masks)) else None
 
-    def called(x: Any, **training: Any) -> Any:
-        return call(x, *others, **options, **training)
 
-    return called
+def _has_tensors(x: Any) -> bool:
+    return any(isinstance(leaf, Tensor) for leaf in leaves_of(x))
 
 
 def _is_array(x: Any) -> bool:

@@ -19,7 +19,7 @@ from .symbolic import Node, Spec, Symbol
 class Activated(Layer):
     """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""
 
-    _takes_one = True
+    _takes_one = supports_masking = True
     _computes_in_floats = True
     _function: activations.Activation
     _inside: str | None  # what the kernel of the matrix product applies itself, if it does
@@ -158,7 +158,7 @@ class Dropout(Layer):
         For random numbers of its own.
     """
 
-    _takes_one = True
+    _takes_one = supports_masking = True
     _computes_in_floats = True
 
     def __init__(
@@ -234,6 +234,38 @@ class Reshape(Layer):
         return x.reshape(x.shape[0], *self.target_shape)
 
 
+class Masking(Layer):
+    """Says of each time of a sequence whether it is data, which it is unless all its numbers are `mask_value`.
+
+    Of inputs (samples, times, features) the mask is of shape (samples, times). Layers that follow pass it on and skip what is
+    masked, and so does the loss.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> z = mw.layers.Masking()(mw.tensor([[[1.0, 2.0], [0.0, 0.0]]]))
+    >>> z.mask.tolist()
+    [[True, False]]
+    """
+
+    _takes_one = True
+
+    def __init__(self, mask_value: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.mask_value = mask_value
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor:
+        return _any(inputs != self.mask_value)
+
+    def call(self, x: Tensor) -> Tensor:
+        return ops.where(_any(x != self.mask_value).reshape(*x.shape[:-1], 1), x, 0.0)
+
+
+def _any(t: Tensor) -> Tensor:
+    """Whether one along the last axis holds."""
+    return t.astype("float32").max(-1) > 0
+
+
 class InputLayer(Layer):
     """Stands first in a network and tells the shape of one sample. :func:`microweights.Input` makes one and calls it.
 
@@ -251,7 +283,7 @@ class InputLayer(Layer):
         `name` and others of :class:`Layer`.
     """
 
-    _takes_one = True
+    _takes_one = supports_masking = True
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ EPSILON = 1e-7  # Keras's: vectors that are shorter count as that long
 class Merge(Layer):
     """Takes a list of tensors of one shape, or of shapes that broadcast; where axes are missing, they stand after the first."""
 
+    supports_masking = True
     _count: ClassVar[int | None] = None  # of inputs, if there must be so many
     _pair: Callable[[Any, Any], Any]  # what two of them make
 
@@ -35,6 +36,12 @@ class Merge(Layer):
         ndim = max(x.ndim for x in inputs)
         wide = [x.reshape(*x.shape[:1], *[1] * (ndim - x.ndim), *x.shape[1:]) for x in inputs]
         return functools.reduce(self._pair, wide)
+
+    def compute_mask(self, inputs: Inputs, previous_mask: Any = None) -> Any:
+        """What one of the masks leaves; none, if there are inputs without one."""
+        if previous_mask is None or any(mask is None for mask in previous_mask):
+            return None
+        return functools.reduce(_either, previous_mask)
 
 
 class Add(Merge):
@@ -58,9 +65,15 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """The product of a list of tensors, element by element."""
+    """The product of a list of tensors, element by element; what is masked counts as 1, and what is in all of them gives 0."""
 
     _pair = staticmethod(operator.mul)
+
+    def _merged(self, inputs: Inputs) -> Tensor:
+        z = super()._merged([x if x.mask is None else ops.where(_of_elements(x), x, 1.0) for x in inputs])
+        if any(x.mask is None for x in inputs):
+            return z
+        return ops.where(functools.reduce(_either, map(_of_elements, inputs)), z, 0.0)
 
 
 class Average(Merge):
@@ -72,14 +85,30 @@ class Average(Merge):
         return super()._merged(inputs) / len(inputs)
 
 
-class Maximum(Merge):
-    """The largest of a list of tensors, element by element."""
+class Extreme(Merge):
+    """What is masked in one does not count beside what is not in another."""
+
+    def _merged(self, inputs: Inputs) -> Tensor:
+        if all(x.mask is None for x in inputs):
+            return super()._merged(inputs)
+        z, *others = inputs
+        kept = None if z.mask is None else _of_elements(z)
+        for x in others:
+            mask = None if x.mask is None else _of_elements(x)
+            x = x if mask is None else ops.where(mask, x, z)
+            z = self._pair(z if kept is None else ops.where(kept, z, x), x)
+            kept = None if kept is None or mask is None else _either(kept, mask)
+        return z
+
+
+class Maximum(Extreme):
+    """The largest of a list of tensors, element by element; what is masked in one does not count."""
 
     _pair = staticmethod(ops.maximum)
 
 
-class Minimum(Merge):
-    """The smallest of a list of tensors, element by element."""
+class Minimum(Extreme):
+    """The smallest of a list of tensors, element by element; what is masked in one does not count."""
 
     _pair = staticmethod(ops.minimum)
 
@@ -100,6 +129,16 @@ class Concatenate(Merge):
 
     def _merged(self, inputs: Inputs) -> Tensor:
         return ops.concatenate(inputs, self.axis)
+
+    def compute_mask(self, inputs: Inputs, previous_mask: Any = None) -> Tensor | None:
+        """The masks joined as the inputs are; an input without one is data."""
+        if previous_mask is None or all(mask is None for mask in previous_mask):
+            return None
+        kept = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            ones = x.zeros_like() + 1
+            kept.append(ones if mask is None else ones * _spread(mask, x.ndim))
+        return ops.concatenate(kept, self.axis).max(-1) > 0
 
 
 class Dot(Merge):
@@ -137,8 +176,25 @@ class Dot(Merge):
         z = left @ right.transpose(0, 2, 1)
         return z.reshape(x.shape[0], *(x.shape[1:-1] + y.shape[1:-1] or (1,)))
 
+    def compute_mask(self, inputs: Inputs, previous_mask: Any = None) -> None:
+        return None
+
     def _scaled(self, x: Tensor, axis: int) -> Tensor:
         return x / ops.maximum(x.square().sum(axis, keepdims=True), EPSILON**2).sqrt() if self.normalize else x
+
+
+def _either(a: Tensor, b: Tensor) -> Tensor:
+    return ops.maximum(a, b) > 0
+
+
+def _spread(mask: Tensor, ndim: int) -> Tensor:
+    return mask.reshape(*mask.shape, *[1] * (ndim - mask.ndim))
+
+
+def _of_elements(x: Tensor) -> Tensor:
+    """The mask of a tensor, with as many axes."""
+    assert x.mask is not None
+    return _spread(x.mask, x.ndim)
 
 
 def _moved_last(ndim: int, axis: int) -> list[int]:

@@ -17,7 +17,7 @@ from ..naming import lookup, plain
 from ..tensor import Tensor
 from ..tree import Structure, flatten, leaves_like, leaves_of, map_structure, unflatten
 
-Part: TypeAlias = Layer | Function
+NetworkPart: TypeAlias = Layer | Function
 
 
 class Slot(int):
@@ -27,7 +27,8 @@ class Slot(int):
 class Call(NamedTuple):
     """One step of a graph."""
 
-    part: Part
+    part: NetworkPart
+    alone: Slot | None  # what the part is called with, where that is one tensor, and gives one
     structure: Structure | None  # of the nest of arguments and options
     leaves: list[Any]  # of that nest, Slots among them
     needs: list[Slot]  # those, in their order
@@ -46,6 +47,7 @@ class Graph:
 
     Attributes
     ----------
+    inputs, outputs : nests of Symbols
     calls : list of Call
         In an order in which they can be made: that in which they were written down.
     parts : dict of str to Layer or Function
@@ -72,7 +74,7 @@ class Graph:
         self._inputs, self._outputs = (map_structure(lambda s: slots[id(s)], nest) for nest in (inputs, outputs))
         self.specs = [s.spec for s in symbols]
         self.calls = _calls(nodes, slots, leaves_of(self._outputs))
-        self._symbols: list[Symbol] = symbols
+        self.inputs, self.outputs = inputs, outputs
         if any(id(entry) != s for s, entry in entries.items()):
             self._note_calls()
 
@@ -88,17 +90,25 @@ class Graph:
 
     def __call__(self, x: Any) -> Any:
         """The nest of outputs for a nest of inputs; an output that is alone in a list comes without the list."""
-        values: dict[Slot, Any] = dict(zip(leaves_of(self._inputs), self._checked(x)))
-        for part, structure, leaves, _, results, result_structure, done_with in self.calls:
-            args, options = unflatten(structure, [values[v] if type(v) is Slot else v for v in leaves])
-            z = part(*args, **options)
-            values.update(zip(results, [z] if result_structure is None else leaves_like(result_structure, z)))
+        values: list[Any] = [None] * len(self.specs)
+        for slot, t in zip(leaves_of(self._inputs), self._checked(x), strict=True):
+            values[slot] = t
+        for part, alone, structure, leaves, _, results, result_structure, done_with in self.calls:
+            if alone is not None:
+                values[results[0]] = part(values[alone])
+            else:
+                args, options = unflatten(structure, [values[v] if type(v) is Slot else v for v in leaves])
+                found = leaves_like(result_structure, part(*args, **options))
+                for slot, t in zip(results, found, strict=True):
+                    values[slot] = t
             for slot in done_with:
-                del values[slot]
+                values[slot] = None
         return without_list(map_structure(values.__getitem__, self._outputs))
 
     def _checked(self, x: Any) -> list[Tensor]:
         """The inputs in the order of their slots, as far as they fit the symbols."""
+        if isinstance(self.inputs, Symbol) and isinstance(x, Tensor):
+            return [_fitted(x, self.inputs)]
         symbols = leaves_of(self.inputs)
         return [_fitted(t, s) for t, s in zip(self._matched(x), symbols, strict=True)]
 
@@ -125,18 +135,10 @@ class Graph:
     # ---- its parts -------------------------------------------------------------------------------------------------
 
     @property
-    def inputs(self) -> Any:
-        return map_structure(self._symbols.__getitem__, self._inputs)
-
-    @property
-    def outputs(self) -> Any:
-        return map_structure(self._symbols.__getitem__, self._outputs)
-
-    @property
     def layers(self) -> dict[str, Layer]:
         return {name: part for name, part in self.parts.items() if isinstance(part, Layer)}
 
-    def calls_of(self, part: Part) -> list[Call]:
+    def calls_of(self, part: NetworkPart) -> list[Call]:
         return [call for call in self.calls if call.part is part]
 
     def origin(self, slot: Slot) -> tuple[str, int, int]:
@@ -146,7 +148,7 @@ class Graph:
         number = next(i for i, other in enumerate(self.calls_of(call.part)) if other is call)
         return name, number, call.results.index(slot)
 
-    def connections(self, part: Part) -> list[str]:
+    def connections(self, part: NetworkPart) -> list[str]:
         """Where what a part is called with comes from, as Keras writes it: name[call][result]."""
         slots = [v for call in self.calls_of(part) if not call.is_entry for v in call.needs]
         return ["{}[{}][{}]".format(*self.origin(slot)) for slot in slots]
@@ -163,17 +165,18 @@ class Graph:
 
     def _note_calls(self) -> None:
         """Make symbols of its own, and note the calls on the layers."""
-        self._symbols = []
+        symbols: list[Symbol] = []
         for call in self.calls:
             if call.is_entry and isinstance(call.part, InputLayer):
-                self._symbols.append(call.part.output)
+                symbols.append(call.part.output)
                 continue
             specs = unflatten(call.result_structure, [self.specs[slot] for slot in call.results])
-            args, options = unflatten(call.structure, [self._symbols[v] if type(v) is Slot else v for v in call.leaves])
-            self._symbols += leaves_of(Node(call.part, args, options, specs).outputs)
+            args, options = unflatten(call.structure, [symbols[v] if type(v) is Slot else v for v in call.leaves])
+            symbols += leaves_of(Node(call.part, args, options, specs).outputs)
+        self.inputs, self.outputs = (map_structure(symbols.__getitem__, nest) for nest in (self._inputs, self._outputs))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_symbols"}
+        return {name: value for name, value in vars(self).items() if name not in ("inputs", "outputs")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -296,7 +299,7 @@ def _entry_for(symbol: Symbol) -> Symbol:
     return Input(dtype=symbol.dtype, batch_shape=symbol.shape)
 
 
-def _in_order(outputs: Sequence[Symbol], entries: Mapping[int, Symbol]) -> tuple[list[Node], list[Part]]:
+def _in_order(outputs: Sequence[Symbol], entries: Mapping[int, Symbol]) -> tuple[list[Node], list[NetworkPart]]:
     """The calls that outputs depend on, in the order in which they were written down, and the parts in Keras's order.
 
     `entries` are the inputs, by the id of the symbols in whose place they are.
@@ -337,7 +340,7 @@ def _in_order(outputs: Sequence[Symbol], entries: Mapping[int, Symbol]) -> tuple
     return nodes, sorted(parts.values(), key=lambda part: (-depth.get(id(part), 0), place[id(part)]))
 
 
-def _named(parts: Sequence[Part], nodes: Sequence[Node]) -> dict[str, Part]:
+def _named(parts: Sequence[NetworkPart], nodes: Sequence[Node]) -> dict[str, NetworkPart]:
     """Parts by names of their own, which are numbered in the order in which the parts were called first."""
     names = {id(part): part.given_name for part in parts if part.given_name}
     twice = [name for name, times in Counter(names.values()).items() if times > 1]
@@ -352,6 +355,9 @@ def _named(parts: Sequence[Part], nodes: Sequence[Node]) -> dict[str, Part]:
                 part.name = names[id(part)]
         part.is_named = True
     return {str(names[id(part)]): part for part in parts}
+
+
+_ALONE = flatten(((None,), {}), [])  # the structure of one argument and no options
 
 
 def _calls(nodes: Sequence[Node], slots: Mapping[int, Slot], kept: Sequence[Slot]) -> list[Call]:
@@ -369,7 +375,10 @@ def _calls(nodes: Sequence[Node], slots: Mapping[int, Slot], kept: Sequence[Slot
         needs = [v for v in leaves if type(v) is Slot]
         done_with = sorted({*needs, *results} - needed)
         needed |= {*needs, *results}
-        calls.append(Call(node.part, structure, leaves, needs, results, result_structure, done_with))
+        is_alone = structure == _ALONE and len(needs) == 1 and result_structure is None
+        calls.append(
+            Call(node.part, needs[0] if is_alone else None, structure, leaves, needs, results, result_structure, done_with)
+        )
     return calls[::-1]
 
 
@@ -381,10 +390,12 @@ def _fitted(t: Any, symbol: Symbol) -> Any:
     """A tensor for an input, with or without a last axis of one."""
     expected = symbol.shape
     if isinstance(t, Tensor):
+        mask = t.mask
         if t.ndim == len(expected) + 1 and t.shape[-1] == 1:
             t = t.reshape(t.shape[:-1])
         elif t.ndim == len(expected) - 1 and expected[-1] == 1:
             t = t.reshape(*t.shape, 1)
+        t.mask = mask
         if t.ndim == len(expected) and all(m in (None, n) for n, m in zip(t.shape[1:], expected[1:])):
             return t
     received = t.shape if isinstance(t, Tensor) else repr(t)

@@ -110,6 +110,9 @@ class Model(Trainer):
         found = self._graph.results_for(*args) if self._graph is not None and is_graph else None
         return super()._specs(args, options) if found is None else found
 
+    def _masked(self, x: Any, z: Any, mask: Any) -> Any:
+        return super()._masked(x, z, mask) if self._makes_masks else z  # its layers have passed masks on
+
     def sublayers(self) -> dict[str, Layer]:
         """The layers that belong directly to this one, by name: those between symbols, and its attributes."""
         own = super().sublayers()

@@ -227,7 +227,7 @@ class Objective:
 
     def results(self, losses: Sequence[float]) -> dict[str, float]:
         """The numbers by their names, for these losses and what the metrics have gathered."""
-        return dict(zip(self.names, [*losses, *(m.result() for m in self.metrics)], strict=True))
+        return dict(zip(self.names, [*losses, *(float(m.result()) for m in self.metrics)], strict=True))
 
 
 def _is_config(x: Any) -> bool:
