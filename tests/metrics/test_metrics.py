@@ -112,7 +112,7 @@ def test_log_loss_top_k_and_auc_are_scikit_learns(setting: str, weighted: bool) 
 
 
 def test_counts_in_training_are_those_of_the_predictions(setting: str) -> None:
-    """Replayed, too; and a report of them."""
+    """Replayed, too."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(90, 4)).astype(np.float32)
     y = (x[:, 0] + x[:, 1] > 0.5).astype(np.int64)
@@ -124,7 +124,6 @@ def test_counts_in_training_are_those_of_the_predictions(setting: str) -> None:
     p = model.predict(x)
     for name, metric in (("precision", metrics.Precision()), ("auc", metrics.AUC()), ("log_loss", metrics.LogLoss())):
         assert told[name] == pytest.approx(metric(y, p), rel=1e-5)
-    assert "precision" in metrics.report(y, p, ["no", "yes"]) and "yes" in metrics.report(y, p, ["no", "yes"])
 
 
 def test_refused_metrics() -> None:
@@ -293,12 +292,6 @@ def test_one_output_has_two_classes(name: str, setting: str) -> None:
         getattr(metrics, name)()(np.array([0, 1, 2, 1]), np.array([0.1, 0.9, 0.7, 0.8]))
 
 
-def test_a_report_on_labels_that_are_floats() -> None:
-    pytest.importorskip("sklearn")
-    labels = np.array([0.0, 1.0, 2.0, 2.0])
-    assert "2.0       1.00" in metrics.report(labels, labels)
-
-
 def test_names_of_their_own() -> None:
     model = mw.Sequential([mw.Input((2,)), mw.layers.Dense(1, activation="sigmoid")])
     model.compile("sgd", "binary_crossentropy", metrics=[metrics.Precision(0.3), metrics.Precision(0.7)])
@@ -356,8 +349,6 @@ def test_a_nan_is_never_right(setting: str) -> None:
         for prediction in ([nan, 0.2, 0.9], [[nan, 0.0], [0.0, 1.0], [1.0, 0.0]]):
             with pytest.raises(ValueError, match="NaN"):
                 metrics.get(metric)(np.array([0, 0, 1]), np.array(prediction))
-    with pytest.raises(ValueError, match="NaN"):
-        metrics.report([0, 1], [nan, 0.7])
 
 
 def test_sums_with_a_nan_are_nan() -> None:
@@ -381,10 +372,6 @@ def test_places_of_sequences() -> None:
         assert metrics.TopKCategoricalAccuracy(k)(labels, scores) == pytest.approx(np.mean(hits))
     with pytest.raises(ValueError, match="samples, classes"):
         metrics.ConfusionMatrix()(labels, scores)
-
-
-def test_a_report_of_classes_that_are_called_minus_one() -> None:
-    assert metrics.report([-1, 1, -1], [0.2, 0.9, 0.3]) == metrics.report([-1, 1, -1], [-1, 1, -1])
 
 
 def test_no_metric_takes_the_place_of_the_loss() -> None:

@@ -57,7 +57,7 @@ from .classification import (
     categorical_hits,
     sparse_categorical_hits,
 )
-from .counts import ConfusionMatrix, F1Score, Precision, Recall, report
+from .counts import ConfusionMatrix, F1Score, Precision, Recall
 from .ranking import AUC, SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy, top_k_hits
 from .regression import (
     CosineSimilarity,
@@ -136,7 +136,7 @@ __all__ = [
     "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy", "categorical_accuracy",
     "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge", "get", "hinge", "huber",
     "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
-    "mean_squared_logarithmic_error", "poisson", "report", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
+    "mean_squared_logarithmic_error", "poisson", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy",
 ]  # fmt: skip
 
