@@ -181,7 +181,7 @@ class Objective:
     # ---- a batch -----------------------------------------------------------------------------------------------
 
     def rows_of(self, batch: Batch) -> list[tuple[Any, Any]]:
-        """Targets and sample weights for each output, or None."""
+        """Targets and sample weights for each output, or None: losses and metrics have their weights from here alone."""
         assert self._places is not None
         if self._places.count > 1 and batch.y is not None and not isinstance(batch.y, (list, tuple, dict)):
             received = "one array"

@@ -6,42 +6,39 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import optimizers, random, tree
+from .. import optimizers, tree
 from ..callbacks import NO_CALLBACKS, Callback, CallbackList, History, as_list
-from ..capture.step import Step
-from ..data.batches import Batches
-from ..data.loader import Loader, Rows, is_beyond_memory, is_loader
-from ..data.samples import Batch, Form, Samples, checked_batch_size, first_of
+from ..data.loader import is_beyond_memory, is_loader
+from ..data.samples import Batch, checked_batch_size, first_of
 from ..errors import NonFiniteError, explain, warn
 from ..kernels import door
 from ..layers.watch import first_nonfinite
 from ..state import enable_grad, no_grad
-from ..tensor import FLOATS, Array, Tensor
-from .feed import Feed, LoaderFeed, Means, SamplesFeed
+from ..tensor import FLOATS, Array
+from .feed import Feed, Means, SamplesFeed
+from .feeder import Feeder, check_counts
 from .first_step import FirstStep, explained
 from .objective import Objective
 from .progress import Progress, checked_verbose
-from .steps import Stepper
 
 SECONDS_PER_CALL = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
 SAMPLE = 512  # samples of the training data by which it is diagnosed
 BATCH_SIZE = 32
 
 
-class Trainer(Stepper):
+class Trainer(Feeder):
     """What makes a layer trainable: compile, fit, evaluate, predict."""
 
     history: History | None = None
     stop_training = False
     validates = False  # whether the fit that runs has validation data
-    order_state: Array | None = None  # a random stream of its own for the order of samples; None: the common one
-    _notes = Stepper._notes | {"history", "stop_training", "validates"}
+    _notes = Feeder._notes | {"history", "stop_training", "validates"}
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
@@ -67,7 +64,7 @@ class Trainer(Stepper):
         gradient_accumulation_steps : int
             Compute the gradient of each batch in so many parts, one after the other: the same update in less memory.
         """
-        _check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
+        check_counts(gradient_accumulation_steps=gradient_accumulation_steps)
         chosen, objective = optimizers.get(optimizer), Objective(loss, loss_weights, metrics, weighted_metrics)
         self.optimizer, self._objective, self.eager = chosen, objective, bool(run_eagerly or eager)
         self.gradient_accumulation_steps = int(gradient_accumulation_steps)
@@ -142,7 +139,7 @@ class Trainer(Stepper):
         FloatingPointError
             If the loss becomes infinite or NaN, where the message names the first layer where that happens, or a weight does.
         """
-        _check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
+        check_counts(epochs=epochs, initial_epoch=initial_epoch, validation_freq=validation_freq)
         size, mode = checked_batch_size(batch_size), checked_verbose(verbose)
         validation_size = size if validation_batch_size is None else checked_batch_size(validation_batch_size)
         if is_loader(x):
@@ -352,57 +349,6 @@ class Trainer(Stepper):
         inputs = [make(math.prod(shape), dtype=dtype).reshape(shape) for shape, dtype in program.inputs]
         return str(program.describe(inputs))
 
-    # ---- what comes in -----------------------------------------------------------------------------------------
-
-    def _data(self, x: Any, y: Any = None, weights: Any = None) -> Any:
-        """Samples, or rows of files that are read batch by batch; or what gives batches, as it is."""
-        if is_loader(x):
-            return x
-        return Rows(x, y, weights) if is_beyond_memory(x, y, weights, self.compute_dtype) else self._samples(x, y, weights)
-
-    def _inputs(self, x: Any, *others: Any) -> Samples:
-        return Samples(x, dtype=self.compute_dtype)
-
-    def _feed(self, data: Any, size: int | None, steps: int | None, step: str, check: Callable[..., Samples]) -> Feed:
-        """The batches of data as they stand, at most so many."""
-        if steps is not None:
-            _check_counts(steps=steps)
-        if not isinstance(data, (Samples, Rows)):
-            return LoaderFeed(partial(self._step, step), Loader(data, check, steps, goes_on=False))
-        if steps is not None:
-            data = data.part(0, min(int(steps) * (size or len(data)), len(data)))
-        if isinstance(data, Rows):
-            return LoaderFeed(partial(self._step, step), Loader(data.in_batches(Batches(len(data), size)), check))
-        return SamplesFeed(self._step(step, data.form), data, size=size)
-
-    def _training_feed(
-        self, data: Any, size: int | None, steps: int | None, shuffle: bool, class_weight: dict[int, float] | None
-    ) -> Feed:
-        """The batches of data in a new order for each epoch, each step weighing samples by their class, too."""
-        if steps is not None:
-            _check_counts(steps_per_epoch=steps)
-        draw = partial(_permutation, self.order_state) if shuffle else None
-
-        def weighted(samples: Samples) -> Samples:
-            return samples if class_weight is None else samples.with_class_weights(class_weight, self.compute_dtype)
-
-        def step_for(form: Form) -> Step:
-            self._steps["fit"] = step = self._step("train", form)
-            return step
-
-        if not isinstance(data, (Samples, Rows)):
-            return LoaderFeed(step_for, Loader(data, lambda *batch: weighted(self._samples(*batch)), steps, draw))
-        batches = Batches(len(data), size, draw, steps)
-        if isinstance(data, Rows):
-            return LoaderFeed(step_for, Loader(data.in_batches(batches), lambda *batch: weighted(self._samples(*batch))))
-        samples = weighted(data)
-
-        def on_rows(index: Tensor | None = None) -> list[Tensor]:
-            return self._measured(self.train_step, samples.rows(None if index is None else index.data))
-
-        self._steps["fit"] = step = Step(on_rows, self._roots, self.eager)
-        return SamplesFeed(step, samples, batches)
-
 
 def _validation(data: Any) -> tuple[Any, ...]:
     """What is given as `validation_data`, taken apart."""
@@ -414,10 +360,6 @@ def _validation(data: Any) -> tuple[Any, ...]:
     return tuple(data)
 
 
-def _permutation(state: Array | None, n: int) -> Array:
-    return random.permutation(n, state)  # type: ignore[no-any-return]
-
-
 def _refuse_beside_batches(x: Any, batch_size: Any, **others: Any) -> None:
     """Raise ValueError for what cannot be given beside batches, which have it already."""
     others["batch_size"] = None if batch_size == BATCH_SIZE else batch_size
@@ -426,10 +368,3 @@ def _refuse_beside_batches(x: Any, batch_size: Any, **others: Any) -> None:
         received = f"{type(x).__name__} together with {' and '.join(given)}"
         remedy = "Let it give batches (x, y, sample_weight) of the size that is wanted."
         raise ValueError(explain("`x` that gives batches by itself", received, remedy))
-
-
-def _check_counts(**counts: Any) -> None:
-    for name, n in counts.items():
-        least = 0 if name == "initial_epoch" else 1
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least:
-            raise ValueError(explain(f"`{name}` to be an integer not below {least}", repr(n), "Give such a number."))
