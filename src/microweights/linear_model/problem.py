@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +13,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from .. import ops
 from ..autograd import grad
 from ..capture.captured import Captured
-from ..estimators.columns import blocks, check_spread, column_scale, means, moments
+from ..estimators.columns import blocks, column_scale, moments
 from ..kernels import door
-from ..state import enable_grad
+from ..state import enable_grad, no_grad
 from ..tensor import Array, Tensor
 
 # The loss of each sample, from its scores z = x @ w and its targets.
@@ -28,8 +29,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 # Bounds on their second derivatives (of the cross-entropies: Böhning 1992). Hinge has none, unless it is smoothed; 1 is a guess
 # that does.
 MAX_CURVATURE = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
+FAR = 10  # deviations between zero and the mean of a column, which then would lose more than two digits to it
 MAX_COLUMNS_EIGH = 32  # up to which all eigenvalues of their products are found as quickly as one
-GRAM_TILE_COLUMNS = 128  # of the gram matrix, squares of so many below the diagonal are copied from those above
+TILE_COLUMNS = 128  # on a side of the squares of a gram matrix
 MAX_COLUMNS_GRAM = 2000  # up to which the matrix of their products is made
 
 
@@ -52,9 +54,6 @@ class Problem:
     outputs : int
     about : (mean, variance), optional
         Of the columns, if known, or not of `x` itself.
-    by_products : bool
-        Replace X and y by the gram matrix XᵀCX, XᵀCy and yᵀCy / 2, which say all about a squared error.
-
     given : data type
         In which the columns were, before they were converted to that of `x`.
 
@@ -68,39 +67,18 @@ class Problem:
 
     def __init__(
         self, loss: str, x: Array, y: Array, weights: Array | None, l1: float, l2: float, intercept: bool, outputs: int,
-        about: tuple[Array, Array] | None = None, by_products: bool = False, given: Any = np.float64,
+        about: tuple[Array, Array] | None = None, given: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.loss, self.intercept, self.outputs = loss, intercept, outputs
+        self.loss, self.raw, self.y, self.intercept, self.outputs = loss, x, y, intercept, outputs
         self.width = 0.0  # of the parabola that takes the place of the kink of hinge; see smoothed_hinge
-        self.raw, self._penalties = x, (l1, l2)
-        self._products: tuple[Array, Array, Array] | None = None
         self.precision = float(max(np.finfo(dtype).eps for dtype in (x.dtype, given)))
-        if by_products:
-            mean = means(x, weights) if about is None else about[0]
-            products = centred_products(x, y, weights, mean if intercept else np.zeros_like(mean))
-            variance = np.diag(products[0])
-            check_spread(x, mean, variance)
-            self.about = mean, variance
-        else:
-            self.about = mean, variance = moments(x, weights) if about is None else about
-            variance = variance if intercept else variance + mean**2
+        self.about = mean, variance = moments(x, weights) if about is None else about
         self.mean = mean * intercept
-        self.scale, self.inverse = column_scale(self.mean, variance, len(x), l2)
-        self.y = y
+        self.scale, self.inverse = column_scale(self.mean, variance if intercept else variance + mean**2, len(x), l2)
         self.weights = None if weights is None else (weights / weights.sum()).astype(x.dtype)
         self.l2 = np.append(l2 * self.inverse**2, [0.0] * intercept)[:, None].astype(x.dtype)
         self.l1 = np.append(l1 * self.inverse, [0.0] * intercept)[:, None].astype(x.dtype)
         self.samples, self.dtype, self.shape = len(x), x.dtype, (x.shape[1] + intercept, outputs)
-        if by_products:
-            gram, moment, constant = products
-            inverse = self.inverse[:, None]
-            gram, moment = gram * inverse * self.inverse, moment * inverse
-            if intercept:
-                gram = np.pad(gram, (0, 1))
-                gram[-1, -1] = 1
-                mean_y = np.average(y, axis=0, weights=weights)
-                moment = np.concatenate([moment, mean_y[None]])
-            self._products = gram, moment, constant
 
     @property
     def max_curvature(self) -> float:
@@ -111,10 +89,6 @@ class Problem:
     def x(self) -> Array:
         """The columns, brought to one scale, and a column of ones for the intercept."""
         return self.rows(slice(None))
-
-    def by_rows(self) -> None:
-        """Compute with the rows again, where the products of columns have lost what is small beside others."""
-        self._products = None
 
     def rows(self, which: Any) -> Array:
         """Some rows of :attr:`x`."""
@@ -150,98 +124,132 @@ class Problem:
         coef = v[:d].T * self.inverse
         return coef, (v[d] if self.intercept else np.zeros(self.outputs)) - coef @ self.mean
 
-    def value(self, v: Tensor, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
-        """Loss and L2 penalty for some rows."""
-        losses = smoothed_hinge(x @ v, y, self.width) if self.width else LOSSES[self.loss](x @ v, y)
-        rows = losses if losses.ndim == 1 else losses.sum(1)
-        mean = rows.mean() if weights is None else (rows * weights).sum()
-        return mean + (Tensor(self.l2) * v.square()).sum() * 0.5
-
     def of_all(self) -> Callable[[Tensor], Tensor]:
-        """Loss and L2 penalty of v over all samples; by products it is ½ vᵀ G v - vᵀ m + yᵀ C y / 2, with G = Xᵀ C X + L2."""
-        if self._products is not None:
-            gram, moment, constant = self._products
-            quadratic, linear, rest = Tensor(gram + np.diag(self.l2[:, 0])), Tensor(moment), Tensor(constant)
-            return lambda v: (v * ((quadratic @ v) * 0.5 - linear)).sum() + rest
-        x, y = Tensor(self.x), Tensor(self.y)
-        weights = None if self.weights is None else Tensor(self.weights)
-        return lambda v: self.value(v, x, y, weights)
+        """Loss and L2 penalty of v for all samples.
 
-    def gram(self, every: int = 1) -> Array:
-        """Xᵀ C X, where C holds the weights of the samples, which sum to 1; from each so many-th row only."""
-        if self._products is not None:
-            return self._products[0]
-        x, c = self._some_rows(every)
-        return centred_products(x, x[:, :1], c, np.zeros(x.shape[1]))[0]
-
-    def gram_times(self, directions: Array, times: Array | None = None) -> Array:
-        """The same times some directions (columns, directions), by way of the rows, where nothing small is lost.
-
-        The weights of the samples are multiplied with `times`.
+        Scores come from the columns as they are, without a copy, if these are not far from zero.
         """
+        y, l2 = Tensor(self.y), Tensor(self.l2)
+        weights = None if self.weights is None else Tensor(self.weights[:, None] if self.y.ndim > 1 else self.weights)
+        mean, inverse = (Tensor(a.astype(self.dtype)[:, None]) for a in (self.mean, self.inverse))
+        is_near = "x" not in vars(self) and np.isfinite(inverse.data).all() and (np.abs(self.mean) * self.inverse < FAR).all()
+        x, d = Tensor(self.raw if is_near else self.x), len(self.scale)
+
+        def scores(v: Tensor) -> Tensor:
+            if not is_near:
+                return x @ v
+            coef = v[:d] * inverse
+            return x @ coef + (v[d:] - mean.T @ coef) if self.intercept else x @ coef
+
+        def value(v: Tensor) -> Tensor:
+            z = scores(v)
+            losses = smoothed_hinge(z, y, self.width) if self.width else LOSSES[self.loss](z, y)
+            total = losses.sum() * (1 / self.samples) if weights is None else (losses * weights).sum()
+            return total + (l2 * v.square()).sum() * 0.5
+
+        return value
+
+    def loss_at(self, v: Array) -> float:
+        """Loss and penalties for all samples."""
+        with no_grad():
+            return float(self.of_all()(Tensor(v)).data) + float((self.l1 * np.abs(v)).sum())
+
+    def sample(self, every: int) -> Problem:
+        """The problem for each so many-th of the rows that have a weight, with the columns of this one."""
+        if every == 1:
+            return self
+        which = slice(None, None, every) if self.weights is None else np.flatnonzero(self.weights)[::every]
+        found = copy(self)
+        found.x, found.y = self.x[which] if "x" in vars(self) else self.rows(which), self.y[which]
+        found.weights = None if self.weights is None else self.weights[which] / self.weights[which].sum()
+        found.samples = len(found.y)
+        return found
+
+    def gram(self) -> Array:
+        """Xᵀ C X, where C holds the weights of the samples, which sum to 1."""
+        return gram(self.x, self.weights)
+
+    def hessian(self, v: Array, along: Array, turn_rows: bool) -> Array:
+        """The second derivatives of loss and L2 penalty by each output's weights along some directions (columns, directions).
+
+        These turn the rows, where nothing small is lost, or what comes from the rows.
+
+        Returns
+        -------
+        array (directions, outputs, directions, outputs)
+        """
+        curvature, k = self.curvatures(door.matmul(self.x, v), self.y), self.outputs
         c = np.full(self.samples, 1 / self.samples, self.dtype) if self.weights is None else self.weights
-        c = c if times is None else c * times
-        found = np.zeros_like(directions)
-        for b in blocks(self.raw):
-            part = self.rows(b)
-            found += door.matmul(part.T, door.matmul(part, directions) * c[b, None])
+        x, to = (door.matmul(self.x, along), np.eye(along.shape[1])) if turn_rows else (self.x, along)
+        found = np.zeros((along.shape[1], k, along.shape[1], k))
+        for i in range(k):
+            for j in range(i, k if self.loss == "multinomial" else i + 1):
+                found[:, i, :, j] = found[:, j, :, i] = to.T @ gram(x, c * curvature(i, j)) @ to
+            found[:, i, :, i] += (along.T * self.l2[:, 0]) @ along
         return found
 
-    def _some_rows(self, every: int) -> tuple[Array, Array | None]:
-        """Each so many-th row that has a weight, and their weights."""
-        if self.weights is None:
-            return self.x if every == 1 else self.rows(slice(None, None, every)), None
-        which = np.flatnonzero(self.weights)[::every]
-        return self.rows(which), self.weights[which]
+    def curvatures(self, z: Array, y: Array) -> Callable[[int, int], Array]:
+        """The second derivatives (samples,) of the loss by the i-th and the j-th score."""
+        if self.loss == "multinomial":
+            p = door.rowwise("softmax", z)
+            return lambda i, j: p[:, i] * ((i == j) - p[:, j])
+        if self.loss == "log_loss":
+            p = door.unary("sigmoid", z)
+            return lambda i, j: (p * (1 - p))[:, i]
+        if self.loss == "squared_error":
+            return lambda i, j: np.ones_like(z[:, i])
+        short = 1 - (2 * y - 1) * z
+        within = (short > 0) & (short < (self.width or np.inf))
+        return lambda i, j: (within * self.max_curvature).astype(z.dtype)[:, i]
 
-    def only(self, columns: Array) -> Problem:
-        """The same problem for some of the columns, the others having no weight."""
-        x, about = np.take(self.raw, columns, axis=1), (self.about[0][columns], self.about[1][columns])
-        return Problem(self.loss, x, self.y, self.weights, *self._penalties, self.intercept, self.outputs, about,
-                       by_products=len(columns) <= MAX_COLUMNS_GRAM)  # fmt: skip
-
-    def gradient(self, v: Array) -> Array:
-        """The gradient of a squared error and its L2 penalty, computed from the columns as they come."""
-        coef, intercept = self.weights_of(v)
-        residual = door.matmul(self.raw, coef.T) + intercept - self.y
-        residual *= 1 / self.samples if self.weights is None else self.weights[:, None]
-        by_mean = residual.sum(0)
-        of_columns = (door.matmul(self.raw.T, residual) - self.mean[:, None] * by_mean) * self.inverse[:, None]
-        found: Array = np.concatenate([of_columns, by_mean[None][: self.intercept]]) + self.l2 * v
-        return found
-
-    def with_gradient(self) -> Callable[[Array], tuple[float, Array]]:
-        """Value and gradient for v, computed by a captured program."""
+    def with_gradient(self, is_recorded: bool = True) -> Callable[[Array], tuple[float, Array]]:
+        """Value and gradient for v, computed by a captured program, or for few calls without."""
         value = self.of_all()
 
         def both(v: Tensor) -> tuple[Tensor, Tensor]:
             f = value(v)
             return f, grad(f, v)
 
-        captured = Captured(both)
+        compute = Captured(both) if is_recorded else both
 
         def run(v: Array) -> tuple[float, Array]:
             with enable_grad():
-                f, g = captured(Tensor(v.reshape(self.shape), requires_grad=True))
+                f, g = compute(Tensor(v, requires_grad=True))
             return float(f.data), g.data
 
         return run
 
     def curvature(self, sample: int | None = None) -> float:
         """A bound on the second derivative of value() in any direction; with `sample` estimated from about so many rows."""
-        every = 1 if sample is None else max(1, self.samples // sample)
+        part = self.sample(1 if sample is None else max(1, self.samples // sample))
         if self.shape[0] <= MAX_COLUMNS_GRAM:
-            gram = self.gram(every).astype(np.float64)
-            if len(gram) > MAX_COLUMNS_EIGH:  # Lanczos finds the largest to a hundredth
-                times = LinearOperator(gram.shape, lambda u: door.matmul(gram, u.reshape(-1, 1)), dtype=gram.dtype)
-                start = np.random.default_rng(0).normal(size=len(gram))
-                largest = 1.01 * float(eigsh(times, 1, tol=0.01, v0=start, return_eigenvectors=False)[0])
-            else:
-                largest = float(np.linalg.eigvalsh(gram)[-1])
-        else:
-            x, c = self._some_rows(every)  # no eigenvalue is above the sum of all
-            largest = float(np.average(np.einsum("ij,ij->i", x, x), weights=c))
+            largest = largest_eigenvalue(part.gram().astype(np.float64))
+        else:  # no eigenvalue is above the sum of all
+            largest = float(np.average(np.einsum("ij,ij->i", part.x, part.x), weights=part.weights))
         return self.max_curvature * largest + float(self.l2.max())
+
+
+class Quadratic:
+    """minimise  ½ vᵀ G v - vᵀ m + rest + Σ l1 |v|  for v (features, outputs)"""
+
+    def __init__(self, gram: Array, moment: Array, rest: float, l1: Array) -> None:
+        self.gram, self.moment, self.rest, self.l1 = gram, moment, rest, l1
+
+    def start(self) -> Array:
+        return np.zeros_like(self.moment)
+
+    def with_gradient(self) -> Callable[[Array], tuple[float, Array]]:
+        """Value and gradient for v, without the L1 penalty."""
+
+        def run(v: Array) -> tuple[float, Array]:
+            product = door.matmul(self.gram, v)
+            return float((v * (product / 2 - self.moment)).sum()) + self.rest, product - self.moment
+
+        return run
+
+    def curvature(self) -> float:
+        """The largest second derivative in any direction."""
+        return largest_eigenvalue(self.gram)
 
 
 def smoothed_hinge(z: Tensor, y: Tensor, width: float) -> Tensor:
@@ -251,18 +259,30 @@ def smoothed_hinge(z: Tensor, y: Tensor, width: float) -> Tensor:
     return within * (short - within * 0.5) * (1 / width)
 
 
-def centred_products(x: Array, y: Array, weights: Array | None, mean: Array) -> tuple[Array, Array, Array]:
-    """X₀ᵀ C X₀, X₀ᵀ C Y and Σ c y² / 2, where X₀ = X - mean, and C holds the weights of the samples, scaled to a sum of 1."""
-    d, mean = x.shape[1], mean.astype(x.dtype)
-    gram, moment, constant = np.zeros((d, d), x.dtype), np.zeros((d, y.shape[1]), x.dtype), 0.0
-    c = None if weights is None else (weights / weights.sum()).astype(x.dtype)
-    for b in blocks(x, 4 * GRAM_TILE_COLUMNS):
-        part, targets = x[b] - mean, y[b]
-        other = part if c is None else door.binary("multiply", part, c[b, None])
-        for j in range(0, d, GRAM_TILE_COLUMNS):
-            gram[j : j + GRAM_TILE_COLUMNS, j:] += door.matmul(other[:, j : j + GRAM_TILE_COLUMNS].T, part[:, j:])
-        moment += door.matmul(other.T, targets)
-        constant += float((targets**2).sum() if c is None else (targets**2 * c[b, None]).sum()) / 2
-    share = x.dtype.type(1 / len(x) if c is None else 1)
-    gram = np.triu(gram) * share
-    return gram + np.triu(gram, 1).T, moment * share, np.asarray(constant * share, x.dtype)
+def largest_eigenvalue(gram: Array) -> float:
+    """Of products of columns with themselves, or up to a hundredth more."""
+    if len(gram) <= MAX_COLUMNS_EIGH:
+        return float(np.linalg.eigvalsh(gram)[-1])
+    times = LinearOperator(gram.shape, lambda u: door.matmul(gram, u.reshape(-1, 1)), dtype=gram.dtype)
+    start = np.random.default_rng(0).normal(size=len(gram))  # from which Lanczos finds the largest to a hundredth
+    return 1.01 * float(eigsh(times, 1, tol=0.01, v0=start, return_eigenvectors=False)[0])
+
+
+def products(x: Array, weights: Array | None, y: Array) -> Array:
+    """xᵀ C y, where C holds the weights of the samples, or the n-th part of 1."""
+    if weights is None:
+        return door.matmul(x.T, y) / len(x)
+    return np.asarray(sum(door.matmul(x[b].T, y[b] * weights[b, None]) for b in blocks(x, 4 * TILE_COLUMNS)))
+
+
+def gram(x: Array, weights: Array | None) -> Array:
+    """xᵀ C x. Its tiles on and above the diagonal are computed, the others mirrored."""
+    found = np.zeros((x.shape[1], x.shape[1]), x.dtype)
+    for j in range(0, len(found), TILE_COLUMNS):
+        found[j : j + TILE_COLUMNS, j:] = products(x[:, j : j + TILE_COLUMNS], weights, x[:, j:])
+    return np.triu(found) + np.triu(found, 1).T
+
+
+def triangle(rows: Array) -> Array:
+    """R of rows = Q R, with large rows first, beside which others would be lost (Cox & Higham 1998)."""
+    return np.asarray(np.linalg.qr(rows[np.argsort(-np.abs(rows).max(1))], mode="r"))

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh, lstsq
-from scipy.optimize import minimize
+from scipy.linalg import eigh, pinvh, svd
 
-from .. import ops
-from ..autograd import grad
-from ..capture.captured import Captured
 from ..errors import explain
-from ..state import enable_grad, no_grad
+from ..kernels import door
+from ..optimizers import lbfgs as lbfgs_of
 from ..tensor import Array, Tensor
-from .problem import MAX_COLUMNS_GRAM, Problem
+from .problem import Problem, Quadratic, triangle
 
 MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are found quickly
-WORKING_SET_COLUMNS = 64  # at first
-MIN_STEPS_TO_CAPTURE = 20  # fewer are done before they are recorded
-MAX_WEIGHTS_NEWTON = 128
-NEWTON_STEPS = 4
-PRECISE = 1e-10  # beside the largest derivative at w = 0
+MAX_WEIGHTS_NEWTON = 256  # up to which their second derivatives are
+ROWS_A_COLUMN = 64  # that tell the second derivatives to about an eighth
+PARTS = 4  # of the rows, one of which tells where to start
+MOST_LEFT = 0.3  # of a gradient after a step that its second derivatives suit
+ROUGH = 1e-3  # beside the largest derivative at w = 0, what a quarter of the rows tells
+MAX_HALVINGS = 50
+PRECISE = 1e-10  # the same for few samples
 SMALLEST_WIDTH = 1e-5  # of the parabola in a smoothed hinge
-NEGLIGIBLE = 0.01  # part of the loss
 CURVATURE_ROWS = 4096  # that tell the curvature well enough for a first learning rate
 
 
@@ -37,176 +34,152 @@ class Found(NamedTuple):
     converged: bool
 
 
+class Directions(NamedTuple):
+    """Along which a problem is well conditioned."""
+
+    along: Array
+    is_sure: bool  # that a penalty determines nothing else
+    from_rows: bool
+
+
+def smooth(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
+    """Without an L1 penalty: :func:`newton` for few weights, :func:`lbfgs` for many."""
+    return (newton if v.size <= MAX_WEIGHTS_NEWTON else lbfgs)(problem, v, max_iter, tol)
+
+
+def newton(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
+    """Newton's method, until no derivative is above `tol` times the largest at w = 0, or no step makes the loss smaller.
+
+    v' = v - P H⁻¹ Pᵀ ∇f(v), with the second derivatives H = Pᵀ ∇²f P along the directions P of :func:`whitening`, half as long
+    until it leads downhill. Of many rows a quarter tells where to start, and H. Each step corrects H⁻¹ (BFGS: Nocedal & Wright
+    2006, 6.17); where it left much of the gradient, H is made anew, and then from all rows. What the data does not determine
+    stays where it was.
+    """
+    most = max(1, problem.samples // (ROWS_A_COLUMN * len(v)))
+    few, part = problem.sample(most), problem.sample(PARTS if most >= PARTS else 1)
+    along, is_sure, by_rows = whitening(problem, few)
+    evaluate, losses = problem.with_gradient(is_recorded=False), list[float]()
+    at_zero, gradient = few.with_gradient(is_recorded=False)(problem.start())
+    gtol = tol * float(np.abs(along.T @ gradient).max(initial=0.0))
+    start = v if part is problem else newton(part, v, max_iter, max(tol, ROUGH)).v
+    loss, gradient = evaluate(start)
+    if part is not problem and not loss < at_zero:
+        start, (loss, gradient) = v, evaluate(v)
+    v, slope, left = start, along.T @ gradient, 1.0  # of the slope, by the last step
+    while np.abs(slope).max(initial=0.0) > gtol and len(losses) < max_iter:
+        if left > MOST_LEFT:
+            part = problem if losses else part
+            inverse = pinvh(part.hessian(v, along, by_rows).reshape(slope.size, slope.size))
+        step, noise = -(inverse @ slope.reshape(-1)), np.finfo(v.dtype).eps * abs(loss)
+        for _ in range(MAX_HALVINGS):
+            there = v + along @ step.reshape(slope.shape)
+            found = evaluate(there)
+            if found[0] <= loss + noise:
+                break
+            step = step / 2
+        new = along.T @ found[1]
+        left = float(np.abs(new).max() / np.abs(slope).max())
+        if found[0] < loss - noise or (found[0] <= loss + noise and left < 1):
+            inverse = corrected(inverse, step, (new - slope).reshape(-1))
+            v, loss, slope = there, found[0], new
+        elif part is problem:  # rounding errors decide
+            gtol = np.inf
+        else:
+            left = 1.0
+        losses.append(loss)
+    return Found(v, max(len(losses), 1), losses or [loss], is_sure and bool(np.abs(slope).max(initial=0.0) <= gtol))
+
+
+def corrected(inverse: Array, step: Array, change: Array) -> Array:
+    """The inverse second derivatives nearest to these by which a step changes the gradient as it did."""
+    along = float(step @ change)
+    if along <= 0:
+        return inverse
+    turn = np.eye(len(step)) - np.outer(step, change) / along
+    found: Array = turn @ inverse @ turn.T + np.outer(step, step) / along
+    return found
+
+
 def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
-    """SciPy's L-BFGS (Liu & Nocedal 1989), until no derivative is above `tol` times the largest at w = 0, or no step helps.
+    """:func:`microweights.optimizers.lbfgs` along the directions of :func:`whitening`, if columns are few.
 
-    With few columns it is solved for v = P u: see :func:`whitening`. What the data does not determine stays where it was.
+    It ends where no derivative is above `tol` times the largest at w = 0, or no step makes the loss smaller.
     """
-    few = MAX_COLUMNS_GRAM if problem.loss == "squared_error" else MAX_COLUMNS_WHITENED
-    to, back = whitening(problem) if problem.shape[0] <= few else (None, None)
-    run, losses = problem.with_gradient(), list[float]()
-
-    def value(u: Array) -> tuple[float, Array]:
-        f, g = run((to @ u.reshape(-1, problem.outputs)).astype(v.dtype) if to is not None else u.astype(v.dtype))
-        return f, ((to.T @ g) if to is not None else g).astype(np.float64).reshape(-1)
-
-    start = v.astype(np.float64) if back is None else back @ v
-    if not start.size:
-        return Found(v, 1, [value(start)[0]], True)
-    steepest = float(np.abs(value(np.zeros_like(start).reshape(-1))[1]).max())
-    gtol = tol * max(steepest, float(np.finfo(v.dtype).tiny))
-    eps = float(np.finfo(v.dtype).eps)
-    options = {"maxiter": max_iter, "gtol": gtol, "ftol": eps, "maxls": 50, "maxcor": 10}
-    found = minimize(value, start.reshape(-1), jac=True, method="L-BFGS-B", options=options,
-                     callback=lambda intermediate_result: losses.append(float(intermediate_result.fun)))  # fmt: skip
-    u, converged = found.x.reshape(-1, problem.outputs), found.status != 1
-    if to is not None and back is not None:
-        u = to @ u + (v - to @ start)
-        columns = problem.l2[: len(problem.scale)]
-        if to.shape[1] < to.shape[0] and columns.all():  # the penalty determines what the data leaves open
-            gradient = run(u.astype(v.dtype))[1].astype(np.float64)
-            outside = gradient - back.T @ (to.T @ gradient)  # along directions that whitening took for rounding errors: there
-            # the penalty alone curves the loss, which thus could fall by outside² / (2 l2)
-            converged &= float((outside**2).sum()) / (2 * float(columns.min())) <= NEGLIGIBLE * abs(float(found.fun))
-    return Found(u.astype(v.dtype), max(found.nit, 1), losses or [float(found.fun)], bool(converged))
+    few = problem.shape[0] <= MAX_COLUMNS_WHITENED
+    along, is_sure, _ = whitening(problem, problem) if few else Directions(np.eye(len(v)), True, False)
+    value, start, directions = problem.of_all(), Tensor(v), Tensor(along.astype(v.dtype))
+    u = Tensor(np.zeros((along.shape[1], problem.outputs), v.dtype), requires_grad=True)
+    steepest = float(np.abs(along.T @ problem.with_gradient()(problem.start())[1]).max(initial=0.0))
+    found = lbfgs_of(lambda: value(start + directions @ u), [u], max_iter, tol * steepest)
+    return Found(v + along @ u.data, max(found.steps, 1), found.losses, is_sure and (found.converged or found.steps < max_iter))
 
 
-def whitening(problem: Problem) -> tuple[Array, Array]:
-    """P, and its pseudo-inverse, such that in the coordinates u of v = P u no second derivative is above 1, and those of a
-    squared error all are 1.
+def whitening(problem: Problem, few: Problem) -> Directions:
+    """Directions P, with v = v₀ + P u, such that by no u a second derivative is above 1, and of a squared error all are 1.
 
-    They are the eigenvectors of the products of columns. What is small in these beside the largest is lost in its rounding
-    errors, and so is looked for again with the rows as they lie along the directions that are left.
+    They are the eigenvectors of the products of columns, divided by their lengths. Where rounding hides in these what is small,
+    they come from the rows. What is noise there is left out; it is said whether a penalty would have determined it.
     """
-    factor, l2, eps = problem.max_curvature, problem.l2[:, 0], float(np.finfo(problem.dtype).eps)
-    zero = max(problem.samples * eps, 8 * len(l2) * problem.precision)  # beside the largest, what rounding makes of zeros
-    vectors, gram = np.eye(len(l2)), problem.gram().astype(np.float64)
-    curvatures, known, largest, rounds = np.empty(0), vectors[:, :0], 0.0, 0
-    while True:
-        values, turned = eigh(factor * gram + (vectors.T * l2) @ vectors)
-        is_clear, largest = values > values[-1] * np.sqrt(eps), max(largest, float(values[-1]))
-        kept = is_clear & (values > zero**2 * largest)
-        if not kept.any():
-            break
-        curvatures = np.concatenate([curvatures, values[kept]])
-        known, rounds = np.concatenate([known, vectors @ turned[:, kept]], axis=1), rounds + 1
-        if is_clear.all():
-            break
-        vectors = vectors @ turned[:, ~is_clear]
-        # Rounding leaves in them small parts of those that are known, beside which what is left would not show.
-        shared = known.T @ (factor * problem.gram_times(vectors) + l2[:, None] * vectors)
-        vectors = vectors - known @ (shared / curvatures[:, None])
-        gram = vectors.T @ problem.gram_times(vectors)
-    if rounds > 1:
-        problem.by_rows()
-    roots = np.sqrt(curvatures)
-    return known / roots, (known * roots).T
+    factor, l2, eps = problem.max_curvature, problem.l2[:, 0].astype(np.float64), float(np.finfo(problem.dtype).eps)
+    for part in (few, problem):  # what is large in a part is not small in all
+        values, vectors = eigh(factor * part.gram().astype(np.float64) + np.diag(l2))
+        if values[0] > values[-1] * np.sqrt(eps):
+            return Directions(vectors / np.sqrt(values), True, False)
+    c = 1 / problem.samples if problem.weights is None else problem.weights[:, None]
+    rows = np.concatenate([problem.x * np.sqrt(factor * c), np.diag(np.sqrt(l2))])
+    _, s, vt = svd(triangle(rows), full_matrices=False)
+    kept = s > s[0] * max(problem.samples * eps, 8 * len(l2) * problem.precision)
+    return Directions(vt[kept].T / s[kept], bool(kept.all() or not l2[: len(problem.scale)].all()), True)
 
 
-def proximal(
-    problem: Problem, v: Array, max_iter: int, tol: float, learning_rate: float | None = None, accelerated: bool = True
-) -> Found:
+def least_curvature(problem: Problem, v: Array) -> float:
+    """The smallest second derivative of a loss without penalty, by each output's weights along any direction of the data.
+
+    It is measured by the spread of the data along this direction.
+    """
+    along, _, by_rows = whitening(problem, problem)
+    hessian = problem.hessian(v, along * np.sqrt(problem.max_curvature), by_rows)
+    return min((float(np.linalg.eigvalsh(hessian[:, i, :, i])[0]) for i in range(problem.outputs)), default=1.0)
+
+
+def proximal(problem: Problem | Quadratic, v: Array, max_iter: int, tol: float) -> Found:
     """Steps down the gradient, each followed by soft thresholding, which makes exact zeros of weights under an L1 penalty.
 
-    Accelerated it is FISTA (Beck & Teboulle 2009): v' = S(a - η ∇f(a)), a' = v' + (t - 1) / t' (v' - v), restarted when its
-    momentum leads uphill (O'Donoghue & Candès 2015); else plain gradient descent. It ends when no step is above `tol` times
-    the largest from w = 0 (without thresholding).
+    It is FISTA (Beck & Teboulle 2009): v' = S(a - η ∇f(a)), a' = v' + (t - 1) / t' (v' - v), restarted when its momentum leads
+    uphill (O'Donoghue & Candès 2015). It ends when no step is above `tol` times the largest from w = 0 (without thresholding).
 
     Raises
     ------
     FloatingPointError
-        If it diverges; the message names the learning rate.
+        If it diverges.
     """
-    rate = 1 / (problem.curvature() or 1.0) if learning_rate is None else learning_rate
-    value = problem.of_all()
-    eta, threshold = Tensor(np.asarray(rate, v.dtype)), Tensor((rate * problem.l1).astype(v.dtype))
-    one = Tensor(np.ones((), v.dtype))
-
-    def step(v: Tensor, ahead: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-        """`ahead` is where the momentum carried v."""
-        f = value(ahead)
-        new = ops.SoftThreshold()(ahead.detach() - eta * grad(f, ahead), threshold)
-        moved = new - v
-        if not accelerated:
-            return new, new, t, (new - ahead.detach()).abs().max(), f.detach()
-        uphill = ((ahead.detach() - new) * moved).sum() > 0
-        now = ops.where(uphill, one, t)
-        later = (1 + (1 + 4 * now.square()).sqrt()) * 0.5
-        return new, new + (now - 1) / later * moved, later, (new - ahead.detach()).abs().max(), f.detach()
-
-    captured = Captured(step)
-    with enable_grad():
-        zero = Tensor(problem.start(), requires_grad=True)
-        steepest = rate * float(np.abs(grad(value(zero), zero).data).max())
-        reachable = max(tol, 16 * float(np.finfo(v.dtype).eps))  # smaller ones are rounding errors
-        gtol = reachable * max(steepest, float(np.finfo(v.dtype).tiny))
-        at, ahead, t = Tensor(v), Tensor(v), Tensor(one.data.copy())
-        losses: list[float] = []
-        for number in range(1, max_iter + 1):
-            penalty = float((problem.l1 * np.abs(ahead.data)).sum())
-            run = step if number < MIN_STEPS_TO_CAPTURE else captured
-            at, ahead, t, change, f = run(at, Tensor(ahead.data, requires_grad=True), t)
-            losses.append(float(f.data) + penalty)
-            check_divergence(losses, rate)
-            if float(change.data) <= gtol:
-                return Found(at.data, number, losses, True)
-    return Found(at.data, max_iter, losses, False)
-
-
-def by_working_set(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
-    """The accelerated :func:`proximal` for a squared error, with a part of the columns at a time.
-
-    It begins with the columns that have weights and the steepest others; after each minimum it takes in those that would leave
-    zero there. Where an L1 penalty leaves few weights, the products of few columns are ever computed.
-    """
-    d = len(problem.scale)
-    gradient = problem.gradient(np.zeros_like(v))
-    gtol = max(tol, 16 * float(np.finfo(v.dtype).eps)) * float(np.abs(gradient).max())
-    columns, v, steps, losses = np.flatnonzero(v[:d].any(1)), v.copy(), 0, list[float]()
-    new = np.argsort(-np.abs(gradient[:d]).max(1))[:WORKING_SET_COLUMNS]
-    while len(new):
-        columns = np.union1d(columns, new)
-        rows = np.append(columns, [d] * problem.intercept).astype(np.int64)
-        found = proximal(problem.only(columns), v[rows], max_iter, tol)
-        v[rows], steps, losses = found.v, steps + found.steps, losses + found.losses
-        excess = (np.abs(problem.gradient(v)) - problem.l1)[:d].max(1)
-        excess[columns] = 0
-        new = np.flatnonzero(excess > gtol)
-        if len(new) > len(columns):  # many have weights, it seems: all, or if those are too many, the steepest
-            takes_all = d <= min(8 * len(columns), MAX_COLUMNS_GRAM)
-            new = np.arange(d) if takes_all else new[np.argsort(-excess[new])][: len(columns)]
-    return Found(v, steps, losses, found.converged)
-
-
-def lbfgs_and_newton(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
-    """:func:`lbfgs`, whose last steps rounding errors of the loss decide; if weights are few, Newton's go by the gradient.
-
-    Their second derivatives are differences of gradients, which is exact for parabolas.
-    """
-    found = lbfgs(problem, v, max_iter, tol)
-    if not found.converged or v.size > MAX_WEIGHTS_NEWTON:
-        return found
-    run, v = problem.with_gradient(), found.v.astype(np.float64)
-    steepness = run(v)[1]
-    width = 1e-5 * max(float(np.abs(v).max()), 1.0) * (problem.width or 1.0)
-    for _ in range(NEWTON_STEPS):
-        moves = width * np.eye(v.size).reshape(-1, *v.shape)
-        hessian = np.stack([(run(v + m)[1] - run(v - m)[1]).reshape(-1) for m in moves]) / (2 * width)
-        new = v - lstsq(hessian, steepness.reshape(-1))[0].reshape(v.shape)
-        left = run(new)[1]
-        if not np.abs(left).max() < np.abs(steepness).max():
-            break
-        v, steepness = new, left
-    return found._replace(v=v)
+    rate, evaluate = 1 / (problem.curvature() or 1.0), problem.with_gradient()
+    threshold = (rate * problem.l1).astype(v.dtype)
+    steepest = rate * float(np.abs(evaluate(problem.start())[1]).max())
+    reachable = max(tol, 16 * float(np.finfo(v.dtype).eps))  # smaller ones are rounding errors
+    least, losses = reachable * max(steepest, float(np.finfo(v.dtype).tiny)), list[float]()
+    ahead, t = v, 1.0
+    while len(losses) < max_iter:
+        f, g = evaluate(ahead)
+        losses.append(f + float((problem.l1 * np.abs(ahead)).sum()))
+        check_divergence(losses, rate)
+        new = door.binary("soft_threshold", ahead - rate * g, threshold)
+        step, moved, v = new - ahead, new - v, new
+        if np.abs(step).max() <= least:
+            return Found(v, len(losses), losses, True)
+        now = 1.0 if (step * moved).sum() < 0 else t
+        t = (1 + np.sqrt(1 + 4 * now * now)) / 2
+        ahead = v + (now - 1) / t * moved
+    return Found(v, max_iter, losses, False)
 
 
 def by_all_samples(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
-    """:func:`lbfgs`, or under an L1 penalty the accelerated :func:`proximal`; the loss is within a part of `tol` of the least.
+    """:func:`smooth`, or under an L1 penalty the accelerated :func:`proximal`; the loss is within a part of `tol` of the least.
 
     Steps down the gradient stall at the kinks of hinge. It is smoothed instead, less and less, each time from the minimum
     before; half the width of the smoothing bounds what that costs.
     """
-    solve, precise = (proximal, min(tol, 1e-5)) if problem.l1.any() else (lbfgs_and_newton, PRECISE)
+    solve, precise = (proximal, min(tol, 1e-5)) if problem.l1.any() else (smooth, PRECISE)
     if problem.loss != "hinge":
         return solve(problem, v, max_iter, precise)
     problem.width, steps, losses = 1.0, 0, list[float]()
@@ -217,23 +190,6 @@ def by_all_samples(problem: Problem, v: Array, max_iter: int, tol: float) -> Fou
         if is_sharp or steps >= max_iter:
             return Found(v, steps, losses, is_sharp and found.converged)
         problem.width /= 8
-
-
-def judge(problem: Problem, tol: float) -> Callable[[Array], bool]:
-    """Whether weights are no better, by a part of `tol`, than all before, going by the loss of all samples and the penalties.
-
-    It sees what a mean over an epoch hides in the noise of its batches: that directions of little curvature still go down.
-    """
-    value, best = Captured(problem.of_all()), np.inf
-
-    def is_worse(v: Array) -> bool:
-        nonlocal best
-        with no_grad():
-            loss = float(value(Tensor(v)).data) + float((problem.l1 * np.abs(v)).sum())
-        before, best = best, min(best, loss)
-        return not loss < before * (1 - tol)
-
-    return is_worse
 
 
 def check_divergence(losses: list[float], rate: float) -> None:

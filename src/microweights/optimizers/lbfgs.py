@@ -24,6 +24,7 @@ class Minimum(NamedTuple):
     loss: float
     steps: int
     converged: bool
+    losses: list[float]
 
 
 def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int = 100, tol: float = 1e-6) -> Minimum:
@@ -42,7 +43,7 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
     Returns
     -------
     Minimum
-        The loss there, the steps it took, and whether no derivative is larger than `tol`.
+        The loss there, the steps it took, whether no derivative is larger than `tol`, and the loss after each step.
 
     Raises
     ------
@@ -91,9 +92,12 @@ def lbfgs(loss: Callable[[], Tensor], variables: Sequence[Tensor], max_iter: int
         raise FloatingPointError(explain("a finite loss and gradient to start from", "infinity or NaN", remedy))
     eps = float(np.finfo(variables[0].dtype).eps)
     options = {"maxiter": max_iter, "gtol": tol, "ftol": eps, "maxls": 50}
-    found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options)
+    losses: list[float] = []
+    found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options,
+                     callback=lambda intermediate_result: losses.append(float(intermediate_result.fun)))  # fmt: skip
     value, slope = evaluate(found.x)
-    return Minimum(value, int(found.nit), bool(np.isfinite(value) and np.abs(slope).max(initial=0.0) <= tol))
+    converged = bool(np.isfinite(value) and np.abs(slope).max(initial=0.0) <= tol)
+    return Minimum(value, int(found.nit), converged, losses or [value])
 
 
 def __dir__() -> list[str]:
