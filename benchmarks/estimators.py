@@ -1,8 +1,9 @@
 """Fit times of the linear models and perceptrons beside scikit-learn's, at equal loss: `python benchmarks/estimators.py`.
 
-Both take turns in one process; medians of five rounds; one thread unless MICROWEIGHTS_NUM_THREADS says otherwise. Where a fit
-has no minimum to reach, steps or epochs are counted that each needs for the same loss on its training data, and so many are
-timed; one pass of SGD is one pass. Rows that lose are shown like the others.
+Where scikit-learn-intelex is installed (oneDAL), its linear models run, too. All take turns in one process; medians of five
+rounds; one thread unless MICROWEIGHTS_NUM_THREADS says otherwise. Where a fit has no minimum to reach, steps or epochs are
+counted that each needs for the same loss on its training data, and so many are timed; one pass of SGD is one pass. Rows that
+lose are shown like the others.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ from sklearn.neural_network import MLPClassifier  # noqa: E402
 import microweights as mw  # noqa: E402
 from microweights.kernels import machine  # noqa: E402
 
+try:
+    import daal4py  # of scikit-learn-intelex
+    import daal4py.sklearn.linear_model as onedal_sparse
+    import sklearnex.linear_model as onedal
+
+    daal4py.daalinit(int(THREADS))
+except ImportError:
+    onedal = onedal_sparse = None
+
 linear, networks = mw.linear_model, mw.neural_network
 ONLY, ROUNDS = "", 5  # of the command line
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's dataset-fashion-mnist
@@ -44,14 +54,23 @@ def seconds(fit: Fit) -> tuple[float, Any]:
     return time.perf_counter() - start, model
 
 
-def race(name: str, ours: Fit, theirs: Fit, loss: Callable[[Any], float], note: str = "") -> None:
+def race(name: str, ours: Fit, theirs: Fit, loss: Callable[[Any], float], note: str = "", intel: Fit | None = None) -> None:
     if ONLY.lower() not in name.lower():
         return
-    rounds = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
-    mine, other = (median(r[i][0] for r in rounds) for i in (0, 1))
-    losses = [loss(rounds[-1][i][1]) for i in (0, 1)]
-    cells = [name, f"{mine * 1e3:,.0f}", f"{other * 1e3:,.0f}", f"{other / mine:.2f}×", *(f"{x:.6g}" for x in losses), note]
+    fits = [ours, theirs, *([intel] if intel else [])]
+    rounds = [[seconds(fit) for fit in fits] for _ in range(ROUNDS)]
+    times = [median(r[i][0] for r in rounds) for i in range(len(fits))]
+    losses = [f"{loss(model):.9g}" for _, model in rounds[-1]]
+    blank = [] if intel else ["–"]
+    cells = [name, *(f"{t * 1e3:,.0f}" for t in times), *blank, f"{min(times[1:]) / times[0]:.2f}×", *losses, *blank, note]
     print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def race_lines(name: str, kind: str, x: Any, y: Any, loss: Callable[[Any], float], **parameters: Any) -> None:
+    """A linear model of this kind beside the others' of the same name."""
+    intel = onedal_sparse if kind in ("Lasso", "ElasticNet") else onedal
+    ours, theirs, its = (module and partial(getattr(module, kind)(**parameters).fit, x, y) for module in (linear, sk, intel))
+    race(f"{kind} {name}", ours, theirs, loss, intel=its)
 
 
 def fashion() -> tuple[Any, Any]:
@@ -73,16 +92,11 @@ def least_squares() -> None:
     x = rng.normal(size=(100_000, 50))
     y = x @ rng.normal(size=50) + rng.normal(size=100_000)
 
-    def loss(model: Any) -> float:
-        return float(((model.predict(x) - y) ** 2).mean())
+    def loss(model: Any, alpha: float = 0.0) -> float:
+        return float(((model.predict(x) - y) ** 2).mean() + alpha * (model.coef_**2).sum() / len(x))
 
-    race(
-        "LinearRegression 100,000×50",
-        lambda: linear.LinearRegression().fit(x, y),
-        lambda: sk.LinearRegression().fit(x, y),
-        loss,
-    )
-    race("Ridge 100,000×50", lambda: linear.Ridge().fit(x, y), lambda: sk.Ridge().fit(x, y), loss)
+    race_lines("100,000×50", "LinearRegression", x, y, loss)
+    race_lines("100,000×50", "Ridge", x, y, partial(loss, alpha=1.0))
 
 
 def lasso() -> None:
@@ -90,10 +104,25 @@ def lasso() -> None:
     x = rng.normal(size=(10_000, 500))
     y = x @ (rng.normal(size=500) * (rng.random(500) < 0.1)) + rng.normal(size=10_000)
 
-    def loss(model: Any) -> float:
-        return float(((model.predict(x) - y) ** 2).mean() / 2 + 0.05 * np.abs(model.coef_).sum())
+    def loss(model: Any, ratio: float) -> float:
+        penalty = ratio * np.abs(model.coef_).sum() + (1 - ratio) * (model.coef_**2).sum() / 2
+        return float(((model.predict(x) - y) ** 2).mean() / 2 + 0.05 * penalty)
 
-    race("Lasso 10,000×500", lambda: linear.Lasso(0.05).fit(x, y), lambda: sk.Lasso(0.05).fit(x, y), loss)
+    race_lines("10,000×500", "Lasso", x, y, partial(loss, ratio=1.0), alpha=0.05)
+    race_lines("10,000×500", "ElasticNet", x, y, partial(loss, ratio=0.5), alpha=0.05)
+
+
+def few_columns() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100_000, 50))
+    for classes in (2, 3, 5):
+        scores = 0.5 * x @ rng.normal(size=(50, classes)) + rng.gumbel(size=(100_000, classes))
+        y = scores.argmax(1)
+
+        def loss(model: Any, y: Any = y) -> float:
+            return cross_entropy(x, y)(model) + float((model.coef_**2).sum()) / 2 / len(x)
+
+        race_lines(f"100,000×50, {classes} classes", "LogisticRegression", x, y, loss)
 
 
 def cross_entropy(x: Any, y: Any) -> Callable[[Any], float]:
@@ -158,9 +187,11 @@ def main() -> None:
     ONLY, ROUNDS = options.only, options.rounds
     warnings.simplefilter("ignore")
     print(f"threads: {THREADS}, instruction set: {machine.isa()}\n")
-    print("| fit | ours, ms | scikit-learn, ms | ratio | our loss | its loss | |\n|---|---:|---:|---:|---:|---:|---|")
+    print("| fit | ours, ms | scikit-learn, ms | oneDAL, ms | best of theirs / ours | our loss | scikit-learn's | oneDAL's | |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---|")
     least_squares()
     lasso()
+    few_columns()
     stochastic()
     digits, labels = load_digits(return_X_y=True)
     perceptron("MLPClassifier(100) digits, 1,797×64", (digits / 16).astype(np.float32), labels, 100)

@@ -996,9 +996,9 @@ def test_newton_and_lbfgs_find_the_same(classes: int, weighted: bool, intercept:
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("order", ["mixed", "sorted", "in turn"])
 def test_a_part_of_many_rows_tells_where_to_start(order: str, classes: int) -> None:
-    """Whatever it tells: of rows in turn, each fourth is of one class."""
+    """Whatever it tells: of rows in turn, each eighth is of one class."""
     x, y = classes_of(6000, 4, classes)
-    which = {"mixed": np.arange(6000), "sorted": np.argsort(y), "in turn": np.argsort(y).reshape(4, -1).T.reshape(-1)}[order]
+    which = {"mixed": np.arange(6000), "sorted": np.argsort(y), "in turn": np.argsort(y).reshape(8, -1).T.reshape(-1)}[order]
     for penalty in ("l2", None):
         mine = MODELS.LogisticRegression(penalty, tol=1e-9).fit(x[which], y[which])
         best = MODELS.LogisticRegression(penalty, tol=1e-9, solver="lbfgs").fit(x, y)

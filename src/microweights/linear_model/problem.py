@@ -30,7 +30,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 # that does.
 MAX_CURVATURE = {"squared_error": 1.0, "log_loss": 0.25, "multinomial": 0.5, "hinge": 1.0, "squared_hinge": 2.0}
 FAR = 10  # deviations between zero and the mean of a column, which then would lose more than two digits to it
-MAX_COLUMNS_EIGH = 32  # up to which all eigenvalues of their products are found as quickly as one
+MAX_COLUMNS_EIGH = 128  # up to which all eigenvalues of their products are found as quickly as one
 TILE_COLUMNS = 128  # on a side of the squares of a gram matrix
 MAX_COLUMNS_GRAM = 2000  # up to which the matrix of their products is made
 
@@ -160,7 +160,8 @@ class Problem:
             return self
         which = slice(None, None, every) if self.weights is None else np.flatnonzero(self.weights)[::every]
         found = copy(self)
-        found.x, found.y = self.x[which] if "x" in vars(self) else self.rows(which), self.y[which]
+        found.x = self.x[which] if "x" in vars(self) else self.rows(which)
+        found.y = np.ascontiguousarray(self.y[which])
         found.weights = None if self.weights is None else self.weights[which] / self.weights[which].sum()
         found.samples = len(found.y)
         return found

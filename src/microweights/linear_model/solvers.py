@@ -16,9 +16,9 @@ from .problem import Problem, Quadratic, triangle
 MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are found quickly
 MAX_WEIGHTS_NEWTON = 256  # up to which their second derivatives are
 ROWS_A_COLUMN = 64  # that tell the second derivatives to about an eighth
-PARTS = 4  # of the rows, one of which tells where to start
+PARTS = 8  # of the rows, one of which tells where to start
 MOST_LEFT = 0.3  # of a gradient after a step that its second derivatives suit
-ROUGH = 1e-3  # beside the largest derivative at w = 0, what a quarter of the rows tells
+ROUGH = 1e-3  # beside the largest derivative at w = 0, what a part of the rows tells
 MAX_HALVINGS = 50
 PRECISE = 1e-10  # the same for few samples
 SMALLEST_WIDTH = 1e-5  # of the parabola in a smoothed hinge
@@ -51,7 +51,7 @@ def newton(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
     """Newton's method, until no derivative is above `tol` times the largest at w = 0, or no step makes the loss smaller.
 
     v' = v - P H⁻¹ Pᵀ ∇f(v), with the second derivatives H = Pᵀ ∇²f P along the directions P of :func:`whitening`, half as long
-    until it leads downhill. Of many rows a quarter tells where to start, and H. Each step corrects H⁻¹ (BFGS: Nocedal & Wright
+    until it leads downhill. Of many rows an eighth tells where to start, and H. Each step corrects H⁻¹ (BFGS: Nocedal & Wright
     2006, 6.17); where it left much of the gradient, H is made anew, and then from all rows. What the data does not determine
     stays where it was.
     """
@@ -107,10 +107,10 @@ def lbfgs(problem: Problem, v: Array, max_iter: int, tol: float) -> Found:
     """
     few = problem.shape[0] <= MAX_COLUMNS_WHITENED
     along, is_sure, _ = whitening(problem, problem) if few else Directions(np.eye(len(v)), True, False)
-    value, start, directions = problem.of_all(), Tensor(v), Tensor(along.astype(v.dtype))
+    value, origin, directions = problem.of_all(), Tensor(v), Tensor(along.astype(v.dtype))
     u = Tensor(np.zeros((along.shape[1], problem.outputs), v.dtype), requires_grad=True)
-    steepest = float(np.abs(along.T @ problem.with_gradient()(problem.start())[1]).max(initial=0.0))
-    found = lbfgs_of(lambda: value(start + directions @ u), [u], max_iter, tol * steepest)
+    steepest = float(np.abs(along.T @ problem.with_gradient(is_recorded=False)(problem.start())[1]).max(initial=0.0))
+    found = lbfgs_of(lambda: value(origin + directions @ u), [u], max_iter, tol * steepest)
     return Found(v + along @ u.data, max(found.steps, 1), found.losses, is_sure and (found.converged or found.steps < max_iter))
 
 

@@ -83,11 +83,9 @@ class Columns:
         return products(self.x, self.weights, y) * self.inverse[:, None]
 
     def residual(self, v: Array, y: Array) -> Array:
-        """y - X v, by the columns that have weights."""
-        used = np.flatnonzero(v.any(1))
-        coef = v[used] * self.inverse[used, None]
-        x = self.x if len(used) == len(v) else np.take(self.x, used, axis=1)
-        found: Array = y - (door.matmul(x, coef) - self.shift[used] @ coef)
+        """y - X v."""
+        coef = v * self.inverse[:, None]
+        found: Array = y - (door.matmul(self.x, coef) - self.shift @ coef)
         return found
 
     def loss(self, v: Array, y: Array) -> float:
