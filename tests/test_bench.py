@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -242,11 +243,13 @@ def test_distance_is_relative_to_the_largest() -> None:
     assert distance(np.array([1.0, 9.0]), np.array([0.0, 10.0])) == pytest.approx(0.1)
 
 
+SETTING = {"cpu": "a machine", "instruction set": "avx2", "threads": "1", "date": "2030-01-31", "microweights": "9.9"}
+
+
 def picture_of(path: Path, *results: table.Result, **setting: str) -> Any:
     pytest.importorskip("matplotlib")
-    where = {"cpu": "a machine", "instruction set": "avx2", "threads": "1", "date": "2030-01-31", "microweights": "9.9"}
     with path.open("wb") as file:
-        return plot.draw(file, results, where | setting)
+        return plot.draw(file, results, SETTING | setting)
 
 
 def named(name: str, **times: float) -> table.Result:
@@ -314,3 +317,22 @@ def test_bench_draws_what_it_has_measured(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(cases, "CASES", {"twice": case_with(eager=lambda: X * 2, numpy=lambda: X * 2)})
     assert main(None, True, None, str(tmp_path / "b.svg")) == 0
     assert ">twice</text>" in (tmp_path / "b.svg").read_text(encoding="utf-8")
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.py"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="docs/ is not there, as in an installed package")
+def test_the_page_of_benchmarks_gets_its_rows_from_a_run() -> None:
+    case = dataclasses.replace(case_with(), name="slow", peers=("numpy", "micrograd"))
+    times = {"eager": 2e-6, "replayed": 1.2345e-6, "numpy": 9e-6, "openblas": 1e-6, "micrograd": 1.2345678}
+    slow = dataclasses.replace(result_of(case, **times), errors=dict.fromkeys(times, 0.0))
+    void = dataclasses.replace(slow, case=dataclasses.replace(case, name="wrong"), errors=dict.fromkeys(times, 1.0))
+    measured = {"setting": SETTING | {"numpy": "2.4"}, "cases": [r.as_data(PEAKS) for r in (slow, void)]}
+    page = runpy.run_path(str(PAGE))["filled"]("above\n<!-- rows -->\nold\n<!-- end -->\nbelow", measured)
+    above, _, *head, first, second, _, below = page.splitlines()
+    assert (above, below) == ("above", "below") and "old" not in page
+    assert head[:2] == ["a machine, avx2, 1 thread, 2030-01-31", "microweights 9.9, numpy 2.4."]
+    assert "The fastest in 0 of 1 cases." in head
+    assert first == f"| slow | 1.23 | 2 | 1 |  |  |  | 1,230,000 | 0.81× | {slow.share(PEAKS):.0%} |"
+    assert second == first.replace("slow", "wrong").replace("0.81×", "void")

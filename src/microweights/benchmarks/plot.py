@@ -16,7 +16,7 @@ CHOSEN = {
         "step 64-32-32-10 SGD", "step 784-128-64-10 Adam", "step 784-1024-1024-10 momentum+L2", "step of 20 layers of 8",
         "step softmax regression 784-10", "step linear regression 10000x20",
     ),
-    "one batch": ("one sample 784-128-64-10", "train_on_batch 20-32-1", "predict_on_batch 20-32-1"),
+    "one call": ("one sample 784-128-64-10", "train_on_batch 20-32-1", "predict_on_batch 20-32-1"),
 }  # fmt: skip
 COLOURS = {"numpy": "#0072b2", "torch": "#d55e00", "jax": "#009e73", "keras": "#cc79a7", "micrograd": "#e69f00"}
 GREY = "#808080"  # can be read on white and on black
@@ -87,7 +87,7 @@ def draw(file: IO[bytes], results: Sequence[Result], setting: dict[str, str]) ->
             drawn = axes.barh(places, [v - 1 for v in values], left=1, height=0.9, color=COLOURS[peer], label=peer)
             axes.bar_label(drawn, [f"{v:.2f}×" if v < 10 else f"{v:.0f}×" for v in values], padding=3, fontsize=8)
         for at, title in titles.items():
-            axes.text(0, at, title, transform=axes.get_yaxis_transform(), ha="left", va="center", weight="bold")
+            axes.annotate(title, (1, at), xytext=(4, 0), textcoords="offset points", va="center", weight="bold")
         axes.set_yticks([*cases], [*cases.values()])
         axes.set_xscale("log")
         axes.margins(x=0.1)
