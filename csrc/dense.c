@@ -12,7 +12,8 @@ static void product(const real *a, int64_t a_row, int64_t a_col, const real *b, 
 void mw_dense_grad_real(const real *dz, const real *z, const real *x, const real *w, real *da, real *dx, real *dw, real *db,
                         const mw_dense *plan) {
     const int64_t rows = plan->rows, inputs = plan->inputs, units = plan->units;
-    const real *a = epilogue_grad(dz, z, da, db, rows, units, plan->activation);
+    const real *a = activation_grad(dz, z, da, rows * units, plan->activation);
     if (dx) product(a, units, 1, w, 1, units, dx, rows, inputs, units);
     if (dw) product(x, 1, inputs, a, units, 1, dw, inputs, units, rows);
+    bias_grad(a, db, rows, units);
 }

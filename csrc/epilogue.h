@@ -1,8 +1,8 @@
 /* What follows the sums of a kernel: a bias for each column, and an activation.
  *
  * A kernel has an epilogue if its prototype has a `bias`, which may be NULL, and its plan an `activation`. It calls finish_rows
- * on what it has summed, while that is in the cache, and its backward begins with epilogue_grad. An addition of a bias or an activation
- * that a captured function has after such a kernel then becomes its epilogue (capture/passes.py).
+ * on what it has summed, while that is in the cache; its backward begins with activation_grad and ends with bias_grad. The
+ * addition of a bias, or an activation, after such a kernel in a captured function becomes its epilogue (capture/passes.py).
  */
 #ifndef MW_EPILOGUE_H
 #define MW_EPILOGUE_H
@@ -13,7 +13,6 @@
 
 /* row[j] = f(row[j] + bias[j * bias_step]). A last partial vector is computed in a padded copy, as a whole one. */
 static inline void finish_row(real *row, int64_t n, const real *bias, int64_t bias_step, int64_t activation) {
-    if (!bias && activation == MW_LINEAR) return;
     for (int64_t j = 0; j < n; j += LANES) {
         const int64_t count = n - j < LANES ? n - j : LANES;
         const int whole = count == LANES;
@@ -30,22 +29,26 @@ static inline void finish_row(real *row, int64_t n, const real *bias, int64_t bi
 /* C = f(C + bias) for rows×columns elements, those of a row contiguous, a row c_row elements after the one before. Without a bias, rows
  * that are contiguous are as good as one. */
 static inline void finish_rows(real *c, int64_t rows, int64_t columns, int64_t c_row, const real *bias, int64_t activation) {
+    if (!bias && activation == MW_LINEAR) return;
     if (!bias && columns == c_row) finish_row(c, rows * columns, NULL, 1, activation);
     else
         for (int64_t i = 0; i < rows; i++) finish_row(c + i * c_row, columns, bias, 1, activation);
 }
 
-/* The backward of z = f(c + bias) for contiguous rows:  da = dz f'(z),  db = Σ da over the rows, unless it is NULL. Returns da, or dz,
- * which is the same, with f linear: z and da may then be NULL. */
-static inline const real *epilogue_grad(const real *dz, const real *z, real *da, real *db, int64_t rows, int64_t columns, int64_t activation) {
-    const mw_walk walk = {.size = rows * columns, .ndim = 1, .shape = {rows * columns}, .stride = {{1}, {1}, {1}}};
+/* The backward of z = f(c + bias):  da = dz f'(z) for n elements. Returns da, or dz, which is the same, with f linear: z and da
+ * may then be NULL. */
+static inline const real *activation_grad(const real *dz, const real *z, real *da, int64_t n, int64_t activation) {
+    const mw_walk walk = {.size = n, .ndim = 1, .shape = {n}, .stride = {{1}, {1}, {1}}};
     if (activation == MW_RELU) mw_relu_grad_real(dz, z, da, &walk);
     if (activation == MW_SIGMOID) mw_sigmoid_grad_real(dz, z, da, &walk);
     if (activation == MW_TANH) mw_tanh_grad_real(dz, z, da, &walk);
-    const real *a = activation == MW_LINEAR ? dz : da;
+    return activation == MW_LINEAR ? dz : da;
+}
+
+/* db = Σ da over contiguous rows, unless it is NULL. */
+static inline void bias_grad(const real *da, real *db, int64_t rows, int64_t columns) {
     const mw_reduction sum = {.outer = 1, .count = rows, .inner = columns, .scale = 1};
-    if (db) mw_sum_real(a, db, &sum);
-    return a;
+    if (db) mw_sum_real(da, db, &sum);
 }
 
 #endif

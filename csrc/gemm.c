@@ -224,6 +224,7 @@ typedef struct {
  * bias, and relu, as it stored its sums, and `dots` the bias. */
 static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns, int with_bias) {
     const real *bias = with_bias ? g->bias : NULL;
+    if (!bias && g->activation == MW_LINEAR) return;
     if (!g->swapped) finish_rows(g->c + i * g->c_row + j, rows, columns, g->c_row, bias ? bias + j : NULL, g->activation);
     else if (g->c_col == 1) finish_row(g->c + j, columns, bias, 0, g->activation);     /* a column of numbers with one bias, and contiguous */
     else finish_rows(g->c + i + j * g->c_col, columns, rows, g->c_col, bias ? bias + i : NULL, g->activation);

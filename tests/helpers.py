@@ -100,3 +100,32 @@ def gradient_left_on(w: mw.Tensor) -> Callable[[mw.Tensor], mw.Tensor]:
         return loss
 
     return fn
+
+
+# ---- small models and their data, for tests of a training ------------------------------------------------------------
+
+_RNG = np.random.default_rng(0)
+X = _RNG.normal(size=(50, 4)).astype("float32")
+LINE = (X @ [1.0, -2.0, 3.0, 0.5] + 0.3).astype("float32")
+LABELS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+
+
+def line_model(optimizer: Any = "sgd", dtype: str = "float32", **options: Any) -> mw.Sequential:
+    mw.seed(0)
+    model = mw.Sequential([mw.Input((4,), dtype=dtype), mw.layers.Dense(1, dtype=dtype)])
+    model.compile(optimizer, "mse", **options)
+    return model
+
+
+def classifier(hidden: int = 8, seed: int = 0, dtype: str = "float32", dropout: float = 0.0) -> mw.Sequential:
+    mw.seed(seed)
+    model = mw.Sequential([
+        mw.Input((4,), dtype=dtype), mw.layers.Dense(hidden, "relu", dtype=dtype), mw.layers.Dropout(dropout, dtype=dtype),
+        mw.layers.Dense(3, "softmax", dtype=dtype),
+    ])  # fmt: skip
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def weight_bits(model: mw.Model) -> list[bytes]:
+    return [w.tobytes() for w in model.get_weights()]

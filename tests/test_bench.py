@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microweights.benchmarks import cases, measure, start, table
+from microweights.benchmarks import cases, measure, plot, start, table
 from microweights.benchmarks.__main__ import main, run
 from microweights.benchmarks.race import Case, Race, blocks, by_numpy, distance
 from microweights.capture.work import Peaks
@@ -240,3 +240,22 @@ def test_by_numpy_counts_calls_and_keeps_variants_apart() -> None:
 
 def test_distance_is_relative_to_the_largest() -> None:
     assert distance(np.array([1.0, 9.0]), np.array([0.0, 10.0])) == pytest.approx(0.1)
+
+
+def test_a_picture_has_a_bar_for_each_peer_that_is_right(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    times = {"eager": [1e-6] * 3, "replayed": [5e-7] * 3, "numpy": [2e-6] * 3, "openblas": [1e-6] * 3, "torch": [4e-7] * 3}
+    case = Case("twice", 1, 1, lambda: None, ("numpy", "torch"))
+    right = table.Result(case, times, dict.fromkeys(times, 0.0), 1e-6)
+    assert plot.ratios(right) == {"numpy": 2.0, "torch": pytest.approx(0.8)}
+    wrong = table.Result(case, times, dict.fromkeys(times, 0.0) | {"torch": 1.0}, 1e-6)
+    assert plot.ratios(wrong) == {"numpy": 2.0}
+    figure = plot.draw(str(tmp_path / "b.svg"), [right, wrong], {"cpu": "a machine", "threads": "1"})
+    (axes,) = figure.axes
+    assert [p.get_width() for p in axes.patches] == [pytest.approx(-0.2), 1.0]  # the fastest first; what is void has no bars
+    assert "a machine" in figure.get_supxlabel() and (tmp_path / "b.svg").read_text().startswith("<?xml")
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_before_the_race(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("gemm 64x64", True, None, "picture.txt") == 2
+    assert ".svg, .png or .pdf" in capsys.readouterr().err

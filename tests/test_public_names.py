@@ -39,5 +39,6 @@ def test_imports_as_tutorials_write_them() -> None:
     from microweights.models import Model, Sequential
     from microweights.utils import set_random_seed, to_categorical
 
-    assert Sequential is mw.Sequential and Model is mw.Model and Input is InputLayer is mw.Input
+    assert Sequential is mw.Sequential and Model is mw.Model and Input is mw.Input
+    assert isinstance(InputLayer((4,)), mw.layers.Layer)
     assert all(map(callable, (Activation, Dense, Dropout, Flatten, to_categorical, set_random_seed, mw.random.seed)))

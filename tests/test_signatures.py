@@ -19,7 +19,6 @@ FAMILIES = {
 # What differs on purpose. An argument stands for itself in every class, or with the name of its class.
 DEFAULTS = {
     "name": "None stands for the name of the class",
-    "Input.shape": "a shape is what Input is for",
     "F1Score.average": "a score for each class, Keras's default, is no number for a history",
 }
 # Classes that share a name and little more.

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from .errors import explain
+from .errors import NotNumbers, explain
 from .ops import one_axis, where
 from .tensor import FLOATS, Operand, Tensor, real
 
@@ -21,7 +21,10 @@ def _named(function: F) -> F:
 
     @functools.wraps(function)
     def activation(x: Operand, *args: Any, **options: Any) -> Tensor:
-        return function(x if isinstance(x, Tensor) and x.data.dtype in FLOATS else real(x), *args, **options)
+        try:
+            return function(x if isinstance(x, Tensor) and x.data.dtype in FLOATS else real(x), *args, **options)
+        except NotNumbers as error:
+            return cast(Tensor, error.symbol.apply(activation, (x, *args), options))
 
     NAMED[function.__name__] = activation
     return cast(F, activation)

@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--compile", action="store_true", help="with torch.compile, which takes minutes")
     bench.add_argument("--threads", type=_positive, default=1, help="for every contender (default: 1)")
     bench.add_argument("--json", metavar="FILE", default=None, help="write the results there, too")
+    bench.add_argument("--plot", metavar="FILE", default=None, help="draw them, too: bars against each peer (.svg, .png, .pdf)")
     bench.set_defaults(run=_bench)
 
     info = commands.add_parser("info", help="version, backend, instruction set, threads, compiler")
@@ -200,7 +201,7 @@ def _train(options: argparse.Namespace) -> int:
 def _network(inputs: int, hidden: list[int], outputs: int, activation: str | None) -> Sequential:
     import microweights as mw
 
-    layers: list[mw.layers.Layer] = [mw.Input((inputs,))]
+    layers: list[Any] = [mw.Input((inputs,))]
     layers += [mw.layers.Dense(n, activation="relu", kernel_initializer="he_normal") for n in hidden]
     return mw.Sequential([*layers, mw.layers.Dense(outputs, activation=activation)])
 

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 PACKAGE = os.path.dirname(__file__) + os.sep
 
@@ -45,6 +46,14 @@ class NonFiniteError(FloatingPointError):
 
 class CaptureError(RuntimeError):
     """What a function does cannot be recorded and replayed."""
+
+
+class NotNumbers(TypeError):
+    """Numbers were asked of a symbol, which stands for a tensor that is computed later."""
+
+    def __init__(self, symbol: Any, message: str) -> None:
+        super().__init__(message)
+        self.symbol = symbol
 
 
 # What users of PyTorch, TensorFlow and NumPy write first on a tensor, and what to write here.

@@ -29,7 +29,7 @@ Axis: TypeAlias = int | Sequence[int] | None
 Operand: TypeAlias = Union["Tensor", Array, float, int, bool, Sequence[Any]]
 
 # Ufuncs that NumPy calls for `array + tensor`: the method of a tensor on the left, and of one on the right.
-_OPERATORS = {
+OPERATORS = {
     "add": ("__add__", "__radd__"), "subtract": ("__sub__", "__rsub__"), "multiply": ("__mul__", "__rmul__"),
     "divide": ("__truediv__", "__rtruediv__"), "power": ("__pow__", "__rpow__"), "matmul": ("__matmul__", "__rmatmul__"),
     "less": ("__lt__", "__gt__"), "less_equal": ("__le__", "__ge__"), "greater": ("__gt__", "__lt__"),
@@ -62,7 +62,7 @@ class Tensor:
         The operation that made it; None for a leaf.
     """
 
-    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "logits", "op", "requires_grad")
+    __slots__ = ("__weakref__", "_base", "changed", "data", "grad", "keeps_grad", "logits", "mask", "op", "requires_grad")
     __hash__ = object.__hash__
 
     data: Array
@@ -72,6 +72,7 @@ class Tensor:
     keeps_grad: bool
     changed: int  # when the values were last overwritten, on the clock of state.py
     logits: Logits | None  # what went into the softmax or sigmoid that made it
+    mask: Tensor | None  # which of its elements are data and no padding, as the layer says that made it; operations drop it
     _base: Tensor | None  # the tensor whose memory this one shares
 
     def __init__(self, data: Array, requires_grad: bool = False, base: Tensor | None = None) -> None:
@@ -82,6 +83,7 @@ class Tensor:
         self.keeps_grad = False
         self.changed = 0
         self.logits = None
+        self.mask = None
         self._base = base
 
     # ---- what it is --------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """An operator with an array on the left, or a function of NumPy's."""
-        names = _OPERATORS.get(ufunc.__name__)
+        names = OPERATORS.get(ufunc.__name__)
         if names is None or method != "__call__" or options:
             return _by_numpy(getattr(ufunc, method), ufunc.__name__, inputs, options)
         left, right = inputs

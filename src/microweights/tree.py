@@ -53,6 +53,20 @@ def leaves_of(x: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]
     return leaves
 
 
+def paths(structure: Structure | None) -> list[tuple[Any, ...]]:
+    """Where each leaf stands: the keys and places that lead to it, from the first leaf to the last.
+
+    Examples
+    --------
+    >>> paths(flatten({"a": 1, "b": (2, [3])}, []))
+    [('a',), ('b', 0), ('b', 1, 0)]
+    """
+    if structure is None:
+        return [()]
+    keys = range(len(structure.parts)) if structure.keys is None else structure.keys
+    return [(key, *rest) for key, part in zip(keys, structure.parts, strict=True) for rest in paths(part)]
+
+
 def unflatten(structure: Structure | None, leaves: Iterable[Any]) -> Any:
     """The nest of this structure with these leaves."""
     return _build(structure, iter(leaves))

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from .data.loader import PyDataset
 from .errors import explain
 from .random import seed as start_anew
 from .tensor import Array, as_array
 
-__all__ = ["normalize", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "normalize", "set_random_seed", "to_categorical"]
+
+Sequence = PyDataset
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:

@@ -10,6 +10,7 @@ import pytest
 from helpers import numbers
 
 import microweights as mw
+from microweights.layers.merge import Merge
 
 layers = mw.layers
 ROWS, BATCH, EPOCHS = 40, 8, 3
@@ -96,7 +97,8 @@ def test_activations(name: str, c_only: str) -> None:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "Activation": {"activation": "relu"}, "Dense": {"units": 3}, "Dropout": {"rate": 0.3}, "Reshape": {"target_shape": (2, 3)},
+    "Activation": {"activation": "relu"}, "Dense": {"units": 3}, "Dropout": {"rate": 0.3}, "Dot": {"axes": 1},
+    "Reshape": {"target_shape": (2, 3)},
     "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.9},
     "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.9},
     "StepDecay": {"initial_learning_rate": 0.1, "step_size": 3},
@@ -111,10 +113,19 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [n for n in names(mw.layers, layers.Layer) if n not in ("Input", "InputLayer")])
+MERGES = names(mw.layers, Merge)
+
+
+def merging(layer: layers.Layer) -> mw.Model:
+    mw.seed(0)
+    x = mw.Input((4,))
+    return mw.Model(x, layers.Dense(2)(layer([layers.Dense(6, "tanh")(x), layers.Dense(6)(x)])))
+
+
+@pytest.mark.parametrize("name", [n for n in names(mw.layers, layers.Layer) if n != "InputLayer"])
 def test_layers(name: str, c_only: str) -> None:
     layer = getattr(layers, name)(**ARGUMENTS.get(name, {}))
-    model = network(2, None, layer, layers.Flatten())
+    model: mw.Model = network(2, None, layer, layers.Flatten()) if name not in MERGES else merging(layer)
     model.compile("sgd", "mse")
     replayed(model, numbers(ROWS, 2, seed=1))
 

@@ -412,3 +412,58 @@ def test_a_training_of_the_library_s_parts_is_told_nothing(c_only: str) -> None:
         warnings.simplefilter("error")
         model.fit(numbers(70, 3), np.arange(70) % 2, batch_size=4, epochs=3, verbose=0, validation_split=0.3)
     assert len(model._steps["fit"].programs) == 2  # of whole batches and of the last
+
+
+@pytest.mark.parametrize("size", [17, 4096])
+def test_numbers_read_from_many_floats_are_followed(size: int, c_only: str) -> None:
+    table = np.ones(size)
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(mw.optimizers.SGD(0.0), lambda t, p: table.max() * (t - p).square())
+    change = mw.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: table.fill(epoch + 1))
+    x, y = np.ones((8, 1), "float32"), np.zeros((8, 1), "float32")
+    assert model.fit(x, y, 4, epochs=4, verbose=0, callbacks=[change]).history["loss"] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_many_floats_that_a_program_reads_anew_are_no_change(c_only: str) -> None:
+    weights = np.ones((8, 4), np.float32)
+    model = mw.Sequential([mw.Input((4,)), mw.layers.Dense(4, kernel_initializer="ones")])
+    model.compile(mw.optimizers.SGD(0.0), lambda t, p: mw.tensor(weights) * (t - p).square())
+    x, y, seen = np.ones((8, 4), "float32"), np.zeros((8, 4), "float32"), []
+    for i in range(6):
+        weights[...] = i
+        seen.append(model.train_on_batch(x, y))
+    assert seen == [16.0 * i for i in range(6)]
+
+
+def test_tables_of_pandas_are_followed(c_only: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    factors = pandas.Series({"k": 1.0})
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(mw.optimizers.SGD(0.0), lambda t, p: factors["k"] * (t - p).square())
+    x, y = np.ones((8, 1), "float32"), np.zeros((8, 1), "float32")
+    assert [model.evaluate(x, y, verbose=0) for _ in range(3)] == [1.0] * 3
+    factors["k"] = 2.0
+    assert model.evaluate(x, y, verbose=0) == 2.0
+
+
+def test_a_dict_whose_attributes_are_its_keys(c_only: str) -> None:
+    class Config(dict):
+        __getattr__ = dict.__getitem__
+
+    config = Config(k=1.0)
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(mw.optimizers.SGD(0.0), lambda t, p: config.k * (t - p).square())
+    x, y = np.ones((8, 1), "float32"), np.zeros((8, 1), "float32")
+    assert [model.evaluate(x, y, verbose=0) for _ in range(3)] == [1.0] * 3
+    config["k"] = 3.0
+    assert model.evaluate(x, y, verbose=0) == 3.0
+
+
+def test_what_a_model_cannot_capture_says_how_to_run_it(c_only: str) -> None:
+    rng = np.random.default_rng(0)
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1)])
+    model.compile("sgd", lambda t, p: (t - p + rng.normal(size=(8, 1)).astype("float32")).square())
+    x, y = np.ones((8, 1), "float32"), np.zeros((8, 1), "float32")
+    with pytest.raises(mw.errors.CaptureError, match="run_eagerly=True"):
+        for _ in range(6):
+            model.train_on_batch(x, y)

@@ -10,7 +10,8 @@ import pytest
 import microweights as mw
 from microweights import losses
 from microweights.data.batches import Batches
-from microweights.data.samples import Batch, Samples, checked_batch_size, class_weights, split_off_validation
+from microweights.data.classes import class_weights
+from microweights.data.samples import Batch, Samples, checked_batch_size, first_of
 
 X = np.arange(20, dtype="float32").reshape(10, 2)
 Y = np.arange(10)
@@ -121,8 +122,8 @@ def test_the_caller_s_arrays_are_left_alone() -> None:
     ("x", "error"),
     [(None, ValueError), (3.0, ValueError), ([], ValueError), (np.zeros((0, 4)), ValueError), ("text", TypeError),
      ([[1.0], [1.0, 2.0]], ValueError), (np.array([object()]), TypeError), (["a"], TypeError), (X + 1j, TypeError),
-     (np.array(["2020-01-01"], "datetime64[D]"), TypeError), ({"a": 1}, TypeError), (np.array([None, 1.0]), TypeError),
-     (np.zeros(2, [("a", "f4")]), TypeError)],
+     (np.array(["2020-01-01"], "datetime64[D]"), TypeError), ({"a": 1}, ValueError), ({"a": {}}, ValueError),
+     (np.array([None, 1.0]), TypeError), (np.zeros(2, [("a", "f4")]), TypeError)],
     ids=str,
 )  # fmt: skip
 def test_what_is_no_data(x: Any, error: type[Exception]) -> None:
@@ -163,30 +164,23 @@ def test_batch_sizes() -> None:
     assert checked_batch_size(np.int64(7)) == 7 and checked_batch_size(None) is None
 
 
-@pytest.mark.parametrize(("fraction", "train"), [(0.2, 8), (0.5, 5), (0.9, 1), (0.1, 9), (0.3, 7), (0.01, 9), (0.25, 7)])
-def test_validation_is_split_off_the_end(fraction: float, train: int) -> None:
-    one, two = split_off_validation(Samples(X, Y, Y, losses.MeanSquaredError()), fraction)
-    assert one.y is not None and two.y is not None and two.weights is not None
-    assert one.y.tolist() == list(range(train)) and two.y.tolist() == two.weights.tolist() == list(range(train, 10))
-
-
 def test_splits_have_the_sizes_of_keras() -> None:
     """floor(n (1 - fraction)) samples are for training, the product taken exactly."""
     for n, fraction, train in [(100, 0.29, 71), (100, 0.57, 43), (100, 0.58, 42), (569, 0.2, 455), (10, 0.8, 2), (7, 0.5, 3)]:
-        one, two = split_off_validation(Samples(np.zeros((n, 1))), fraction)
-        assert (len(one), len(two)) == (train, n - train)
+        assert first_of(n, fraction) == train
+    assert [first_of(10, fraction) for fraction in (0.2, 0.9, 0.1, 0.3, 0.01, 0.25)] == [8, 1, 9, 7, 9, 7]
 
 
 @pytest.mark.parametrize("fraction", ["0.1", True, [0.1], None])
 def test_splits_are_numbers(fraction: Any) -> None:
     with pytest.raises(TypeError, match="`validation_split` to be a number"):
-        split_off_validation(Samples(X), fraction)
+        first_of(10, fraction)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, 0.999, float("nan")])
 def test_splits_are_checked(fraction: float) -> None:
     with pytest.raises(ValueError, match="`validation_split`"):
-        split_off_validation(Samples(X[:3]), fraction)
+        first_of(3, fraction)
 
 
 @pytest.mark.parametrize("y", [Y % 3, (Y % 3).astype("float32"), (Y % 3)[:, None], np.eye(3)[Y % 3]])

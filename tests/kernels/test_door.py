@@ -226,31 +226,3 @@ def test_merged_axes_walk_the_same_memory() -> None:
 
         for s, m in zip(strides, merged, strict=True):
             assert offsets(x.shape, s) == offsets(sizes, m) or x.size == 1
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda x, out: door.unary("exp", x, out=out),
-        lambda x, out: door.binary("add", x, x, out=out),
-        lambda x, out: door.matmul(x, x, out=out),
-        lambda x, out: door.rowwise("softmax", x, out=out),
-    ],
-    ids=["unary", "binary", "matmul", "rowwise"],
-)
-def test_a_result_may_go_where_the_caller_says(call: Any, setting: str) -> None:
-    x = np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7)
-    out = np.full_like(x, np.nan)
-    assert call(x, out) is out
-    np.testing.assert_array_equal(out, call(x, None))
-    read_only = np.empty_like(x)
-    read_only.flags.writeable = False
-    for wrong in (np.empty(7, np.float32), np.empty((7, 7)), np.empty((7, 14), np.float32)[:, ::2], read_only):
-        with pytest.raises(ValueError, match=r"Expected .*`out`.* Received"):
-            call(x, wrong)
-
-
-def test_a_product_does_not_overwrite_its_operands(setting: str) -> None:
-    x = np.ones((4, 4), np.float32)
-    with pytest.raises(ValueError, match="apart from the inputs"):
-        door.matmul(x, x.copy(), out=x)

@@ -335,7 +335,7 @@ CONFIGURED = [
     layers.Dense(3, "relu", False, "he_normal", kernel_regularizer="l2", name="hidden", trainable=False, dtype="float64"),
     layers.Dense(3, mw.activations.swish, kernel_initializer=mw.initializers.RandomNormal(0.0, 0.5, 4), input_shape=(2,)),
     layers.Activation("gelu"), layers.Dropout(0.25, (None, 1), 7), layers.Flatten("channels_first"), layers.Reshape((3, -1)),
-    layers.Input((4,), 8, "int32", name="ids"), layers.Flatten(autocast=False),
+    layers.InputLayer((4,), 8, "int32", name="ids"), layers.Flatten(autocast=False),
 ]  # fmt: skip
 
 
@@ -550,7 +550,7 @@ def test_every_tensor_of_a_nest_is_looked_at() -> None:
     assert first_nonfinite(layer, given, {"y": None}) == "the output of layer 'dense'"
 
 
-def test_nests_are_captured(setting: str) -> None:
+def test_nests_are_captured(c_only: str) -> None:
     layer = Mixes()
     a, b = numbers(4, 3), (numbers(4, 3, seed=1), numbers(4, 2, seed=2))
     layer({"a": a, "b": b})

@@ -341,11 +341,14 @@ def test_input_tells_a_shape() -> None:
     model = mw.Sequential([mw.Input((6,)), layers.Dense(2)])
     assert model.layers[0].built and model.count_params() == 14
     assert mw.Input is layers.Input
-    assert layers.Input(6).input_shape == (None, 6)
-    assert layers.Input((6, 2), 3).input_shape == layers.Input(batch_shape=(3, 6, 2)).input_shape == (3, 6, 2)
+    assert layers.Input(6).shape == layers.InputLayer(6).input_shape == (None, 6)
+    assert layers.Input((6, 2), 3).shape == layers.InputLayer(batch_shape=(3, 6, 2)).input_shape == (3, 6, 2)
     assert layers.InputLayer(input_shape=(6,)).output_shape == (None, 6)
+    assert layers.Input((None, 2)).shape == (None, None, 2)
     with pytest.raises(ValueError, match="the shape of one sample"):
         layers.Input()
+    model.add(mw.Sequential([layers.InputLayer((2,)), layers.Dense(1)]))
+    assert model.output_shape == (None, 1)
 
 
 @pytest.mark.parametrize("shape", [(0,), (-1,), (2.5,), "ab", (True, "x"), object()])

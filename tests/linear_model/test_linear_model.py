@@ -260,7 +260,7 @@ def test_partial_fit_learns_from_a_stream() -> None:
         for rows in np.split(order, [10, 11, 13, 50, 100, 250, 400]):
             model.partial_fit(x[rows], y[rows], classes=[0, 1])
     assert model.score(x, y) > 0.95
-    assert model.t_ == 5 * len(x) and model._line.captured.programs
+    assert model.t_ == 5 * len(x)
     model, x = MODELS.SGDClassifier("log_loss", random_state=0), StandardScaler().fit_transform(x)
     for rows in np.split(order, [1, 2, 50, 100, 250, 400]):
         model.partial_fit(x[rows], y[rows], classes=[0, 1])
@@ -371,6 +371,13 @@ def test_parts_are_learned_like_epochs(setting: str) -> None:
     for _ in range(5):
         parts.partial_fit(x, y)
     assert np.abs(parts.coef_).sum() < np.abs(first).sum() / 2
+
+
+def test_steps_of_parts_are_recorded_once(c_only: str) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    model = MODELS.SGDRegressor(batch_size=20, random_state=0)
+    counts = [model.partial_fit(x[:100], y[:100])._line.captured.recordings for _ in range(4)]
+    assert counts[0] == counts[-1] and model._line.captured.programs
 
 
 def test_step_sizes_suit_weighted_samples() -> None:

@@ -112,7 +112,7 @@ def test_log_loss_top_k_and_auc_are_scikit_learns(setting: str, weighted: bool) 
 
 
 def test_counts_in_training_are_those_of_the_predictions(setting: str) -> None:
-    """Replayed, too; and a report of them."""
+    """Replayed, too."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(90, 4)).astype(np.float32)
     y = (x[:, 0] + x[:, 1] > 0.5).astype(np.int64)
@@ -124,7 +124,6 @@ def test_counts_in_training_are_those_of_the_predictions(setting: str) -> None:
     p = model.predict(x)
     for name, metric in (("precision", metrics.Precision()), ("auc", metrics.AUC()), ("log_loss", metrics.LogLoss())):
         assert told[name] == pytest.approx(metric(y, p), rel=1e-5)
-    assert "precision" in metrics.report(y, p, ["no", "yes"]) and "yes" in metrics.report(y, p, ["no", "yes"])
 
 
 def test_refused_metrics() -> None:
@@ -293,12 +292,6 @@ def test_one_output_has_two_classes(name: str, setting: str) -> None:
         getattr(metrics, name)()(np.array([0, 1, 2, 1]), np.array([0.1, 0.9, 0.7, 0.8]))
 
 
-def test_a_report_on_labels_that_are_floats() -> None:
-    pytest.importorskip("sklearn")
-    labels = np.array([0.0, 1.0, 2.0, 2.0])
-    assert "2.0       1.00" in metrics.report(labels, labels)
-
-
 def test_names_of_their_own() -> None:
     model = mw.Sequential([mw.Input((2,)), mw.layers.Dense(1, activation="sigmoid")])
     model.compile("sgd", "binary_crossentropy", metrics=[metrics.Precision(0.3), metrics.Precision(0.7)])
@@ -356,8 +349,6 @@ def test_a_nan_is_never_right(setting: str) -> None:
         for prediction in ([nan, 0.2, 0.9], [[nan, 0.0], [0.0, 1.0], [1.0, 0.0]]):
             with pytest.raises(ValueError, match="NaN"):
                 metrics.get(metric)(np.array([0, 0, 1]), np.array(prediction))
-    with pytest.raises(ValueError, match="NaN"):
-        metrics.report([0, 1], [nan, 0.7])
 
 
 def test_sums_with_a_nan_are_nan() -> None:
@@ -381,10 +372,6 @@ def test_places_of_sequences() -> None:
         assert metrics.TopKCategoricalAccuracy(k)(labels, scores) == pytest.approx(np.mean(hits))
     with pytest.raises(ValueError, match="samples, classes"):
         metrics.ConfusionMatrix()(labels, scores)
-
-
-def test_a_report_of_classes_that_are_called_minus_one() -> None:
-    assert metrics.report([-1, 1, -1], [0.2, 0.9, 0.3]) == metrics.report([-1, 1, -1], [-1, 1, -1])
 
 
 def test_no_metric_takes_the_place_of_the_loss() -> None:
@@ -641,3 +628,26 @@ def test_a_threshold_is_a_number_of_the_predictions_type(name: str) -> None:
     y, p = np.array([0, 0, 1]), np.array([0.3, 0.3, 0.9], np.float32)
     metric = getattr(metrics, name)(**{"threshold" if name in ("F1Score", "BinaryAccuracy") else "thresholds": 0.3})
     assert metric(y, p) == metric(y, p.round(1)) == 1.0  # 0.3 is not above 0.3
+
+
+def test_a_metric_as_keras_s_tutorial_writes_it() -> None:
+    class TruePositives(metrics.Metric):
+        def __init__(self, name: str = "true_positives", **options: Any) -> None:
+            super().__init__(name=name, **options)
+            self.found = self.add_weight(name="tp", initializer="zeros")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.found.assign(self.found + ((y_pred > 0) * (y_true > 0)).sum())
+
+        def result(self) -> Any:
+            return self.found
+
+        def reset_state(self) -> None:
+            self.found.assign(0.0)
+
+    x, y = np.ones((8, 1), np.float32), (np.arange(8) % 2).astype(np.float32).reshape(8, 1)
+    model = mw.Sequential([mw.Input((1,)), mw.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(mw.optimizers.SGD(0.0), "mse", metrics=[TruePositives()])
+    history = model.fit(x, y, batch_size=3, epochs=2, validation_data=(x[:4], y[:4]), verbose=0).history
+    assert history["true_positives"] == [4.0, 4.0] and history["val_true_positives"] == [2.0, 2.0]
+    assert model.evaluate(x, y, verbose=0)[1] == 4.0

@@ -73,7 +73,7 @@ FUNCTIONS: dict[str, Any] = {
     "tensor": mw.tensor,
 }
 NO_FUNCTIONS_OF_TENSORS = {
-    "capture", "from_dlpack", "grad", "gradcheck", "seed", "set_num_threads", "show_config", "weighted_sum",
+    "Input", "capture", "from_dlpack", "grad", "gradcheck", "seed", "set_num_threads", "show_config", "weighted_sum",
 }  # fmt: skip
 
 

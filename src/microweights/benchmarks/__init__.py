@@ -2,7 +2,7 @@
 
 `race.py` says what a case is; `matmul.py`, `arrays.py`, `update.py`, `steps.py` and `loops.py` define the cases, each once;
 `measure.py` takes the times and `table.py` shows them. `pytest benchmarks` runs the same cases under pytest-benchmark.
-`start.py` is the race from the start of a process to a trained network.
+`plot.py` draws a picture of them. `start.py` is the race from the start of a process to a trained network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def launch(options: argparse.Namespace) -> int:
         from .start import race
 
         return race(environment, options.quick, options.json)
-    chosen = {name: getattr(options, name) for name in ("only", "quick", "json")}
+    chosen = {name: getattr(options, name) for name in ("only", "quick", "json", "plot")}
     with subprocess.Popen([sys.executable, "-m", __name__, json.dumps(chosen)], env=environment) as process:
         try:
             return process.wait()

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..capture.work import Peaks, peaks
+from . import plot as picture
 from .cases import select
 from .measure import BestOpenBLAS, Timer, take_turns, timer
 from .race import Case
@@ -19,11 +20,13 @@ SECONDS, QUICK_SECONDS = 1.5, 0.2  # per case
 PEAK_SECONDS, MEASURED_AGAIN = 0.3, 3
 
 
-def main(only: str | None, quick: bool, json: str | None) -> int:
+def main(only: str | None, quick: bool, json: str | None, plot: str | None = None) -> int:
     """Run the cases that fit `only`; 0 if every result is right, 1 if one is wrong, 2 if it could not start."""
     with ExitStack() as stack:
         try:
             cases = select(only)
+            if plot:
+                picture.check(plot)
             file = stack.enter_context(open(json, "w", encoding="utf-8")) if json else None
         except (ValueError, OSError) as error:
             print(error, file=sys.stderr)
@@ -53,6 +56,8 @@ def main(only: str | None, quick: bool, json: str | None) -> int:
         except KeyboardInterrupt:
             print("stopped; this is what was measured so far")
         print(f"\n{summary(results)}", flush=True)
+        if plot:
+            picture.draw(plot, results, where)
         if file is not None:
             write(file, where | {"peaks": str(reached)}, results, reached)
     return int(any(r.wrong for r in results))

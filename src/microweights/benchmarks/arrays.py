@@ -75,11 +75,6 @@ def cross_entropy(z: Array, x: Array, rows: Array, labels: Array) -> float:
     return loss
 
 
-def kept(x: Array) -> Array | None:
-    """Memory for a large result; a small one is made anew, which is cheaper than the checks of memory that was given."""
-    return np.empty_like(x) if x.size > 1 << 20 else None
-
-
 # ---- element by element --------------------------------------------------------------------------------------------
 
 # name: what NumPy has for it in one pass or in several, what torch has, where x lies
@@ -99,7 +94,7 @@ def unary(name: str, size: int) -> Race:
     x = random(size, low=low, high=high)
     calls: dict[str, Call] = {
         "replayed": replayed(lambda x: getattr(x, name)(), x),
-        "eager": partial(door.unary, name, x, out=kept(x)),
+        "eager": partial(door.unary, name, x),
     }
     if by_hand in (sigmoid, erf, gelu):
         calls |= by_numpy(by_hand, lambda: (np.empty_like(x), x))
@@ -118,7 +113,7 @@ def unary(name: str, size: int) -> Race:
 def binary(name: str, size: int) -> Race:
     x, y = random(size), random(size, seed=1)
     operation = {"add": operator.add, "multiply": operator.mul}[name]
-    calls: dict[str, Call] = {"replayed": replayed(operation, x, y), "eager": partial(door.binary, name, x, y, out=kept(x))}
+    calls: dict[str, Call] = {"replayed": replayed(operation, x, y), "eager": partial(door.binary, name, x, y)}
     calls["numpy"] = partial(getattr(np, name), x, y, out=np.empty_like(x))
     if torch := import_torch():
         calls["torch"] = partial(getattr(torch, name), *map(torch.from_numpy, (x, y)), out=torch.empty(size))
@@ -151,7 +146,7 @@ def softmax_rows(shape: tuple[int, int]) -> Race:
     x = random(*shape)
     calls: dict[str, Call] = {
         "replayed": replayed(mw.Tensor.softmax, x),
-        "eager": partial(door.rowwise, "softmax", x, out=kept(x)),
+        "eager": partial(door.rowwise, "softmax", x),
     }
     calls |= by_numpy(softmax, lambda: (np.empty_like(x), x))
     if torch := import_torch():

@@ -157,6 +157,13 @@ class Captured:
                 return replay
         return None
 
+    def reads_anew(self, a: Array) -> bool:
+        """Whether recordings and programs work on the memory of an array that is no input, and so see it change."""
+        places = [b for found in self._waiting.values() for r in found for b in r.record.blocks.values()]
+        places += [p.block for program in self.programs for call in program.calls for _, p in call.places()]
+        start = recorder.address(a)
+        return any(b.binding < 0 and not b.first_is_write and b.address <= start < b.address + b.bytes for b in places)
+
     def explain(self, *args: Any) -> str:
         """The program that a call with these arguments replays: each kernel with its time, rate and the share of its floor.
 

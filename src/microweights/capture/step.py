@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..errors import warn
+from ..errors import CaptureError, warn
 from ..tensor import Tensor, as_array
 from .captured import Captured
 from .replay import Replay
@@ -47,7 +47,13 @@ class Step:
             return result
         self._follow()
         captured, before = self.captured, self.captured.recordings
-        result = captured(*arguments)
+        try:
+            result = captured(*arguments)
+        except CaptureError as error:
+            if "eager=True" in str(error):
+                raise
+            remedy = "The step of a model is a captured function; compile(run_eagerly=True) runs it in Python."
+            raise CaptureError(f"{error} {remedy}") from error
         self.is_new = False
         if captured.recordings != before:
             self._was_recorded()
@@ -66,12 +72,12 @@ class Step:
 
     def _follow(self) -> None:
         """Forget what was recorded if a Python value that it depends on is another now."""
-        change = None if self.surroundings is None else self.surroundings.change()
+        change = None if self.surroundings is None else self.surroundings.change(self.captured.reads_anew)
         if change is not None:
             self._start(f"{change} was changed")
 
     def _was_recorded(self) -> None:
-        change = None if self.surroundings is None else self.surroundings.change()
+        change = None if self.surroundings is None else self.surroundings.change(self.captured.reads_anew)
         if self.surroundings is None:
             self.surroundings = Surroundings(self.roots())
         elif change is not None:

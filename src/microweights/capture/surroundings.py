@@ -11,7 +11,7 @@ import collections
 import functools
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import is_
 from typing import Any
 
@@ -19,11 +19,12 @@ import numpy as np
 
 from ..errors import warn
 from ..parts import Part
-from ..tensor import Tensor
+from ..tables import is_table
+from ..tensor import Array, Tensor
 
 MOST_PLACES = 10_000  # a larger structure is data, not what a function computes by
-MOST_BYTES = 1 << 16  # of an array of integers whose contents are looked at: an operand of them is a constant of the program
-MOST_FLOATS = 16  # of an array of floats, which programs read anew, but from which a function may take single numbers
+MOST_BYTES = 1 << 16  # of an array or a table whose contents are looked at
+MOST_FLOATS = 16  # of an array of floats that is looked at although programs read it anew: a function may take single numbers
 _PLAIN = (bool, int, float, complex, str, bytes, np.generic)
 _CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque, collections.UserDict)
 _RECORDS = ("types.SimpleNamespace", "argparse.Namespace")  # of the standard library, objects that a user fills
@@ -44,6 +45,7 @@ class Surroundings:
         self._cells: list[tuple[Any, Any, str]] = []
         self._holders: list[tuple[Any, list[Any], str]] = []  # a list, set or dict of the user's, and all that it held
         self._arrays: list[tuple[Any, Any, str]] = []  # an array, and a copy of it
+        self._tables: list[tuple[Any, Any, str]] = []  # the same of pandas
         self._slots: list[tuple[Any, str, Any, str]] = []  # an object without a dict, a name, the value there
         self._sizes: list[tuple[Any, int, str]] = []  # a dict of attributes, and how many it had
         self._seen: dict[int, Any] = {}  # by id, and so kept alive
@@ -55,8 +57,11 @@ class Surroundings:
                 f"More than {MOST_PLACES:,} objects belong to what a step computes by: changes of the others are not followed."
             )
 
-    def change(self) -> str | None:
-        """The first place that holds something else now, by its name; None if all are as they were."""
+    def change(self, is_read_anew: Callable[[Array], bool] = lambda a: False) -> str | None:
+        """The first place that holds something else now, by its name; None if all are as they were.
+
+        Many floats may be data that a program reads anew, which is no change: `is_read_anew` tells.
+        """
         for d, key, value, name in self._entries:
             now = d.get(key, _MISSING)
             if now is not value and not _equal(now, value):
@@ -66,6 +71,11 @@ class Surroundings:
                 return name
         for array, copy, name in self._arrays:
             if array.shape != copy.shape or array.tobytes() != copy.tobytes():
+                if array.dtype.kind != "f" or array.size <= MOST_FLOATS or not is_read_anew(array):
+                    return name
+                copy[...] = array
+        for table, copy, name in self._tables:
+            if not table.equals(copy):
                 return name
         for x, key, value, name in self._slots:
             if not _equal(getattr(x, key, _MISSING), value):
@@ -87,9 +97,12 @@ class Surroundings:
             return
         self._seen[id(x)] = x
         if isinstance(x, np.ndarray):
-            is_integer = x.dtype.kind in "iub" and x.dtype != np.uint64  # states of random numbers move on
-            if (is_integer and x.nbytes <= MOST_BYTES) or (x.dtype.kind == "f" and x.size <= MOST_FLOATS):
+            if x.dtype.kind in "fiub" and x.dtype != np.uint64 and x.nbytes <= MOST_BYTES:  # states of random numbers move on
                 self._arrays.append((x, x.copy(), name))
+            return
+        if type(x).__module__.partition(".")[0] == "pandas" and is_table(x):
+            if x.size * 8 <= MOST_BYTES:
+                self._tables.append((x, x.copy(), name))
             return
         if isinstance(x, _CONTAINERS):
             if not isinstance(x, (tuple, frozenset)):
@@ -136,7 +149,9 @@ class Surroundings:
     def _note(self, place: dict[str, Any], key: str, value: Any, name: str) -> None:
         if not isinstance(value, (property, classmethod, staticmethod)):
             self._entries.append((place, key, value, name))
-        self._todo.append((getattr(value, "fget", None) or getattr(value, "__func__", value), name))
+        if isinstance(value, property):
+            value = value.fget
+        self._todo.append((value.__func__ if isinstance(value, (classmethod, staticmethod)) else value, name))
 
     def _look_into(self, f: types.FunctionType, name: str) -> None:
         """What a function of the user's refers to: closure, defaults, and the globals and attributes of modules it names."""

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels import machine
-from ..kernels.door import binary, copy_to, matmul, reduce
+from ..kernels.door import add_to, copy_to, matmul, reduce
 from ..kernels.header import KERNELS
 from ..kernels.plans import OPERATIONS, WORK, Work
 from .recorder import Call, plain_name
@@ -97,7 +97,7 @@ def peaks(seconds: float = 0.1) -> Peaks:
     moves: list[tuple[float, Callable[[], object]]] = [
         (2.0 * x.nbytes, partial(copy_to, x, y)),
         (1.0 * x.nbytes, partial(reduce, "sum", x, (0,))),
-        (3.0 * x.nbytes, partial(binary, "add", x, y, out=y)),
+        (3.0 * x.nbytes, partial(add_to, x, y)),
     ]
     return Peaks(rates[0], rates[1], _best_rate(moves, seconds), float(caches))
 

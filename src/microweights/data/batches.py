@@ -77,6 +77,7 @@ class Epoch:
 
     Attributes
     ----------
+    arrays : list of arrays
     done, number : int
         Rows and batches that have been run.
 
@@ -93,7 +94,7 @@ class Epoch:
     """
 
     def __init__(self, arrays: Sequence[Array], rows: int, size: int) -> None:
-        self._arrays, self._rows, self._size = arrays, rows, size
+        self.arrays, self._rows, self._size = arrays, rows, size
         self.done = self.number = 0
 
     def has_next(self) -> bool:
@@ -108,9 +109,9 @@ class Epoch:
         """How many batches come next that are as large as the first of them, at most so many."""
         return max(1, min(most, (self._rows - self.done) // self._size))
 
-    def next(self, times: int = 1) -> list[Array]:
-        """What the arrays have for the next batches; no copies."""
-        return [a[self.done : self.done + times * self.rows] for a in self._arrays]
+    def next(self) -> list[Array]:
+        """What the arrays have for the next batch; no copies."""
+        return [a[self.done : self.done + self.rows] for a in self.arrays]
 
     def run(self, step: Any, most: int = 1, *of_steps: Array) -> list[Array]:
         """Run a step on the next batch, or on at most so many where it can be replayed, and go on behind them.
@@ -128,15 +129,18 @@ class Epoch:
         list of arrays (steps, ...)
             The results of each step.
         """
-        times, rows = self.times(most), self.rows
-        first = [*(a[0, ...] for a in of_steps), *self.next()]
+        done, rows, times = self.done, self.rows, self.times(most)
+        first = [a[done : done + rows] for a in self.arrays]
+        if of_steps:
+            first = [*(a[0, ...] for a in of_steps), *first]
         replay = step.replay_for(*first) if times > 1 and hasattr(step, "replay_for") else None
         if replay is None:
             times, found = 1, step(*first)
-            results = [t.data[None] for t in ([found] if isinstance(found, Tensor) else found)]
+            results = [t.numpy()[None] for t in ([found] if isinstance(found, Tensor) else found)]
         else:
-            results = replay.many([*(a[:times] for a in of_steps), *self.next(times)], times)
-        self.done, self.number = self.done + times * rows, self.number + times
+            whole = [a[done : done + times * rows] for a in self.arrays]
+            results = replay.many([*(a[:times] for a in of_steps), *whole], times)
+        self.done, self.number = done + times * rows, self.number + times
         return results
 
     def __iter__(self) -> Iterator[Any]:

@@ -3,89 +3,179 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..errors import explain
 from ..kernels import door
 from ..losses import Loss
 from ..tensor import FLOATS, Array, Tensor, as_array
+from .classes import class_weights
 
-__all__ = ["Batch", "Samples"]
-
-
-class Samples:
-    """Arrays of as many rows: inputs, and maybe targets and weights.
-
-    Parameters
-    ----------
-    x : array (samples, ...)
-        Floats are cast to `dtype`. Integers and booleans stay what they are, without a copy: the layer that computes with the
-        rows of a batch casts them.
-    y : array (samples, ...), optional
-        As the loss wants it.
-    weights : array (samples,), optional
-    loss : Loss, optional
-    dtype : data type
-    """
-
-    def __init__(
-        self, x: Any, y: Any = None, weights: Any = None, loss: Loss | None = None, dtype: np.dtype[Any] = door.FLOAT32
-    ) -> None:
-        self.x = _rows("x", x)
-        if self.x.dtype in FLOATS and self.x.dtype != dtype:
-            self.x = door.cast(self.x, dtype)
-        self.x = np.ascontiguousarray(self.x)
-        self.y: Array | None = None
-        if y is not None:
-            self.y = np.ascontiguousarray((loss or Loss()).targets(_rows("y", y), dtype))
-        self.weights: Array | None = None
-        if weights is not None:
-            values = _rows("sample_weight", weights)
-            if values.ndim != 1:
-                received = f"shape {values.shape}"
-                raise ValueError(explain("`sample_weight` to have one axis", received, "Give one weight for each sample."))
-            self.weights = np.ascontiguousarray(values.astype(dtype))
-        for name, a in (("y", self.y), ("sample_weight", self.weights)):
-            if a is not None and len(a) != len(self.x):
-                received = f"{len(self.x)} rows of x and {len(a)} of {name}"
-                raise ValueError(explain(f"as many rows of `{name}` as of `x`", received, "Check how the data was split."))
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def part(self, start: int, end: int) -> Samples:
-        """The samples from start to end, without a copy."""
-        piece = object.__new__(Samples)
-        piece.x = self.x[start:end]
-        piece.y = None if self.y is None else self.y[start:end]
-        piece.weights = None if self.weights is None else self.weights[start:end]
-        return piece
-
-    def arrays(self) -> list[Array]:
-        """Inputs, targets and weights, as far as they are there."""
-        return [a for a in (self.x, self.y, self.weights) if a is not None]
-
-    def rows(self, index: Array | None = None) -> Batch:
-        """Samples by their numbers, or all of them."""
-        given = self.x, self.y, self.weights
-        arrays = given if index is None else [None if a is None else door.gather(a, index) for a in given]
-        return Batch(*(None if a is None else Tensor(a) for a in arrays))  # type: ignore[arg-type]
+__all__ = ["Batch", "Form", "Samples", "checked_batch_size", "first_of", "is_rows"]
 
 
 class Batch(NamedTuple):
-    """One batch as tensors."""
+    """One batch: inputs, targets and sample weights as tensors, alone or in nests; None where there are none."""
 
-    x: Tensor
-    y: Tensor | None = None
-    weights: Tensor | None = None
+    x: Any
+    y: Any = None
+    weights: Any = None
+
+    @property
+    def rows(self) -> int:
+        return len(tree.leaves_of(self.x)[0])
 
     def part(self, start: int, end: int) -> Batch:
         """Its samples from start to end."""
-        y, weights = (None if t is None else t[start:end] for t in self[1:])
-        return Batch(self.x[start:end], y, weights)
+        return tree.map_structure(lambda t: None if t is None else t[start:end], self)  # type: ignore[no-any-return]
+
+
+class Form(NamedTuple):
+    """How arrays in a row make a :class:`Batch`; hashable, as batches of another form take another program.
+
+    Attributes
+    ----------
+    structure : tree.Structure
+        Of the batch.
+    is_there : tuple of bool
+        Whether a leaf is an array, and not None.
+    """
+
+    structure: tree.Structure | None
+    is_there: tuple[bool, ...]
+
+    def batch(self, parts: Iterable[Any]) -> Batch:
+        following = iter(parts)
+        return tree.unflatten(self.structure, [next(following) if there else None for there in self.is_there])  # type: ignore[no-any-return]
+
+
+class Samples:
+    """Arrays of as many rows: inputs, and maybe targets and weights, each alone or in a nest of several.
+
+    Parameters
+    ----------
+    x : array (samples, ...), or nest of them
+        Floats are cast to `dtype`. Integers and booleans stay what they are, without a copy: the layer that computes with the
+        rows of a batch casts them.
+    y : array (samples, ...) or nest of them, optional
+        As the loss wants it. None in a nest is no target.
+    weights : array (samples,) or nest of them, optional
+    loss : Loss, or list of Losses, optional
+        For each of the targets.
+    dtype : data type
+
+    Attributes
+    ----------
+    columns : list of arrays
+        All that there are, in a row.
+    form : Form
+        Of the batches that they make.
+    """
+
+    def __init__(
+        self, x: Any, y: Any = None, weights: Any = None, loss: Any = None, dtype: np.dtype[Any] = door.FLOAT32
+    ) -> None:
+        if isinstance(x, NESTS) or isinstance(y, NESTS) or isinstance(weights, NESTS):
+            self._take_nests(Batch(x, y, weights), loss, dtype)
+            return
+        inputs = _inputs(_rows("x", x), dtype)
+        self.columns = [inputs]
+        if y is not None:
+            self.columns.append(_targets(_rows("y", y), loss, dtype, len(inputs), "y"))
+        if weights is not None:
+            self.columns.append(_weights(_rows("sample_weight", weights), dtype, len(inputs), "sample_weight"))
+        self.form = FLAT[y is not None, weights is not None]
+
+    def _take_nests(self, given: Batch, loss: Any, dtype: np.dtype[Any]) -> None:
+        leaves, found = list[Any](), list[Array]()
+        structure = tree.flatten(given, leaves, is_rows)
+        losses = iter(loss if isinstance(loss, (list, tuple)) else [loss] * len(leaves))
+        for (part, *path), leaf in zip(tree.paths(structure), leaves, strict=True):
+            wanted = next(losses) if part == 1 else None
+            if leaf is None and part > 0:
+                continue
+            name = ("x", "y", "sample_weight")[part] + "".join(f"[{key!r}]" for key in path)
+            values = _rows(name, leaf)
+            rows = len(found[0]) if found else len(values)
+            if part == 0:
+                found.append(_same_length(_inputs(values, dtype), rows, name))
+            else:
+                is_target = part == 1
+                found.append(_targets(values, wanted, dtype, rows, name) if is_target else _weights(values, dtype, rows, name))
+        if not found:
+            raise ValueError(explain("`x` with at least one array", "none", "Pass the data."))
+        self.columns, self.form = found, _form(structure, leaves)
+
+    @classmethod
+    def of(cls, columns: list[Array], form: Form) -> Samples:
+        """Of arrays that have been checked."""
+        made = object.__new__(cls)
+        made.columns, made.form = columns, form
+        return made
+
+    @property
+    def x(self) -> Any:
+        return self.form.batch(self.columns).x
+
+    @property
+    def y(self) -> Any:
+        return self.form.batch(self.columns).y
+
+    @property
+    def weights(self) -> Any:
+        return self.form.batch(self.columns).weights
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def part(self, start: int, end: int) -> Samples:
+        """The samples from start to end, without a copy."""
+        return Samples.of([a[start:end] for a in self.columns], self.form)
+
+    def rows(self, index: Array | None = None) -> Batch:
+        """Samples by their numbers, or all of them."""
+        return self.form.batch([Tensor(a if index is None else door.gather(a, index)) for a in self.columns])
+
+    def with_class_weights(self, weights: dict[int, float], dtype: np.dtype[Any]) -> Samples:
+        """The same, each sample's weight times that of its class.
+
+        Raises
+        ------
+        ValueError
+            If there are several targets, or :func:`classes.class_weights` finds no class for each sample.
+        """
+        x, y, base = self.form.batch(self.columns)
+        if isinstance(y, NESTS):
+            raise ValueError(explain("one output together with `class_weight`", "several", "Use `sample_weight`."))
+        found = class_weights(y, weights, base, dtype)
+        columns = [*(self.columns if base is None else self.columns[:-1]), found]
+        leaves: list[Any] = []
+        return Samples.of(columns, _form(tree.flatten(Batch(x, y, found), leaves), leaves))
+
+
+NESTS = (tuple, list, dict)
+SINGLE = tree.Structure(Batch, None, (None, None, None))  # of batches without nests
+FLAT = {(y, w): Form(SINGLE, (True, y, w)) for y in (False, True) for w in (False, True)}
+
+
+def _form(structure: tree.Structure | None, leaves: Sequence[Any]) -> Form:
+    is_there = tuple([leaf is not None for leaf in leaves])
+    return FLAT[is_there[1:]] if structure == SINGLE else Form(structure, is_there)  # type: ignore[index]
+
+
+def is_rows(x: Any) -> bool:
+    """Whether a list or tuple is to be taken as an array: rows of numbers, and no arrays in it."""
+    return isinstance(x, (list, tuple)) and type(x) is not Batch and not any(map(_holds_arrays, x))
+
+
+def _holds_arrays(x: Any) -> bool:
+    is_array = not isinstance(x, (int, float)) and len(getattr(x, "shape", ())) > 0
+    return is_array or isinstance(x, dict) or (isinstance(x, (list, tuple)) and any(map(_holds_arrays, x)))
 
 
 def _rows(name: str, data: Any) -> Array:
@@ -101,6 +191,33 @@ def _rows(name: str, data: Any) -> Array:
     return values
 
 
+def _inputs(values: Array, dtype: np.dtype[Any]) -> Array:
+    if values.dtype is not dtype and values.dtype in FLOATS:
+        values = door.cast(values, dtype)
+    return values if values.flags.c_contiguous else np.ascontiguousarray(values)
+
+
+def _targets(values: Array, loss: Loss | None, dtype: np.dtype[Any], rows: int, name: str) -> Array:
+    if len(values) != rows:
+        _same_length(values, rows, name)
+    values = loss.targets(values, dtype) if loss is not None else Loss().targets(values, dtype)
+    return values if values.flags.c_contiguous else np.ascontiguousarray(values)
+
+
+def _weights(values: Array, dtype: np.dtype[Any], rows: int, name: str) -> Array:
+    if values.ndim != 1:
+        received = f"shape {values.shape}"
+        raise ValueError(explain("`sample_weight` to have one axis", received, "Give one weight for each sample."))
+    return np.ascontiguousarray(_same_length(values, rows, name), dtype)
+
+
+def _same_length(values: Array, rows: int, name: str) -> Array:
+    if len(values) != rows:
+        received = f"{rows} rows of x and {len(values)} of {name}"
+        raise ValueError(explain(f"as many rows of `{name}` as of `x`", received, "Check how the data was split."))
+    return values
+
+
 def checked_batch_size(batch_size: Any) -> int | None:
     """Raise ValueError unless it is a positive integer or None."""
     if batch_size is None:
@@ -111,8 +228,8 @@ def checked_batch_size(batch_size: Any) -> int | None:
     return int(batch_size)
 
 
-def split_off_validation(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
-    """The last `fraction` of the samples apart, before any shuffling; the first floor(n (1 - fraction)) are for training.
+def first_of(samples: int, fraction: float) -> int:
+    """How many are for training where the last `fraction` is held out, before any shuffling: floor(samples (1 - fraction)).
 
     Raises
     ------
@@ -123,50 +240,12 @@ def split_off_validation(samples: Samples, fraction: float) -> tuple[Samples, Sa
     """
     if isinstance(fraction, bool) or not isinstance(fraction, Real):
         raise TypeError(explain("`validation_split` to be a number", repr(fraction), "Give a fraction, such as 0.1."))
-    exact = len(samples) * (1 - float(fraction))
+    exact = samples * (1 - float(fraction))
     cut = math.floor(round(exact, 6)) if 0 < fraction < 1 else 0  # 1 - 0.9 is a little less than 0.1
-    if not 0 < cut < len(samples):
+    if not 0 < cut < samples:
         remedy = "Use a fraction between 0 and 1 that leaves samples on both sides."
-        raise ValueError(explain("`validation_split` to leave samples on both sides", f"{fraction} of {len(samples)}", remedy))
-    return samples.part(0, cut), samples.part(cut, len(samples))
-
-
-def class_weights(y: Array | None, weights: dict[int, float], base: Array | None, dtype: np.dtype[Any]) -> Array:
-    """The weight of each sample's class, times its own weight. Labels may be whole numbers, (n,) or (n, 1), or one-hot floats.
-
-    Raises
-    ------
-    ValueError
-        If a class has no weight, or a sample has not just one class: several labels, or those of a sequence.
-    """
-    if y is None:
-        raise ValueError(explain("targets together with `class_weight`", None, "Pass y."))
-    if not isinstance(weights, dict) or not all(isinstance(w, Real) for w in weights.values()):
-        raise TypeError(explain("`class_weight` as a dict of numbers", weights, "Map each class to its weight."))
-    labels = _labels(y)
-    classes, place = np.unique(labels, return_inverse=True)
-    missing = [int(c) for c in classes if int(c) not in weights]
-    if missing:
-        raise ValueError(explain(f"a weight for each class {classes.tolist()}", weights, f"Add classes {missing}."))
-    table = np.array([weights[int(c)] for c in classes], dtype)
-    return np.ascontiguousarray(table[place] * (1 if base is None else base), dtype)
-
-
-def _labels(y: Array) -> Array:
-    """The class of each sample."""
-    if y.size == len(y):
-        values = y.reshape(-1)
-        with np.errstate(invalid="ignore"):
-            labels = values.astype(np.int64)
-        if not np.array_equal(labels, values):
-            received = "fractions or NaN"
-            raise ValueError(explain("whole numbers as classes together with `class_weight`", received, "Use `sample_weight`."))
-        return labels
-    is_one_hot = y.ndim == 2 and y.dtype.kind == "f" and ((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()
-    if not is_one_hot:  # integers are labels, and these are several for each sample
-        received = f"several labels for each, of shape {y.shape}"
-        raise ValueError(explain("one class for each sample together with `class_weight`", received, "Use `sample_weight`."))
-    return np.asarray(y.argmax(1))
+        raise ValueError(explain("`validation_split` to leave samples on both sides", f"{fraction} of {samples}", remedy))
+    return cut
 
 
 def __dir__() -> list[str]:

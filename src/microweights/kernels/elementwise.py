@@ -22,7 +22,6 @@ from .plans import (
     Shape,
     broadcast_shape,
     call,
-    checked,
     empty,
     make_walk,
     real_suffix,
@@ -63,23 +62,23 @@ def _plan_elementwise(key: Any, inputs: Sequence[Array], reals: Sequence[Array],
     return remember(key, (kernel, shape, dtype, walk, POINTER_TYPE[reals[0].dtype], *map(window, inputs)))
 
 
-def unary(name: str, x: Array, out: Array | None = None) -> Array:
+def unary(name: str, x: Array) -> Array:
     """`z = name(x)`, element by element, for a kernel of one input; `x` is float32 or float64 of any strides."""
     key = ("unary", name, x.shape, x.strides, x.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx = backend.plans.get(key) or _plan_elementwise(key, (x,), (x,))
-    z = empty(shape, dtype) if out is None else checked(out, shape, dtype, x)
+    z = empty(shape, dtype)
     pointer = backend.pointer
     kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, z), walk)
     return z
 
 
-def binary(name: str, x: Array, y: Array, out: Array | None = None) -> Array:
+def binary(name: str, x: Array, y: Array) -> Array:
     """`z = name(x, y)` with broadcasting; both of one type, float32 or float64."""
     key = ("binary", name, x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype)
     backend = machine.active
     kernel, shape, dtype, walk, kind, wx, wy = backend.plans.get(key) or _plan_elementwise(key, (x, y), (x, y))
-    z = empty(shape, dtype) if out is None else checked(out, shape, dtype, x, y)
+    z = empty(shape, dtype)
     pointer = backend.pointer
     kernel(pointer(kind, x if wx is None else x[wx]), pointer(kind, y if wy is None else y[wy]), pointer(kind, z), walk)
     return z

@@ -19,7 +19,6 @@ from .plans import (
     Shape,
     Work,
     activation_code,
-    apart,
     broadcast_shape,
     element_strides,
     empty,
@@ -74,7 +73,7 @@ def _plan_matmul(key: Any, a: Array, b: Array, bias: Array | None, activation: s
     return remember(key, (kernel, (*batch, m, n), plan, POINTER_TYPE[a.dtype], window(a), window(b)))
 
 
-def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "linear", out: Array | None = None) -> Array:
+def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "linear") -> Array:
     """`activation(a @ b + bias)` for `a` (..., m, k) and `b` (..., k, n) of any strides, with leading axes broadcast.
 
     Raises
@@ -93,9 +92,9 @@ def matmul(a: Array, b: Array, bias: Array | None = None, activation: str = "lin
     if plan is None:  # a batch that no single stride walks through: broadcast it in memory
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         whole = [unary("copy", np.broadcast_to(x, (*batch, *x.shape[-2:]))) for x in (a, b)]
-        return matmul(whole[0], whole[1], bias, activation, out)
+        return matmul(whole[0], whole[1], bias, activation)
     kernel, shape, geometry, kind, wa, wb = plan
-    c = empty(shape, a.dtype) if out is None else apart(out, shape, a.dtype, a, b, bias)
+    c = empty(shape, a.dtype)
     pointer = backend.pointer
     kernel(
         pointer(kind, a if wa is None else a[wa]), pointer(kind, b if wb is None else b[wb]),

@@ -254,28 +254,3 @@ def make_walk(kernel: str, shape: Shape, out: Array, inputs: Sequence[Array]) ->
         remedy = "Make the operands contiguous with .copy() first."
         raise ValueError(explain(f"`{kernel}` to walk at most 8 separate axes", len(sizes), remedy))
     return struct("mw_walk", size=math.prod(shape), ndim=len(sizes), shape=sizes, stride=steps)
-
-
-def checked(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array) -> Array:
-    """`out` if a kernel may write its result there: it may be an input itself, but no other view of its memory.
-
-    Raises
-    ------
-    ValueError
-        If it has another shape or type, is not contiguous and writeable, or shares memory with one of `inputs`.
-    """
-    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
-        received = f"{out.dtype} of shape {out.shape}"
-        raise ValueError(explain(f"a contiguous, writeable `out` of {dtype} and shape {shape}", received, "Use np.empty."))
-    # only a view can share the memory of an array that owns its own
-    may_share = out.base is not None or any(x.base is out for x in inputs)
-    if may_share and any(x is not out and np.may_share_memory(out, x) for x in inputs):
-        raise ValueError(explain("an `out` apart from the inputs", "memory that they share", "Use np.empty."))
-    return out
-
-
-def apart(out: Array, shape: Shape, dtype: np.dtype[Any], *inputs: Array | None) -> Array:
-    """`out` as of :func:`checked`, for a kernel that must not write to an input either."""
-    if any(x is out for x in inputs):
-        raise ValueError(explain("an `out` apart from the inputs", "one of them", "Use np.empty."))
-    return checked(out, shape, dtype, *(x for x in inputs if x is not None))

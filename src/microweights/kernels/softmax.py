@@ -9,7 +9,7 @@ from ..errors import explain
 from . import machine
 from .elementwise import contiguous
 from .machine import struct
-from .plans import INT64, OPERATIONS, POINTER_TYPE, Array, apart, call, empty, real_suffix, remember
+from .plans import INT64, OPERATIONS, POINTER_TYPE, Array, call, empty, real_suffix, remember
 
 __all__ = ["check_labels", "cross_entropy", "cross_entropy_grad", "rowwise"]
 
@@ -22,7 +22,7 @@ OPERATIONS |= {
 }  # fmt: skip
 
 
-def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:
+def rowwise(name: str, *arrays: Array) -> Array:
     """`softmax`, `log_softmax` or their gradients over the last axis; arrays of one shape and type."""
     if name not in ROWWISE or len(arrays) != ROWWISE[name]:
         raise ValueError(
@@ -32,7 +32,7 @@ def rowwise(name: str, *arrays: Array, out: Array | None = None) -> Array:
     if arrays[0].ndim == 0 or any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(explain(f"`{name}` to get arrays of one shape, with an axis", [a.shape for a in arrays], "Reshape."))
     shape, dtype = arrays[0].shape, arrays[0].dtype
-    z = empty(shape, dtype) if out is None else apart(out, shape, dtype, *arrays)
+    z = empty(shape, dtype)
     rows = struct("mw_rows", rows=math.prod(shape[:-1]), columns=shape[-1])
     call(name + suffix, [*map(contiguous, arrays), z], rows)
     return z

@@ -1,9 +1,15 @@
-"""The parts of a network."""
+"""The parts of a network, in a file for each family, which lists its public names."""
 
-from .base import Layer
-from .core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Reshape
+from . import base as _base
+from . import core as _core
+from . import merge as _merge
+from .base import *
+from .core import *
+from .merge import *
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Layer", "Reshape"]
+__all__: list[str] = []
+for _family in (_base, _core, _merge):
+    __all__ += _family.__all__
 
 
 def __dir__() -> list[str]:

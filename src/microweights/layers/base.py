@@ -10,18 +10,31 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import initializers, random, regularizers
-from ..errors import explain, no_attribute
+from .. import initializers, ops, random, regularizers
+from ..errors import explain, no_attribute, warn
 from ..kernels import door
 from ..naming import Configurable, snake_case
 from ..parts import Part, used
 from ..state import no_grad, state
 from ..tensor import FLOATS, Array, Tensor, as_array, as_tensor, known_dtype
-from ..tree import leaves_of, map_structure
+from ..tree import flatten, leaves_of, map_structure, unflatten
+from .symbolic import Node, Spec, Symbol, symbols_in, tried
+
+__all__ = ["Layer"]
 
 Shape = tuple[int, ...]
 BatchShape = tuple[int | None, ...]  # with the axis of samples, which is None
 _NOTHING: Any = object()
+
+
+class derived:
+    """A property that gives way to an attribute of the same name, such as a layer that a user calls `output`."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else self.function(instance)
 
 
 class Layer(Part, Configurable):
@@ -57,8 +70,12 @@ class Layer(Part, Configurable):
     ----------
     input_shape, output_shape : tuple or None
         Known after the first call; the axis of samples is None in front. Of several tensors, the nest of their shapes.
+    input, output : Symbol or list of Symbols
+        Of the first call on symbols.
     built : bool
         Whether its weights are made.
+    supports_masking : bool
+        Whether the mask of what comes in is that of what goes out; a class that has a `compute_mask` makes its own.
 
     Examples
     --------
@@ -73,13 +90,16 @@ class Layer(Part, Configurable):
     """
 
     _takes_training: ClassVar[bool] = False
+    _makes_masks: ClassVar[bool] = False
     _takes_one: ClassVar[bool] = False  # tensor, and no nest of them
     _names: ClassVar[tuple[str, ...]] = ()  # of what `call` takes by position or by name
+    _takes: ClassVar[frozenset[str]] = frozenset()  # all that `call` takes
+    supports_masking: bool = False
     # `trainable` shows in the weights' requires_grad, which every replay looks at
     _notes: ClassVar[frozenset[str]] = frozenset(
         ("built", "name", "output_type", "_input_shape", "_output_shape", "_is_building", "trainable", "_trainable", "is_named")
     )
-    _own_lists: ClassVar[frozenset[str]] = frozenset(("_own_weights", "_fixed", "_penalties", "_row"))
+    _own_lists: ClassVar[frozenset[str]] = frozenset(("_own_weights", "_fixed", "_penalties", "_row", "_nodes"))
     _casts: bool = True  # floats that come in to its own type; a model leaves that to its layers
     _computes_in_floats: ClassVar[bool] = False  # and so casts integers, too
     _hints: ClassVar[dict[str, str]] = {  # what people look for first, and what to write instead
@@ -102,8 +122,8 @@ class Layer(Part, Configurable):
         "register_parameter": "Use self.add_weight(...), or set a tensor with requires_grad=True as an attribute.",
         "add_loss": "Give add_weight a regularizer, or add the term in a loss of your own.",
         "losses": "Use layer.penalty(), the sum of all penalties.",
-        "input": "Use layer.input_shape: layers are not connected before they are called.",
-        "output": "Use layer.output_shape, or what layer(x) returns.",
+        "input": "Layers have one that were called on symbols, as mw.Input(shape) makes them. Use layer.input_shape.",
+        "output": "Layers have one that were called on symbols, as mw.Input(shape) makes them. Use layer.output_shape.",
     }
     activity_regularizer: ClassVar[None] = None
     input_dim: ClassVar[None] = None
@@ -135,13 +155,20 @@ class Layer(Part, Configurable):
             self._casts = False
         self.given_name = name
         self.name = name or snake_case(type(self).__name__)
-        self._input_shape: BatchShape | None = None if sample is None else (None, *checked_shape("input_shape", sample))
+        self._input_shape: BatchShape | None = (
+            None if sample is None else (None, *checked_shape("input_shape", sample, may_be_unknown=True))
+        )
         self._output_shape: BatchShape | None = None
         self.output_type: np.dtype[Any] | None = None  # of data, known after the first call
+        self._nodes: list[Node] = []  # calls on symbols
 
     def __init_subclass__(cls) -> None:
         _, *taken = inspect.signature(cls.call).parameters.values()
-        cls._takes_training = any(p.name == "training" for p in taken)
+        cls._takes = frozenset(p.name for p in taken)
+        cls._takes_training = "training" in cls._takes
+        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = True
         cls._names = tuple(p.name for p in taken if p.kind is p.POSITIONAL_OR_KEYWORD)
         if "build" in vars(cls):
             cls.build = _whole(cls.build)  # type: ignore[assignment, method-assign]
@@ -150,6 +177,23 @@ class Layer(Part, Configurable):
 
         def __getattr__(self, name: str) -> Any:
             raise no_attribute(self, name, self._hints)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_nodes": []}  # a copy has not been called
+
+    @derived
+    def input(self) -> Any:
+        node = self._first_node("input")
+        return _one_or_list(node.inputs or symbols_in(node.outputs))
+
+    @derived
+    def output(self) -> Any:
+        return _one_or_list(symbols_in(self._first_node("output").outputs))
+
+    def _first_node(self, name: str) -> Node:
+        if not self._nodes:
+            raise no_attribute(self, name, self._hints)
+        return self._nodes[0]
 
     @property
     def autocast(self) -> bool:
@@ -180,7 +224,7 @@ class Layer(Part, Configurable):
         raise NotImplementedError(explain("a layer with a `call` method", type(self).__name__, remedy))
 
     def __call__(self, x: Any = _NOTHING, /, *others: Any, training: bool | None = None, **options: Any) -> Any:
-        """Apply the layer to tensors, alone or in lists, tuples and dicts.
+        """Apply the layer to tensors, alone or in lists, tuples and dicts; or to symbols, which gives symbols.
 
         Parameters
         ----------
@@ -192,10 +236,13 @@ class Layer(Part, Configurable):
         if state.watch is not None and id(self) not in state.watch.parts:
             used(*(layer for _, layer in self.walk()))
         call = self.call
-        if not isinstance(x, Tensor) or others or options:
-            x, others, options = self._prepared(x, others, options)
+        if not isinstance(x, Tensor) or others or options or x.mask is not None or self._makes_masks:
+            x, others, options = self._named(x, others, options)
+            if symbols_in(leaves_of((x, others, options), _is_array)):
+                return self._on_symbols((x, *others), options if training is None else {**options, "training": training})
+            x, others, options = self._as_tensors(x, others, options)
             training = options.pop("training", training)
-            call = _with(call, others, options)
+            call = self._with(x, others, options)
         else:
             kind = x.data.dtype
             if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
@@ -214,8 +261,8 @@ class Layer(Part, Configurable):
             self._note_shapes(x, z)
         return z
 
-    def _prepared(self, x: Any, others: Any, options: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-        """What `call` is given: arrays as tensors, floats cast, and by their names what `call` names."""
+    def _named(self, x: Any, others: Any, options: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+        """The first argument, and the others by their names as far as `call` has names for them."""
         names = self._names
         if x is _NOTHING:
             if not names or names[0] not in options:
@@ -226,6 +273,10 @@ class Layer(Part, Configurable):
         if self._takes_one and isinstance(x, (list, tuple, dict)) and not _is_array(x):
             remedy = "Join the inputs first, as with mw.concatenate, or call the layer on each of them."
             raise TypeError(explain(f"one tensor as the input of {self!r}", f"a {type(x).__name__} of {len(x)}", remedy))
+        return x, others, options
+
+    def _as_tensors(self, x: Any, others: Any, options: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+        """What `call` is given: arrays as tensors, and floats cast."""
 
         def first(leaf: Any) -> Any:
             is_left_out = leaf is None and not self._takes_one
@@ -236,9 +287,73 @@ class Layer(Part, Configurable):
 
         return map_structure(first, x, is_leaf=_is_array), *map_structure(other, (others, options))
 
+    def _with(self, x: Any, others: Any, options: dict[str, Any]) -> Callable[..., Any]:
+        """The function of the first argument, and of `training`: the masks of tensors go into it and come out of it."""
+        tensors = {name: v for name, v in options.items() if not name.endswith("mask") and _has_tensors(v)}
+        for name, value in {**dict(zip(self._names, (x,))), **tensors}.items():
+            taken = f"{name}_mask" if tensors else "mask"
+            if taken in self._takes and options.get(taken) is None:
+                options[taken] = masks_of(value)
+
+        def called(x: Any, **training: Any) -> Any:
+            return self._masked(x, self.call(x, *others, **options, **training), options.get("mask"))
+
+        return called
+
+    def _masked(self, x: Any, z: Any, mask: Any) -> Any:
+        """The results of a call with their masks, as far as they have none; `mask` is what the call was given."""
+        before = masks_of(x) if mask is None else mask
+        results: list[Any] = []
+        structure = flatten(z, results)
+        if (before is None and not self._makes_masks) or all(getattr(t, "mask", True) is not None for t in results):
+            return z
+        if not self.supports_masking:
+            if mask is None:
+                remedy = "Set self.supports_masking = True if its results have the same mask, or define compute_mask."
+                warn(explain("layers that pass masks on", f"a tensor with a mask for {self!r}, which ends there", remedy))
+            return z
+        inputs = {id(t) for t in leaves_of(x)}
+        for i, found in enumerate(leaves_of(self.compute_mask(x, before))[: len(results)]):
+            t = results[i]
+            if found is not None and isinstance(t, Tensor) and t.mask is None:
+                results[i] = t = ops.Reshape(t.shape)(t) if id(t) in inputs else t  # what came in keeps the mask that it has
+                t.mask = found
+        return unflatten(structure, results)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The masks of what goes out, for what comes in and the masks of that; of the same structure, or None.
+
+        A mask is a tensor of bool, and False where a tensor is padded: of shape (samples, times) for one of shape
+        (samples, times, ...).
+        """
+        return previous_mask
+
+    def _on_symbols(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Note the call, and return the symbols of what it will give; the layer is built by it."""
+        is_first = self._output_shape is None
+        node = Node(self, args, options, self._specs(args, options))
+        if is_first:
+            self._input_shape, self._output_shape = _without_samples(args[0]), _without_samples(node.outputs)
+            self.output_type = map_structure(lambda s: s.dtype, node.outputs)
+        return node.outputs
+
+    def _specs(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The nest of Specs of what a call on symbols gives."""
+        if type(self).compute_output_shape is not Layer.compute_output_shape and not args[1:] and not symbols_in(options):
+            shapes = map_structure(lambda s: s.shape, args[0])
+            if not self.built:
+                self._build_once(shapes)
+            if all(layer.built for _, layer in self.walk()):  # else its layers are built by their first call
+                return map_structure(lambda n: Spec(n, self.dtype), self.compute_output_shape(shapes), is_leaf=is_shape)
+        return tried(self, args, {**options, "training": False}, 1)
+
     def _cast(self, t: Tensor, with_integers: bool) -> Tensor:
         kind = t.data.dtype
-        return t.astype(self.dtype) if self._casts and kind is not self.dtype and (with_integers or kind in FLOATS) else t
+        if not self._casts or kind is self.dtype or not (with_integers or kind in FLOATS):
+            return t
+        cast = t.astype(self.dtype)
+        cast.mask = t.mask
+        return cast
 
     def _note_shapes(self, x: Any, z: Any) -> None:
         """Keep what is known of inputs and outputs after a call."""
@@ -272,7 +387,7 @@ class Layer(Part, Configurable):
 
         try:
             with no_grad():
-                z = trial(map_structure(zeros, input_shape, is_leaf=_is_shape), training=False)
+                z = trial(map_structure(zeros, input_shape, is_leaf=is_shape), training=False)
         finally:
             random.common()[...] = stream
         return map_structure(lambda t: (samples[0], *t.shape[1:]), z)
@@ -291,7 +406,8 @@ class Layer(Part, Configurable):
         """
         config = super().get_config()
         if "input_shape" in config:
-            config["input_shape"] = None if self._input_shape is None else list(self._input_shape[1:])
+            shape = self._input_shape
+            config["input_shape"] = list(shape[1:]) if shape is not None and is_shape(shape) else None
         return config
 
     # ---- weights -----------------------------------------------------------------------------------------------
@@ -498,18 +614,23 @@ class Layer(Part, Configurable):
 
 def _as_tensor(x: Any) -> Tensor:
     if isinstance(x, Layer):
-        remedy = "Put layers in a row with mw.Sequential, or call them in a subclass of mw.Model: there is no functional API."
+        remedy = "Call a layer on what another returns, or put them in a row with mw.Sequential."
         raise TypeError(explain("numbers", f"the layer {x!r}", remedy))
     return as_tensor(x)
 
 
-def _with(call: Callable[..., Any], others: Any, options: dict[str, Any]) -> Callable[..., Any]:
-    """A function of the first argument, and of `training`."""
+def _one_or_list(symbols: list[Symbol]) -> Any:
+    return symbols[0] if len(symbols) == 1 else symbols
 
-    def called(x: Any, **training: Any) -> Any:
-        return call(x, *others, **options, **training)
 
-    return called
+def masks_of(x: Any) -> Any:
+    """The masks of a nest of tensors; None if none has one."""
+    masks = map_structure(lambda t: t.mask if isinstance(t, Tensor) else None, x)
+    return masks if any(mask is not None for mask in leaves_of(masks)) else None
+
+
+def _has_tensors(x: Any) -> bool:
+    return any(isinstance(leaf, Tensor) for leaf in leaves_of(x))
 
 
 def _is_array(x: Any) -> bool:
@@ -517,7 +638,7 @@ def _is_array(x: Any) -> bool:
     return isinstance(x, (list, tuple)) and not any(leaf is None or getattr(leaf, "shape", ()) for leaf in leaves_of(x))
 
 
-def _is_shape(x: Any) -> bool:
+def is_shape(x: Any) -> bool:
     return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in x)
 
 
@@ -595,8 +716,8 @@ def checked_float_type(dtype: Any) -> np.dtype[Any]:
     return wanted
 
 
-def checked_shape(name: str, shape: Any) -> Shape:
-    """A shape as a tuple of positive integers.
+def checked_shape(name: str, shape: Any, may_be_unknown: bool = False) -> tuple[Any, ...]:
+    """A shape as a tuple of positive integers; None may stand among them where sizes may be unknown.
 
     Raises
     ------
@@ -605,8 +726,8 @@ def checked_shape(name: str, shape: Any) -> Shape:
     """
     sizes = (shape,) if isinstance(shape, (int, np.integer)) and not isinstance(shape, bool) else shape
     try:
-        result = tuple(int(n) for n in sizes)
-        good = all(n > 0 and n == given for n, given in zip(result, sizes, strict=True))
+        result = tuple(n if n is None and may_be_unknown else int(n) for n in sizes)
+        good = all(n is None or (n > 0 and n == given) for n, given in zip(result, sizes, strict=True))
     except (TypeError, ValueError):
         good, result = False, ()
     if not good:

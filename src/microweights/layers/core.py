@@ -12,13 +12,16 @@ import numpy as np
 from .. import activations, initializers, ops, random, regularizers
 from ..errors import explain
 from ..tensor import FLOATS, Array, Tensor, known_dtype
-from .base import BatchShape, Layer, Shape, checked_shape, refuse_unless_none
+from .base import BatchShape, Layer, Shape, checked_shape, derived, refuse_unless_none
+from .symbolic import Node, Spec, Symbol
+
+__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Masking", "Reshape"]
 
 
 class Activated(Layer):
     """A layer with an activation, which may be set at any time by its name or as a function of a tensor."""
 
-    _takes_one = True
+    _takes_one = supports_masking = True
     _computes_in_floats = True
     _function: activations.Activation
     _inside: str | None  # what the kernel of the matrix product applies itself, if it does
@@ -157,7 +160,7 @@ class Dropout(Layer):
         For random numbers of its own.
     """
 
-    _takes_one = True
+    _takes_one = supports_masking = True
     _computes_in_floats = True
 
     def __init__(
@@ -233,13 +236,45 @@ class Reshape(Layer):
         return x.reshape(x.shape[0], *self.target_shape)
 
 
+class Masking(Layer):
+    """Says of each time of a sequence whether it is data, which it is unless all its numbers are `mask_value`.
+
+    Of inputs (samples, times, features) the mask is of shape (samples, times). Layers that follow pass it on and skip what is
+    masked, and so does the loss.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> z = mw.layers.Masking()(mw.tensor([[[1.0, 2.0], [0.0, 0.0]]]))
+    >>> z.mask.tolist()
+    [[True, False]]
+    """
+
+    _takes_one = True
+
+    def __init__(self, mask_value: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.mask_value = mask_value
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor:
+        return _any(inputs != self.mask_value)
+
+    def call(self, x: Tensor) -> Tensor:
+        return ops.where(_any(x != self.mask_value).reshape(*x.shape[:-1], 1), x, 0.0)
+
+
+def _any(t: Tensor) -> Tensor:
+    """Whether one along the last axis holds."""
+    return t.astype("float32").max(-1) > 0
+
+
 class InputLayer(Layer):
-    """Stands first in a Sequential model and tells the shape of one sample; also called `Input`.
+    """Stands first in a network and tells the shape of one sample. :func:`microweights.Input` makes one and calls it.
 
     Parameters
     ----------
     shape : tuple of int
-        Without the axis of samples.
+        Without the axis of samples; None is a size that is not known.
     batch_size : int, optional
         Shown in `input_shape`; batches of other sizes work all the same.
     dtype : data type
@@ -250,11 +285,11 @@ class InputLayer(Layer):
         `name` and others of :class:`Layer`.
     """
 
-    _takes_one = True
+    _takes_one = supports_masking = True
 
     def __init__(
         self,
-        shape: Sequence[int] | None = None,
+        shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         dtype: Any = None,
         *,
@@ -262,17 +297,25 @@ class InputLayer(Layer):
         **options: Any,
     ) -> None:
         if shape is None and batch_shape is not None:
-            batch_size, *shape = batch_shape  # type: ignore[assignment]
+            batch_size, *shape = batch_shape
         elif shape is None:
             shape = options.pop("input_shape", None)
         if shape is None:
             raise ValueError(explain("the shape of one sample", None, "Give it, as in Input((4,))."))
         self.input_dtype = known_dtype("float32" if dtype is None else dtype)
-        super().__init__(input_shape=shape, dtype=self.input_dtype if self.input_dtype in FLOATS else None, **options)
-        self.shape = checked_shape("shape", shape)
+        super().__init__(dtype=self.input_dtype if self.input_dtype in FLOATS else None, **options)
+        self.shape = checked_shape("input_shape", shape, may_be_unknown=True)
         self.batch_size = None if batch_size is None else checked_shape("batch_size", batch_size)[0]
         self.built, self.output_type = True, self.input_dtype
         self.batch_shape = self._input_shape = self._output_shape = (self.batch_size, *self.shape)
+
+    @derived
+    def output(self) -> Symbol:
+        """What stands for the data in a network that is written down."""
+        if not self._nodes:
+            Node(self, (), {}, Spec(self.batch_shape, self.input_dtype))
+        found: Symbol = self._nodes[0].outputs
+        return found
 
     def call(self, x: Tensor) -> Tensor:
         cut = x.dtype in FLOATS and self.input_dtype not in FLOATS  # as where weights are made for zeros
@@ -282,4 +325,23 @@ class InputLayer(Layer):
         return {"shape": list(self.shape), "batch_size": self.batch_size, "dtype": self.input_dtype.name, "name": self.name}
 
 
-Input = InputLayer
+def Input(
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    *,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+) -> Symbol:
+    """A symbol for the data that goes into a network; arguments as of :class:`InputLayer`.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> x = mw.Input((4,), name="features")
+    >>> y = mw.layers.Dense(2)(mw.concatenate([x, x**2], axis=-1))
+    >>> mw.Model(x, y).predict([[1.0, 2.0, 3.0, 4.0]]).shape
+    (1, 2)
+    """
+    x: Symbol = InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name).output
+    return x

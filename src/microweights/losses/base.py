@@ -77,15 +77,18 @@ class Loss(Part, Configurable):
         used(self)
         if not self.is_symmetric:
             refuse_swapped(self, y_true, y_pred)
+        mask = y_pred.mask if isinstance(y_pred, Tensor) else None
         prediction = real(y_pred) if self.dtype is None else real(y_pred).astype(self.dtype)
         if prediction.ndim == 0 or prediction.size == 0:
             raise ValueError(explain("predictions for at least one sample", f"shape {prediction.shape}", "Check the data."))
         target = as_tensor(y_true)
         if target is not y_true and not target.requires_grad:
             target = Tensor(self.targets(target.data if isinstance(y_true, np.ndarray) else y_true, prediction.dtype))
-        if sample_weight is None and self.reduction in (MEAN, "mean"):
+        if sample_weight is None and mask is None and self.reduction in (MEAN, "mean"):
             return self.mean(target, prediction)
         values = self.call(target, prediction)
+        if mask is not None:
+            values = _unmasked(values, mask, self.reduction in (MEAN, "mean"))
         if sample_weight is not None:
             weights = real(sample_weight).astype(values.dtype)
             if weights.shape != prediction.shape[:1]:
@@ -99,6 +102,16 @@ class Loss(Part, Configurable):
         if self.reduction == "sum":
             return values.sum()
         return values if self.reduction in ("none", None) else values.mean()
+
+
+def _unmasked(values: Tensor, mask: Tensor, is_mean: bool) -> Tensor:
+    """Losses with 0 where they are masked; the others so much larger, if a mean is taken of all, that it is theirs."""
+    kept = mask.astype(values.dtype)
+    if is_mean:
+        kept = kept * (kept.size / ops.maximum(kept.sum(), 1.0))
+    ndim = max(values.ndim, kept.ndim)
+    values, kept = (t.reshape(*t.shape, *[1] * (ndim - t.ndim)) for t in (values, kept))
+    return values * kept
 
 
 class StandardLoss(Loss):

@@ -19,7 +19,6 @@ from typing import Any
 from ..losses import (
     FUNCTIONS,
     SHORT,
-    Loss,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
@@ -58,7 +57,7 @@ from .classification import (
     categorical_hits,
     sparse_categorical_hits,
 )
-from .counts import ConfusionMatrix, F1Score, Precision, Recall, report
+from .counts import ConfusionMatrix, F1Score, Precision, Recall
 from .ranking import AUC, SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy, top_k_hits
 from .regression import (
     CosineSimilarity,
@@ -128,24 +127,6 @@ def get(identifier: Any) -> Metric:
     return metric
 
 
-def to_measure_with(metrics: Any, loss: Loss | None) -> list[Metric]:
-    """The metrics that `compile` was given, one or a list, told of the loss.
-
-    Those of a name that was there before, or is that of the loss, are called name_1, name_2, ...
-    """
-    given = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics or ()
-    found = [get(m) for m in given]
-    names = {"loss"}
-    for metric in found:
-        metric.follow(loss)
-        name, number = metric.name, 0
-        while metric.name in names:
-            number += 1
-            metric.name = f"{name}_{number}"
-        names.add(metric.name)
-    return found
-
-
 __all__ = [
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
     "CategoricalHinge", "ConfusionMatrix", "CosineSimilarity", "F1Score", "Hinge", "KLDivergence", "LogCoshError", "LogLoss",
@@ -155,7 +136,7 @@ __all__ = [
     "TopKCategoricalAccuracy", "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy", "categorical_accuracy",
     "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge", "get", "hinge", "huber",
     "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
-    "mean_squared_logarithmic_error", "poisson", "report", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
+    "mean_squared_logarithmic_error", "poisson", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy",
 ]  # fmt: skip
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import initializers
 from ..errors import explain
 from ..kernels import door
 from ..losses import Loss
@@ -38,7 +40,8 @@ class Metric(Part, Configurable):
     has_part = True  # whether `part` is there
     running: frozenset[str] = frozenset()  # the attributes that reset_state sets: what has been gathered so far
     _resets = False
-    _notes = frozenset(("name", "running", "_notes", "_resets"))
+    _notes = frozenset(("name", "running", "_notes", "_resets", "_variables"))
+    _variables: list[Tensor] = []  # of add_variable
     dtype: str | None = None
     activation: str | None = None  # what makes probabilities of predictions that the loss takes for logits
 
@@ -47,12 +50,35 @@ class Metric(Part, Configurable):
             raise TypeError(explain("`name` to be a string", repr(name), "Pass other arguments by their names."))
         self.name = name or snake_case(type(self).__name__)
         self.dtype = None if dtype is None else known_dtype(dtype).name
+        self._variables = []
         self._resets = True
-        self.reset_state()
+        with suppress(AttributeError):  # of a subclass that makes what it resets in the rest of its __init__
+            self.reset_state()
         self._resets = False
 
+    def add_variable(
+        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "sum", name: str | None = None
+    ) -> Tensor:
+        """A tensor for what an `update_state` of your own gathers, to be changed by `assign`; also called `add_weight`.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        initializer : str or Initializer
+        dtype : data type, optional
+            float32 or float64.
+        aggregation, name
+            Taken as Keras's, for several devices and for showing.
+        """
+        variable = Tensor(initializers.get(initializer)(tuple(shape), known_dtype(dtype or "float32")))
+        self._variables.append(variable)
+        return variable
+
+    def add_weight(self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None) -> Tensor:
+        return self.add_variable(shape, initializer, dtype, name=name)
+
     def __setattr__(self, name: str, value: Any) -> None:
-        if self._resets:
+        if self._resets or any(value is variable for variable in self._variables):
             vars(self)["running"] = self.running | {name}
             vars(self)["_notes"] = self._notes | {name}
         super().__setattr__(name, value)

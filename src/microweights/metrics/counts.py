@@ -232,36 +232,3 @@ class F1Score(_Counts):
 
     def score(self, right: Any, predicted: Any, true: Any) -> Any:
         return ratio(2 * right, predicted + true)
-
-
-def report(y_true: Any, y_pred: Any, names: Any = None, threshold: float = 0.5) -> str:
-    """Precision, recall and F1 of each class in a table: scikit-learn's `classification_report`.
-
-    Parameters
-    ----------
-    y_true : array (samples,)
-    y_pred : array (samples,) or (samples, classes)
-        Labels, or what a model predicts: numbers that are all whole are labels.
-    names : list of str, optional
-        Of the classes.
-    threshold : float
-        For one output.
-
-    Raises
-    ------
-    ImportError
-        If scikit-learn is not installed.
-    ValueError
-        If a prediction is NaN.
-    """
-    from sklearn.metrics import classification_report
-
-    predicted, labels = np.asarray(y_pred), np.asarray(y_true).reshape(-1)
-    if predicted.dtype.kind == "f" and np.isnan(predicted).any():
-        raise ValueError(explain("predictions that are numbers", "NaN", "Check the model and its data."))
-    if predicted.ndim == 2 and predicted.shape[1] > 1:
-        predicted = predicted.argmax(1)
-    elif predicted.dtype.kind == "f" and not (predicted == np.round(predicted)).all():
-        zero = -1 if labels.dtype.kind in "if" and (labels == -1).any() else 0
-        predicted = np.where(predicted.reshape(-1) > threshold, 1, zero)
-    return str(classification_report(labels, predicted, target_names=names, zero_division=0))

@@ -13,18 +13,42 @@ from .. import random
 from ..errors import explain
 from ..formats.safetensors import load_arrays, save_arrays
 from ..layers import InputLayer, Layer
-from ..layers.base import BatchShape, checked_shape, unique_name
+from ..layers.base import BatchShape, checked_shape, derived, unique_name
+from ..layers.symbolic import Symbol
 from ..state import no_grad
 from ..tensor import Array, Tensor
+from .functional import Graph, ends_of_config, in_keras_order, without_list
 from .training import Trainer
 
 
 class Model(Trainer):
-    """A network. Subclass it: make layers in `__init__`, call them in `call(x)`, optionally with `training`.
+    """A network: of symbols, as `mw.Model(inputs, outputs)`, or a subclass.
+
+    A subclass makes layers in `__init__` and calls them in `call(x)`, optionally with `training`.
+
+    Parameters
+    ----------
+    inputs : Symbol, or list or dict of Symbols
+        What `mw.Input` returned; or what layers did, and then the model begins there.
+    outputs : Symbol, or list or dict of Symbols
+        What layers returned that were called on the inputs.
+    name : str, optional
+    **options
+        `trainable` and others of :class:`microweights.layers.Layer`.
+
+    Attributes
+    ----------
+    input, output : Symbol, or list or dict of Symbols
+    inputs, outputs : list of Symbols
 
     Examples
     --------
     >>> import microweights as mw
+    >>> x = mw.Input((4,))
+    >>> h = mw.layers.Dense(4, activation="relu")(x)
+    >>> model = mw.Model(x, mw.layers.Dense(1)(x + h))
+    >>> model.predict([[1.0, 2.0, 3.0, 4.0]]).shape
+    (1, 1)
     >>> class Autoencoder(mw.Model):
     ...     def __init__(self):
     ...         super().__init__()
@@ -54,21 +78,76 @@ class Model(Trainer):
         "fit_transform": "Use model.fit(x, y), and then model.predict(x).",
         "score": "Use model.evaluate(x, y).",
         "coef_": "Use model.get_weights().",
-        "inputs": "Use model.input_shape: there is no functional API.",
-        "outputs": "Use model.output_shape: there is no functional API.",
+        "inputs": "Models have them that are made of symbols, as mw.Model(inputs, outputs). Use model.input_shape.",
+        "outputs": "Models have them that are made of symbols, as mw.Model(inputs, outputs). Use model.output_shape.",
     }
+    _graph: Graph | None = None
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        if args or "inputs" in options or "outputs" in options:
-            remedy = "Use mw.Sequential, or subclass mw.Model and call the layers in call(x): there is no functional API."
-            raise TypeError(explain("options of a layer, such as `name`", "inputs and outputs", remedy))
-        super().__init__(**options)
+    def __init__(self, *ends_and_name: Any, **options: Any) -> None:
+        given = dict(zip(("inputs", "outputs", "name"), ends_and_name)) | options
+        ends = [given.pop(key) for key in ("inputs", "outputs") if key in given]
+        if len(ends) == 1 or len(ends_and_name) > 3:
+            remedy = "Pass both, as mw.Model(inputs, outputs), or subclass mw.Model."
+            raise TypeError(explain("`inputs`, `outputs` and perhaps a `name`", repr(ends_and_name or options), remedy))
+        graph = Graph(*ends) if ends else None
+        super().__init__(**given)
+        if graph is not None:
+            self._graph, self.built = graph, True
+            self.output_names = graph.output_names
+            self._input_shape, self._output_shape = (
+                without_list([s.shape for s in in_keras_order(nest)]) for nest in (graph.inputs, graph.outputs)
+            )
+            self.output_type = without_list([s.dtype for s in in_keras_order(graph.outputs)])
+            if not self.trainable:
+                self.trainable = False  # the layers, too
+
+    def call(self, *args: Any, **options: Any) -> Any:
+        """The function of the model."""
+        return super().call(*args, **options) if self._graph is None else self._graph(*args, **options)
+
+    def _specs(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        is_graph = self._graph is not None and type(self).call is Model.call
+        found = self._graph.results_for(*args) if self._graph is not None and is_graph else None
+        return super()._specs(args, options) if found is None else found
+
+    def _masked(self, x: Any, z: Any, mask: Any) -> Any:
+        return super()._masked(x, z, mask) if self._makes_masks else z  # its layers have passed masks on
+
+    def sublayers(self) -> dict[str, Layer]:
+        """The layers that belong directly to this one, by name: those between symbols, and its attributes."""
+        own = super().sublayers()
+        found = {} if self._graph is None else self._graph.layers
+        return found | {name: layer for name, layer in own.items() if name not in found}
+
+    def _ends(self) -> tuple[Any, Any] | None:
+        """The nests of symbols from which and to which it leads; None if it has none."""
+        return None if self._graph is None else (self._graph.inputs, self._graph.outputs)
+
+    @derived
+    def input(self) -> Any:
+        ends = self._ends()
+        return super().input if ends is None else ends[0]
+
+    @derived
+    def output(self) -> Any:
+        ends = self._ends()
+        return super().output if ends is None else ends[1]
+
+    @derived
+    def inputs(self) -> list[Symbol]:
+        return in_keras_order(self.input)
+
+    @derived
+    def outputs(self) -> list[Symbol]:
+        return in_keras_order(self.output)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers directly in it, without an `Input`; no two of them have the same name."""
+        """The layers directly in it, no two of the same name; an `Input` is one only between symbols, as in Keras."""
+        self._ends()  # and so layers in a row know their symbols
         self._name_parts()
-        return [layer for layer in self.sublayers().values() if not isinstance(layer, InputLayer)]
+        found = self.sublayers().values()
+        return [layer for layer in found if self._graph is not None or not isinstance(layer, InputLayer)]
 
     def _name_parts(self) -> None:
         """Number the names of layers, as in dense, dense_1, unless a name was given or another model did that before."""
@@ -118,6 +197,36 @@ class Model(Trainer):
         self._name_parts()
         if type(self).build is not Model.build:  # a build of one's own makes layers or weights
             self.build(input_shape)
+
+    # ---- as a configuration --------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make a model like this one; of one made of symbols, the layers and how they are connected.
+
+        Examples
+        --------
+        >>> import microweights as mw
+        >>> x = mw.Input((4,), name="x")
+        >>> config = mw.Model(x, mw.layers.Dense(2, name="y")(x)).get_config()
+        >>> [layer["name"] for layer in config["layers"]], config["output_layers"]
+        (['x', 'y'], ['y', 0, 0])
+        >>> mw.Model.from_config(config).count_params()
+        10
+        """
+        if self._graph is None or type(self).__init__ is not Model.__init__:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **self._graph.get_config()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, type[Layer]] | None = None) -> Any:
+        """A model from what :meth:`get_config` gave.
+
+        Classes of the user are found by their names, the last of that name that was defined; or in `custom_objects`.
+        """
+        if "input_layers" not in config:
+            return cls(**config)
+        ends = ends_of_config(config, custom_objects)
+        return cls(*ends, name=config.get("name"), trainable=config.get("trainable", True))
 
     # ---- files -------------------------------------------------------------------------------------------------
 
@@ -188,22 +297,27 @@ class Model(Trainer):
         expand_nested : bool
             Show the layers inside of layers, too.
         """
-        rows = [("layer (type)", "output shape", "weights"), *self._summary_rows("", expand_nested)]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        line = "-" * (sum(widths) + 4)
-        for number, (name, shape, count) in enumerate(rows):
-            print_fn(f"{name:{widths[0]}}  {shape:{widths[1]}}  {count:>{widths[2]}}")
+        header = ("layer (type)", "output shape", "weights", "connected to")
+        columns = 3 if self._graph is None or self._graph.is_row else 4
+        rows = [row[:columns] for row in (header, *self._summary_rows("", expand_nested))]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        line = "-" * (sum(widths) + 2 * (columns - 1))
+        for number, row in enumerate(rows):
+            cells = [f"{cell:{'>' if i == 2 else '<'}{widths[i]}}" for i, cell in enumerate(row)]
+            print_fn("  ".join(cells))
             if number in (0, len(rows) - 1):
                 print_fn(line)
         total, trainable = self.count_params(), sum(w.size for w in self.trainable_variables)
         print_fn(f"{total:,} weights, {trainable:,} of them trainable")
 
-    def _summary_rows(self, path: str, expand_nested: bool) -> list[tuple[str, str, str]]:
-        rows = [(f"{path}{name} (weight)", str(w.shape), f"{w.size:,}") for name, w in self._own_weights.items()]
-        for name, layer in self.sublayers().items():
-            shape = "?" if layer.output_shape is None else str(layer.output_shape)
-            count = f"{layer.count_params():,}" if layer.built else "not built"
-            rows.append((f"{path}{name} ({type(layer).__name__})", shape, count))
-            if expand_nested and isinstance(layer, Model):
-                rows += layer._summary_rows(f"{path}{name}.", expand_nested)
+    def _summary_rows(self, path: str, expand_nested: bool) -> list[tuple[str, str, str, str]]:
+        rows = [(f"{path}{name} (weight)", str(w.shape), f"{w.size:,}", "") for name, w in self._own_weights.items()]
+        graph = self._graph
+        parts: dict[str, Any] = self.sublayers() if graph is None else graph.parts | self.sublayers()
+        for name, part in parts.items():
+            shape, count = part.output_shape, f"{part.count_params():,}" if part.built else "not built"
+            sources = "" if graph is None else ", ".join(graph.connections(part))
+            rows.append((f"{path}{name} ({type(part).__name__})", "?" if shape is None else str(shape), count, sources))
+            if expand_nested and isinstance(part, Model):
+                rows += part._summary_rows(f"{path}{name}.", expand_nested)
         return rows

@@ -10,11 +10,11 @@ from ..errors import explain
 
 
 class Progress:
-    """The progress of a fit: a bar, a line for each epoch, or nothing."""
+    """The progress of a fit: a bar, a line for each epoch, or nothing. How many steps an epoch has may not be known (None)."""
 
     INTERVAL = 0.1  # seconds between two looks at the bar
 
-    def __init__(self, mode: int, epochs: int, initial_epoch: int, steps: int) -> None:
+    def __init__(self, mode: int, epochs: int, initial_epoch: int, steps: int | None) -> None:
         self.epochs, self.epoch, self.steps, self.lines = epochs, initial_epoch, steps, mode == 2
         self.bar: Any = None
         self.last = ""
@@ -23,7 +23,7 @@ class Progress:
 
             form = "{desc} {percentage:3.0f}%|{bar:10}| {elapsed}<{remaining} {postfix}"
             first = f"epoch {initial_epoch + 1}/{epochs}"
-            self.bar = tqdm(total=(epochs - initial_epoch) * steps, desc=first, bar_format=form, leave=False)
+            self.bar = tqdm(total=steps and (epochs - initial_epoch) * steps, desc=first, bar_format=form, leave=False)
         self.first, self.started = initial_epoch, time.perf_counter()
         self.next_look = self.started if mode == 1 else float("inf")
 
@@ -37,7 +37,7 @@ class Progress:
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         self.last = f"epoch {epoch + 1}/{self.epochs}  {time.perf_counter() - self.started:.2f} s  {_as_text(logs)}"
         if self.bar is not None and self.is_due():
-            self._show(epoch - self.first, self.steps, logs)
+            self._show(epoch - self.first, self.steps or 0, logs)
         if self.lines:
             print(self.last, flush=True)
             self.started = time.perf_counter()
@@ -46,7 +46,8 @@ class Progress:
     def _show(self, epochs_done: int, steps_done: int, logs: dict[str, float]) -> None:
         self.bar.set_description(f"epoch {self.first + epochs_done + 1}/{self.epochs}", refresh=False)
         self.bar.set_postfix_str(_as_text(logs), refresh=False)
-        self.bar.update(epochs_done * self.steps + steps_done - self.bar.n)
+        if self.steps is not None:
+            self.bar.update(epochs_done * self.steps + steps_done - self.bar.n)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from .. import layers
 from ..errors import explain
-from ..layers import Layer
-from ..layers.base import BatchShape, checked_shape, unique_name
-from ..naming import lookup, plain
+from ..layers import Input, InputLayer, Layer
+from ..layers.base import BatchShape, is_shape, unique_name
+from ..layers.symbolic import Node, Spec, Symbol
+from ..naming import plain
 from ..parts import changed
-from ..state import no_grad
 from ..tensor import Tensor
+from ..tree import map_structure
+from .functional import made_of_config
 from .model import Model
 
 
@@ -37,8 +36,10 @@ class Sequential(Model):
     49
     """
 
+    _notes = Model._notes | {"_symbols"}
+
     def __init__(
-        self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None, *unpacked: Any
+        self, layers: Sequence[Layer | Symbol] | None = None, trainable: bool = True, name: str | None = None, *unpacked: Any
     ) -> None:
         given = (layers, trainable, name, *unpacked)
         if unpacked or any(isinstance(layer, Layer) for layer in given):
@@ -47,8 +48,12 @@ class Sequential(Model):
             )
         super().__init__(trainable=trainable, name=name)
         self._row: dict[str, Layer] = {}
+        self._symbols: list[Any] = []  # what goes in, and what each layer gives, as far as known
         for layer in layers or ():
             self.add(layer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_symbols": []}
 
     @property
     def input_shape(self) -> BatchShape | None:
@@ -58,7 +63,7 @@ class Sequential(Model):
     def output_shape(self) -> BatchShape | None:
         return next(reversed(self._row.values())).output_shape if self._row else None
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Layer | Symbol) -> None:
         """Put a layer at the end.
 
         Raises
@@ -68,6 +73,8 @@ class Sequential(Model):
         ValueError
             If a layer of the same given name is there already.
         """
+        if isinstance(layer, Symbol) and isinstance(layer.node.part, InputLayer):
+            layer = layer.node.part
         if not isinstance(layer, Layer):
             received = f"{layer!r}"
             raise TypeError(explain("a layer object", received, "Make one, as in mw.layers.Dense(10)."))
@@ -94,21 +101,40 @@ class Sequential(Model):
         if not self._row:
             raise IndexError(explain("a model with a layer to take away", "none", "Add one first."))
         changed(self)
+        del self._symbols[-1:]
         return self._row.pop(next(reversed(self._row)))
 
     def sublayers(self) -> dict[str, Layer]:
         return self._row
 
     def _build_if_possible(self) -> None:
-        """Run one sample of zeros through the layers, if its shape is known: each makes its weights."""
+        """Call the last layer on what the one before gives, if that is known: it makes its weights."""
         *before, last = self._row.values()
-        shape = last.input_shape if not before else before[-1].output_shape
-        if shape is None or any(layer.output_shape is None for layer in before):
-            return
-        zeros = np.zeros((1, *checked_shape("input_shape", shape[1:])), before[-1].output_type if before else last.dtype)
-        with no_grad():
-            z = last(Tensor(zeros))
-        self.output_type = z.data.dtype
+        symbols = self._known_symbols(before)
+        if not before and last.input_shape is not None:
+            symbols = [_entry_of(last)]
+        if symbols:
+            x = symbols[-1]
+            self._symbols = [*symbols, x if isinstance(last, InputLayer) and not before else last(x)]
+            self.output_type = map_structure(lambda s: s.dtype, self._symbols[-1])
+
+    def _known_symbols(self, row: Sequence[Layer]) -> list[Any]:
+        """What goes into a row of layers and what each of them gives; nothing if that is not known.
+
+        Layers that were built by data have the shapes that they had there.
+        """
+        if len(self._symbols) != len(row) + 1:
+            is_known = bool(row) and all(layer.output_shape is not None for layer in row)
+            self._symbols = [_entry_of(row[0])] if is_known else []
+            for number, layer in enumerate(row if is_known else ()):
+                x, is_input = self._symbols[-1], isinstance(layer, InputLayer) and number == 0
+                specs = map_structure(Spec, layer.output_shape, layer.output_type, is_leaf=is_shape)
+                self._symbols.append(x if is_input else Node(layer, (x,), {}, specs).outputs)
+        return self._symbols
+
+    def _ends(self) -> tuple[Any, Any] | None:
+        found = self._known_symbols(list(self._row.values()))
+        return (found[0], found[-1]) if found else super()._ends()
 
     def call(self, x: Tensor) -> Tensor:
         if not self._row:
@@ -139,11 +165,11 @@ class Sequential(Model):
 
         Classes of the user are found by their names, the last of that name that was defined; or in `custom_objects`.
         """
-        known, own = {name: getattr(layers, name) for name in layers.__all__}, custom_objects or {}
-        parts = [
-            own[part["class_name"]].from_config(part["config"])
-            if part["class_name"] in own
-            else lookup("layer", part, Layer, known)
-            for part in config["layers"]
-        ]
+        parts = [made_of_config(part, custom_objects) for part in config["layers"]]
         return cls(parts, trainable=config.get("trainable", True), name=config.get("name"))
+
+
+def _entry_of(layer: Layer) -> Symbol:
+    """What goes into a row that begins with a layer."""
+    x: Symbol = layer.output if isinstance(layer, InputLayer) else Input((layer.input_shape or ())[1:], dtype=layer.dtype)
+    return x

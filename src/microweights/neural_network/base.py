@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import activations, initializers, layers, optimizers, random
 from ..callbacks import Callback, EarlyStopping, History, LearningRateScheduler, as_list
 from ..data.batches import Batches
+from ..data.samples import Batch
 from ..errors import explain
 from ..estimators.checks import (
     FLOATS,
@@ -203,7 +204,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     def _make_network(self, inputs: int, outputs: int, dtype: Any, l2: float, seeds: Any) -> Sequential:
         name = np.dtype(dtype).name
-        rows: list[layers.Layer] = [layers.Input((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
+        rows: list[layers.Layer] = [layers.InputLayer((inputs,), dtype=name), Standardised(self.mean_, self._inverse, dtype)]
         penalty = L2(l2) if l2 else None
 
         def dense(fan_in: int, units: int, activation: str, bias: bool) -> layers.Dense:
@@ -324,12 +325,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _minimise(self, x: Array, y: Array, weights: Array | None) -> tuple[float, int]:
         """L-BFGS over all samples: the loss it came to, and its steps."""
         network = self._network
-        batch = [Tensor(a) if a is not None else None for a in (x, y, weights if weights is None else weights.astype(x.dtype))]
+        batch = Batch(Tensor(x), Tensor(y), None if weights is None else Tensor(weights.astype(x.dtype)))
 
         def loss() -> Tensor:
-            assert batch[0] is not None and network.loss is not None
-            value, penalty = network.loss(batch[1], network(batch[0]), batch[2]), network.penalty()
-            return value if penalty is None else value + penalty
+            return network._loss_of(batch, network(batch.x))
 
         found = optimizers.lbfgs(loss, network.trainable_variables, int(self.max_iter), self.tol)
         if found.steps >= self.max_iter and not found.converged:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from ..errors import explain
+from ..errors import NotNumbers, explain
 from ..state import state, tick
 from ..tensor import Axis, Tensor
 
@@ -99,7 +100,7 @@ class Op:
         raise NotImplementedError
 
     def gradients(self, output: Tensor, dz: Any) -> tuple[Tensor | None, ...]:
-        """What `backward` gives, as a tuple; called by the backward walk only. Several gradients come by the id of the result."""
+        """What `backward` gives, as a tuple; called by the backward walk only. Several gradients come by the ids of results."""
         self._output = output
         try:
             result = self.backward(*map(dz.get, self._ids)) if self.several else self.backward(dz)
@@ -182,3 +183,19 @@ def with_ellipsis(key: Any) -> tuple[Any, ...]:
     """The same index, but so that NumPy answers with a view even where it names a single element."""
     parts = key if isinstance(key, tuple) else (key,)
     return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_symbols(function: F) -> F:
+    """The function, which for symbols (layers/symbolic.py) returns symbols."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except NotNumbers as error:
+            return error.symbol.apply(called, args, options)
+
+    return cast(F, called)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..kernels import door
 from ..tensor import FLOATS, Array, Operand, Tensor, as_array, constant, operands, remember_logits
-from .base import Op, case
+from .base import Op, case, takes_symbols
 
 __all__ = [
     "Absolute", "Add", "BinaryCrossEntropy", "Cast", "Copy", "Divide", "Erf", "Exp", "Expm1", "Gelu", "Log", "Maximum",
@@ -536,6 +536,7 @@ def astype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     return Tensor(as_array(x.numpy(), dtype))
 
 
+@takes_symbols
 def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     """`x` where the condition holds, else `y`."""
     if isinstance(condition, Tensor) and condition.dtype == door.BOOL:
@@ -544,11 +545,13 @@ def where(condition: Operand, x: Operand, y: Operand) -> Tensor:
     return Where(np.array(values != 0))(*operands(x, y))  # a copy, so that nobody changes it before backward
 
 
+@takes_symbols
 def maximum(x: Operand, y: Operand) -> Tensor:
     """The larger of two, element by element; NaN if either is."""
     return Maximum()(*operands(x, y))
 
 
+@takes_symbols
 def minimum(x: Operand, y: Operand) -> Tensor:
     """The smaller of two, element by element; NaN if either is."""
     return Minimum()(*operands(x, y))

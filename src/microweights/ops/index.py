@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import explain
 from ..kernels import door
 from ..tensor import Array, Operand, Tensor, is_basic_index, real
-from .base import Op, case, one_axis, with_ellipsis
+from .base import Op, case, one_axis, takes_symbols, with_ellipsis
 from .shape import reshape, transpose
 
 __all__ = ["Gather", "Index", "Unstack", "unstack"]
@@ -211,6 +211,7 @@ def plain_index(key: Any) -> Any:
     return tuple(plain) if isinstance(key, tuple) else plain[0]
 
 
+@takes_symbols
 def unstack(x: Operand, axis: int = 0) -> tuple[Tensor, ...]:
     """The parts of a tensor along an axis, without the axis; no copies.
 

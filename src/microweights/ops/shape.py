@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import explain
 from ..kernels import door
 from ..tensor import Array, Operand, Tensor, real
-from .base import Op, case, one_axis, with_ellipsis
+from .base import Op, case, one_axis, takes_symbols, with_ellipsis
 from .elementwise import astype
 
 __all__ = ["BroadcastTo", "Concatenate", "Pad", "Reshape", "Transpose", "concatenate", "pad", "stack"]
@@ -172,6 +172,7 @@ def broadcast_to(x: Tensor, sizes: Any) -> Tensor:
     return x if x.shape == shape else BroadcastTo(shape)(x)
 
 
+@takes_symbols
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """Tensors joined along an axis that they have.
 
@@ -191,6 +192,7 @@ def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return Concatenate(a)(*(astype(x, dtype) for x in xs))
 
 
+@takes_symbols
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
     xs = [real(t) for t in _sequence(tensors)]
@@ -200,6 +202,7 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return concatenate([reshape(x, (*x.shape[:a], 1, *x.shape[a:])) for x in xs], a)
 
 
+@takes_symbols
 def pad(x: Operand, widths: Sequence[Sequence[int]], value: float = 0.0) -> Tensor:
     """A border of `value`: `widths` gives (before, after) for each axis."""
     t = real(x)
