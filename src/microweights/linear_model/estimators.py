@@ -137,7 +137,7 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         targets = targets - offset
         unit = float(np.abs(targets).max()) or 1.0  # whose square has all its digits
         d = x.shape[1]
-        multiply_all = d <= 2 * WORKING_SET_COLUMNS if l1 else d <= MAX_COLUMNS_GRAM and (d < len(x) or l2 > 0)
+        multiply_all = d <= 2 * WORKING_SET_COLUMNS if l1 else d < len(x) or (l2 > 0 and d <= MAX_COLUMNS_GRAM)
         columns = Columns(x, weights, l1 / unit, l2, bool(self.fit_intercept), multiply_all)
         goals, start = targets / unit, np.zeros((x.shape[1], targets.shape[1]))
         last = self._last(goals.shape[1], x.shape[1])
