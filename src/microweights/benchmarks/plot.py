@@ -73,8 +73,10 @@ def draw(path: str, results: Sequence[Result], setting: dict[str, str]) -> Any:
     axes.tick_params(colors=GREY, which="both", labelsize=7)
     axes.legend(frameon=False, labelcolor=GREY, fontsize=7, loc="lower right")
     axes.spines[:].set_visible(False)
-    told = (setting.get(name, "") for name in ("cpu", "instruction set", "numpy", "torch"))
-    below = ", ".join([*told, f"{setting.get('threads', '?')} thread(s), microweights {setting.get('microweights', '')}"])
+    told = [
+        f"{name} {setting.get(name, '?')}" for name in ("cpu", "instruction set", "threads", "microweights", "numpy", "torch")
+    ]
+    below = ", ".join(told)
     figure.supxlabel(below, fontsize=6, color=GREY)
     figure.savefig(path, transparent=True, dpi=150)
     return figure
