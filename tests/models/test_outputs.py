@@ -300,3 +300,11 @@ def test_callbacks_watch_an_output() -> None:
     history = model.fit(x, y, epochs=9, validation_data=(x, y), callbacks=[stop], verbose=0)
     assert len(history.epoch) == 3 and stop.sign == 1
     assert "loss" in str(history.diagnose())
+
+
+@pytest.mark.parametrize("keys", [("zline",), ("zline", "klass")])
+def test_targets_under_other_names_are_told(keys: tuple[str, ...]) -> None:
+    model = made(Two("dict"), X)
+    model.compile("sgd", {"zline": "mse", "class": "mse"})
+    with pytest.raises(ValueError, match=r"`y` with the keys \['zline', 'class'\]"):
+        model.fit(X, dict.fromkeys(keys, LINE), verbose=0)
