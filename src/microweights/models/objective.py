@@ -108,7 +108,8 @@ class Objective:
         """The loss that each target is for, of a list or dict of losses."""
         if not isinstance(y, (list, tuple, dict)) or is_rows(y):
             return self.losses()[0]
-        if isinstance(y, dict) and isinstance(self.loss, dict) and not self.loss.keys() <= y.keys():
+        is_known = isinstance(self.loss, dict) and self.loss.keys() <= set(output_names or ())
+        if is_known and isinstance(y, dict) and not self.loss.keys() <= y.keys():
             remedy = "Name each target as its output."
             raise ValueError(explain(f"`y` with the keys {list(self.loss)}, which have a loss", f"keys {list(y)}", remedy))
         leaves: list[Any] = []
