@@ -18,7 +18,7 @@ MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are
 MAX_WEIGHTS_NEWTON = 256  # up to which their second derivatives are
 ROWS_A_COLUMN = 64  # that tell the second derivatives to about an eighth
 PARTS = 8  # of the rows, one of which tells where to start
-MOST_LEFT = 0.5  # of a gradient after a step that its second derivatives suit
+MOST_LEFT = 0.4  # of a gradient after a step that its second derivatives suit
 ROUGH = 1e-3  # beside the largest derivative at w = 0, what a part of the rows tells
 MAX_HALVINGS = 50
 PRECISE = 1e-10  # the same for few samples
