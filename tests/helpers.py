@@ -70,7 +70,7 @@ def same_as_eager(fn: Callable[..., Any], *inputs: Any, calls: int = 5) -> mw.ca
     captured = mw.capture(fn)
     for _ in range(calls):
         assert bits(captured(*inputs)) == bits(fn(*inputs))
-    assert len(captured.programs) == 1
+    assert len(captured.programs) == int(machine.backend() == "c")  # on the twins it simply runs
     return captured
 
 
