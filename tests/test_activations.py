@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import in_c
 
 import microweights as mw
 from microweights import activations
@@ -161,6 +162,7 @@ def test_values_and_gradients_are_keras_s(name: str, options: dict[str, Any]) ->
     np.testing.assert_allclose(mw.grad((z * weights).sum(), x).numpy(), t.grad.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@in_c
 @pytest.mark.parametrize("name", [*NAMED, "threshold"])
 def test_a_captured_network_replays_it(name: str) -> None:
     """As an activation of a layer, four times: the last two as one program."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import in_c
 
 import microweights as mw
 from microweights import losses, metrics, regularizers
@@ -76,6 +77,7 @@ CLASSES = {
 }
 
 
+@in_c
 @pytest.mark.parametrize("name", [*CLASSES[losses], *losses.TABLE, *losses.FUNCTIONS])
 def test_every_loss(name: str) -> None:
     kind = kind_of(name)
@@ -109,6 +111,7 @@ def kinds_of(name: str) -> list[str]:
     return [kind_of(name)]
 
 
+@in_c
 @pytest.mark.parametrize(("name", "kind"), [(n, kind) for n in NAMES for kind in kinds_of(n)])
 def test_every_metric(name: str, kind: str) -> None:
     given = getattr(metrics, name) if name in CLASSES[metrics] else name
@@ -118,6 +121,7 @@ def test_every_metric(name: str, kind: str) -> None:
     assert all(t[alone.name] == pytest.approx(expected, rel=1e-6) for t in told(model, kind))
 
 
+@in_c
 @pytest.mark.parametrize("name", [n for n in metrics.__all__ if n[0].islower() and n != "get"])
 def test_every_metric_as_a_function(name: str) -> None:
     function, kind = getattr(metrics, name), "labels" if name.startswith("top_k") else kind_of(name)
@@ -126,6 +130,7 @@ def test_every_metric_as_a_function(name: str) -> None:
     assert all(t[name] == pytest.approx(expected, rel=1e-5) for t in told(model, kind))
 
 
+@in_c
 @pytest.mark.parametrize("name", [*CLASSES[regularizers], "l1", "l2", "l1_l2"])
 def test_every_regularizer(name: str) -> None:
     regularizer = {"L1L2": regularizers.L1L2(0.01, 0.02), "l1_l2": {"class_name": "L1L2", "config": {"l1": 0.01, "l2": 0.02}}}

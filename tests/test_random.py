@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import in_c
 
 import microweights as mw
 from microweights import random
@@ -119,6 +120,7 @@ def test_public_random_numbers(setting: str) -> None:
     assert sorted(shuffled.reshape(-1).tolist()) == [1, 2, 3]
 
 
+@in_c
 def test_random_numbers_in_a_captured_function() -> None:
     mw.seed(0)
     captured = mw.capture(lambda x: x + mw.random.normal((2,)))

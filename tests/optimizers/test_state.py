@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import in_c
 
 import microweights as mw
 from microweights import optimizers
@@ -365,6 +366,7 @@ def test_a_subclass_has_attributes_of_its_own() -> None:
         mine.eps = 1.0  # type: ignore[attr-defined]
 
 
+@in_c
 @pytest.mark.parametrize("name", ["learning_rate", "momentum", "clipnorm"])
 def test_numbers_are_not_set_while_recording(name: str) -> None:
     optimizer, w = SGD(momentum=0.5), variable()
