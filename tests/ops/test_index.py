@@ -136,6 +136,51 @@ def test_an_operation_is_gone_back_through_once_with_all_gradients(table: None) 
     np.testing.assert_allclose(x.grad.numpy(), 2 * x.numpy() * np.exp(x.numpy() ** 2) + 0.5, rtol=1e-5)
 
 
+@pytest.fixture
+def max_and_place(table: None) -> type[Op]:
+    class MaxAndPlace(Op):
+        """z, i = max x, argmax x in each row        dx = 0, but dz at [i]"""
+
+        several = True
+
+        def forward(self, x: Any) -> Any:
+            self.place = x.argmax(1)
+            return x.max(1), self.place
+
+        def backward(self, dz: mw.Tensor | None, di: mw.Tensor | None) -> Any:
+            self.check_results()
+            assert dz is not None and di is None
+            return dz.reshape(-1, 1) * (self.place[:, None] == np.arange(self.inputs[0].shape[1]))
+
+    return MaxAndPlace
+
+
+def test_results_of_integers_stay_outside_the_graph(max_and_place: type[Any]) -> None:
+    x = mw.tensor([[1.0, 3.0, 2.0], [9.0, 7.0, 8.0]], requires_grad=True)
+    z, place = max_and_place()(x)
+    assert place.dtype == np.int64 and place.op is None and not place.requires_grad and z.requires_grad
+    assert mw.grad((z * (place + 1)).sum(), x).tolist() == [[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]]
+    assert mw.gradcheck(lambda x: max_and_place()(x), [x])
+    with pytest.raises(TypeError, match="returns a tensor computed from its inputs"):
+        mw.gradcheck(lambda x: max_and_place()(x)[1:], [x])
+
+
+def test_results_that_backward_needs_notice_overwriting(max_and_place: type[Any]) -> None:
+    z, place = max_and_place()(mw.tensor([[1.0, 3.0]], requires_grad=True))
+    part = place[:1]
+    del place
+    part[0] = 0
+    with pytest.raises(RuntimeError, match="Expected the result that MaxAndPlace saved to be unchanged"):
+        z.sum().backward()
+
+
+def test_what_is_not_used_brings_no_nan(setting: str) -> None:
+    x = mw.tensor([[1.0, np.nan], [2.0, np.inf]], requires_grad=True)
+    first, second = mw.unstack(x, 1)
+    assert mw.grad(first.square().sum(), x).tolist() == [[2.0, 0.0], [4.0, 0.0]]
+    np.testing.assert_array_equal(mw.grad((first + second.square()).sum(), x).numpy(), [[1.0, np.nan], [1.0, np.inf]])
+
+
 def test_results_are_views_that_notice_overwriting(setting: str) -> None:
     x = mw.tensor(numbers(2, 3), requires_grad=True)
     first, second = mw.unstack(x)
