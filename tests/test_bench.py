@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -242,20 +243,96 @@ def test_distance_is_relative_to_the_largest() -> None:
     assert distance(np.array([1.0, 9.0]), np.array([0.0, 10.0])) == pytest.approx(0.1)
 
 
-def test_a_picture_has_a_bar_for_each_peer_that_is_right(tmp_path: Path) -> None:
+SETTING = {"cpu": "a machine", "instruction set": "avx2", "threads": "1", "date": "2030-01-31", "microweights": "9.9"}
+
+
+def picture_of(path: Path, *results: table.Result, **setting: str) -> Any:
     pytest.importorskip("matplotlib")
-    times = {"eager": [1e-6] * 3, "replayed": [5e-7] * 3, "numpy": [2e-6] * 3, "openblas": [1e-6] * 3, "torch": [4e-7] * 3}
-    case = Case("twice", 1, 1, lambda: None, ("numpy", "torch"))
-    right = table.Result(case, times, dict.fromkeys(times, 0.0), 1e-6)
-    assert plot.ratios(right) == {"numpy": 2.0, "torch": pytest.approx(0.8)}
-    wrong = table.Result(case, times, dict.fromkeys(times, 0.0) | {"torch": 1.0}, 1e-6)
-    assert plot.ratios(wrong) == {"numpy": 2.0}
-    figure = plot.draw(str(tmp_path / "b.svg"), [right, wrong], {"cpu": "a machine", "threads": "1"})
+    with path.open("wb") as file:
+        return plot.draw(file, results, SETTING | setting)
+
+
+def named(name: str, **times: float) -> table.Result:
+    return result_of(dataclasses.replace(case_with(**dict.fromkeys(times)), name=name), **times)
+
+
+def test_bars_are_the_times_of_peers_over_ours(tmp_path: Path) -> None:
+    first, second = plot.CHOSEN["one training step"][:2]
+    results = [
+        named(second, eager=2e-6, replayed=1e-6, torch=5e-7),
+        named(first, eager=1e-6, jax=9e-6, openblas=3e-6, numpy=4e-6),
+        named("gemm 64x64x64", eager=1e-6, numpy=7e-6),
+    ]
+    assert plot.groups(results) == {
+        "one training step": {
+            first: {"numpy": pytest.approx(3), "jax": pytest.approx(9)},
+            second: {"torch": pytest.approx(0.5)},
+        }
+    }
+    figure = picture_of(tmp_path / "b.svg", *results)
     (axes,) = figure.axes
-    assert [p.get_width() for p in axes.patches] == [pytest.approx(-0.2), 1.0]  # the fastest first; what is void has no bars
-    assert "a machine" in figure.get_supxlabel() and (tmp_path / "b.svg").read_text().startswith("<?xml")
+    ends = [p.get_x() + p.get_width() for p in axes.patches]  # by peer, as the legend has them
+    assert ends == [pytest.approx(3), pytest.approx(0.5), pytest.approx(9)]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["numpy", "torch", "jax"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [first, second]
+    assert axes.get_xscale() == "log"
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_before_the_race(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("gemm 64x64", True, None, "picture.txt") == 2
-    assert ".svg, .png or .pdf" in capsys.readouterr().err
+def test_a_picture_of_others_than_the_chosen_cases_has_them_all() -> None:
+    assert plot.groups([named("twice", eager=1e-6, numpy=2e-6)]) == {"": {"twice": {"numpy": pytest.approx(2)}}}
+
+
+def test_a_picture_leaves_out_what_is_void_or_has_no_peer(tmp_path: Path) -> None:
+    void = dataclasses.replace(named("void", eager=1e-6, numpy=2e-6), errors={"eager": 1.0, "numpy": 0.0})
+    results = [void, named("alone", eager=1e-6)]
+    assert plot.groups(results) == {"": {}}
+    assert not picture_of(tmp_path / "b.png", *results).axes[0].patches
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_tells_machine_threads_day_and_versions(tmp_path: Path) -> None:
+    picture_of(tmp_path / "b.svg", named("twice", eager=1e-6, numpy=2e-6), threads="2", torch="2.13", numpy="2.4")
+    text = (tmp_path / "b.svg").read_text(encoding="utf-8")
+    assert "a machine, avx2, 2 threads, 2030-01-31" in text and "microweights 9.9, numpy 2.4, torch 2.13" in text
+    assert {"date", "cpu", "threads", "instruction set", "microweights", "numpy"} <= set(table.setting())
+
+
+def test_chosen_cases_are_there() -> None:
+    assert {name for names in plot.CHOSEN.values() for name in names} <= set(cases.CASES)
+    assert {peer for case in cases.CASES.values() for peer in case.peers} <= set(plot.COLOURS)
+
+
+@pytest.mark.parametrize(("path", "expected"), [("b.txt", "ends in .svg or .png"), ("b.svg", "matplotlib, which draws")])
+def test_a_picture_that_cannot_be_drawn_is_told_before_the_race(
+    path: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main("gemm 64x64", True, None, str(tmp_path / path)) == 2
+    complaint = capsys.readouterr().err
+    assert expected in complaint and complaint.startswith("Expected ") and not (tmp_path / path).exists()
+
+
+def test_bench_draws_what_it_has_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(cases, "CASES", {"twice": case_with(eager=lambda: X * 2, numpy=lambda: X * 2)})
+    assert main(None, True, None, str(tmp_path / "b.svg")) == 0
+    assert ">twice</text>" in (tmp_path / "b.svg").read_text(encoding="utf-8")
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.py"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="docs/ is not there, as in an installed package")
+def test_the_page_of_benchmarks_gets_its_rows_from_a_run() -> None:
+    case = dataclasses.replace(case_with(), name="slow", peers=("numpy", "micrograd"))
+    times = {"eager": 2e-6, "replayed": 1.2345e-6, "numpy": 9e-6, "openblas": 1e-6, "micrograd": 1.2345678}
+    slow = dataclasses.replace(result_of(case, **times), errors=dict.fromkeys(times, 0.0))
+    void = dataclasses.replace(slow, case=dataclasses.replace(case, name="wrong"), errors=dict.fromkeys(times, 1.0))
+    measured = {"setting": SETTING | {"numpy": "2.4"}, "cases": [r.as_data(PEAKS) for r in (slow, void)]}
+    page = runpy.run_path(str(PAGE))["filled"]("above\n<!-- rows -->\nold\n<!-- end -->\nbelow", measured)
+    above, _, *head, first, second, _, below = page.splitlines()
+    assert (above, below) == ("above", "below") and "old" not in page
+    assert head[:2] == ["a machine, avx2, 1 thread, 2030-01-31", "microweights 9.9, numpy 2.4."]
+    assert "The fastest in 0 of 1 cases." in head
+    assert first == f"| slow | 1.23 | 2 | 1 |  |  |  | 1,230,000 | 0.81× | {slow.share(PEAKS):.0%} |"
+    assert second == first.replace("slow", "wrong").replace("0.81×", "void")

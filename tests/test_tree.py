@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from typing import Any, NamedTuple
 
 import pytest
@@ -72,3 +72,17 @@ def test_what_is_said_to_be_a_leaf() -> None:
     structure = tree.flatten(([1, 2], (3,)), leaves, is_leaf=lambda x: type(x) is list)
     assert leaves == [[1, 2], 3]
     assert tree.unflatten(structure, ["a", "b"]) == ("a", ("b",))
+
+
+def test_classes_of_their_own_are_made_without_their_arguments() -> None:
+    class Named(list):
+        def __init__(self, name: str, values: Any) -> None:
+            super().__init__(values)
+
+    class Sized(tuple):
+        def __new__(cls, size: int, *values: Any) -> Any:
+            return super().__new__(cls, values)
+
+    for x in (defaultdict(list, a=1, b=[2]), Named("n", [1, 2]), Sized(2, 3, 4), OrderedDict(b=1, a=2)):
+        again = tree.map_structure(lambda leaf: leaf, x)
+        assert type(again) is type(x) and again == x and list(again) == list(x)

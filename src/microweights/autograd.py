@@ -76,6 +76,8 @@ def grad(outputs: Tensor, inputs: Tensor | Sequence[Tensor], gradient: Any = Non
     """
     from .tensor import Tensor
 
+    if not isinstance(outputs, Tensor):
+        raise TypeError(explain("a tensor to go back from", type(outputs).__name__, "Pass what operations on tensors gave."))
     wanted: list[Tensor] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]  # type: ignore[list-item]
     results = set()
     for t in wanted:

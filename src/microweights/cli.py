@@ -83,12 +83,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bench.add_argument("--only", metavar="PATTERN", default=None, help="only cases with this in their names; * is anything")
-    bench.add_argument("--start", action="store_true", help="instead, from the start of a process to a trained network")
     bench.add_argument("--quick", action="store_true", help="a look instead of a measurement")
     bench.add_argument("--compile", action="store_true", help="with torch.compile, which takes minutes")
     bench.add_argument("--threads", type=_positive, default=1, help="for every contender (default: 1)")
     bench.add_argument("--json", metavar="FILE", default=None, help="write the results there, too")
-    bench.add_argument("--plot", metavar="FILE", default=None, help="draw them, too: bars against each peer (.svg, .png, .pdf)")
+    either = bench.add_mutually_exclusive_group()
+    either.add_argument("--start", action="store_true", help="instead, from the start of a process to a trained network")
+    either.add_argument("--plot", metavar="FILE", nargs="?", const="benchmarks.svg", default=None,
+                        help="draw bars against each peer, too, as .svg or .png (default: benchmarks.svg)")  # fmt: skip
     bench.set_defaults(run=_bench)
 
     info = commands.add_parser("info", help="version, backend, instruction set, threads, compiler")

@@ -39,6 +39,7 @@ class _State(threading.local):  # each thread has its own
         self.before: list[bool] = []  # what `recording` was outside of each no_grad that is open
 
     recording = True  # whether operations are being recorded for backward
+    captures = False  # whether a captured function is run in Python
     training = False  # whether the outermost call of a layer is part of a training
     watch: Watch | None = None
 
@@ -150,6 +151,16 @@ def _stepwise(steps: Any) -> Any:
                 go, value = steps.throw, error
     except StopIteration as end:
         return end.value
+
+
+@contextmanager
+def capturing() -> Iterator[None]:
+    """Within this context a captured function runs in Python, and others that it calls are part of it."""
+    before, state.captures = state.captures, True
+    try:
+        yield
+    finally:
+        state.captures = before
 
 
 @contextmanager

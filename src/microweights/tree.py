@@ -77,9 +77,14 @@ def _build(structure: Structure | None, leaves: Iterator[Any]) -> Any:
         return next(leaves)
     kind, keys, parts = structure
     values = [_build(part, leaves) for part in parts]
-    if keys is not None:
-        return kind(zip(keys, values))
-    return kind(*values) if hasattr(kind, "_fields") else kind(values)  # a named tuple
+    if issubclass(kind, tuple):  # such as a named tuple, which takes its parts one by one
+        return tuple.__new__(kind, values)
+    made: Any = kind.__new__(kind)  # without the arguments that a class of its own may take
+    if keys is None:
+        made.extend(values)
+    else:
+        made.update(zip(keys, values))
+    return made
 
 
 def map_structure(fn: Callable[..., Any], x: Any, *others: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:

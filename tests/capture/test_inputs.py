@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -274,3 +276,55 @@ def test_indices_are_inputs_like_others(c_only: str) -> None:
     for bad in ([0, 2], [-3, 0]):
         with pytest.raises((IndexError, ValueError), match="indices from"):
             captured(x, np.array(bad))
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: [x + 1, [x * 2]], lambda x: ([x, x * 2], []), lambda x: ((x * 1,),), lambda x: [{"a": x * 2}], lambda x: (),
+    lambda x: {"a": [x], "b": (x * 2, None)}, lambda x: [[x * 1]], lambda x: defaultdict(list, a=x * 2),
+])  # fmt: skip
+def test_results_keep_their_nest(make: Any, setting: str) -> None:
+    captured, x = mw.capture(make), mw.tensor([1.0, 2.0])
+    for _ in range(4):
+        found, expected = captured(x), make(x)
+        assert type(found) is type(expected) and str(found) == str(expected).replace("<class 'list'>", "None")
+
+
+def test_one_tensor_as_two_arguments(c_only: str) -> None:
+    slope = mw.capture(lambda x, y: mw.grad((x * y).sum(), x))
+    a, b = (mw.tensor([float(i), 2.0], requires_grad=True) for i in (1, 3))
+    for _ in range(4):
+        assert slope(a, b).tolist() == [3.0, 2.0]
+        with pytest.raises(CaptureError, match="one as two"):
+            slope(a, a)
+    twice = mw.capture(lambda x, y: x * y)
+    for _ in range(4):
+        assert twice(a.detach(), a.detach()).tolist() == [1.0, 4.0]
+
+
+def test_a_captured_function_is_part_of_the_one_that_calls_it(setting: str) -> None:
+    inner = mw.capture(lambda x: x * x)
+    x = mw.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(3):
+        inner(x)
+    outer = mw.capture(lambda x: mw.grad((inner(x) * x).sum(), x), check=setting != "numpy")
+    assert [outer(x).tolist() for _ in range(4)] == [[3.0, 12.0]] * 4
+
+
+def test_arrays_of_inputs_written_to(c_only: str) -> None:
+    def fn(x: mw.Tensor) -> mw.Tensor:
+        x.data[0] = 5.0
+        return x * 1
+
+    a = np.zeros(2, np.float32)
+    with pytest.raises(CaptureError, match="only read"):
+        mw.capture(fn)(a)
+    assert a.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("values", [(1, True), (1, 1.0), (0.0, -0.0)])
+def test_numbers_among_results_are_the_same_to_the_type_and_the_sign(values: Any, c_only: str) -> None:
+    following = itertools.cycle(values)
+    captured = mw.capture(lambda x: (x * 1, next(following)))
+    with pytest.raises(CaptureError, match="one time and"):
+        for _ in range(8):
+            captured(np.ones(1, np.float32))

@@ -1087,3 +1087,21 @@ def test_wide_data_with_a_penalty_as_small_as_it_gets() -> None:
     least_norm = np.linalg.lstsq(x, y)[0]
     for alpha, part in ((1e-9, 1e-7), (1e-3, 1e-2)):
         near(MODELS.Ridge(alpha, fit_intercept=False).fit(x, y).coef_, least_norm, part)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: mw.linear_model.LogisticRegression("l1"), lambda: mw.linear_model.LogisticRegression(),
+    lambda: mw.linear_model.Lasso(0.01), lambda: mw.linear_model.ElasticNet(0.01),
+    lambda: mw.linear_model.Ridge(), lambda: mw.linear_model.LinearRegression(),
+])  # fmt: skip
+def test_float32_stays_float32(make: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 12)).astype(np.float32)
+    y = (
+        rng.integers(0, 3, 200)
+        if isinstance(make(), mw.linear_model.LogisticRegression)
+        else x @ rng.normal(size=12).astype(np.float32)
+    )
+    exact, found = make().fit(x.astype(np.float64), y), make().fit(x, y)
+    assert found.coef_.dtype == np.float32
+    np.testing.assert_allclose(found.coef_, exact.coef_, rtol=2e-3, atol=2e-4)

@@ -261,3 +261,17 @@ def test_progress_without_a_known_end(capsys: pytest.CaptureFixture[str]) -> Non
         warnings.simplefilter("error")
         made().fit(generated(), verbose=1)
     assert "epoch 1/1" in capsys.readouterr().out
+
+
+def test_steps_share_all_samples_where_no_batch_size_is_given(keras: Any) -> None:
+    rows = np.arange(200, dtype=np.float32)[:, None]
+    seen: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for name, library in (("ours", mw), ("theirs", keras)):
+        model = library.Sequential([library.layers.Input((1,)), library.layers.Dense(1)])
+        model.compile(library.optimizers.SGD(0.0), lambda t, p: (t + 0 * p)[:, 0])
+        for size in ({}, {"batch_size": 67}):
+            told = library.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs, n=name: seen[n].append(logs["loss"]))
+            model.fit(rows, rows, epochs=2, steps_per_epoch=3, shuffle=False, verbose=0, callbacks=[told], **size)
+        assert model.predict(rows, steps=2, verbose=0).shape == (200, 1)
+        seen[name].append(model.evaluate(rows, rows, steps=3, verbose=0))
+    np.testing.assert_allclose(seen["ours"], seen["theirs"], rtol=1e-5)

@@ -300,3 +300,12 @@ def test_callbacks_watch_an_output() -> None:
     history = model.fit(x, y, epochs=9, validation_data=(x, y), callbacks=[stop], verbose=0)
     assert len(history.epoch) == 3 and stop.sign == 1
     assert "loss" in str(history.diagnose())
+
+
+@pytest.mark.parametrize("keys", [("line",), ("line", "klass")])
+def test_targets_under_other_names_are_told(keys: tuple[str, ...]) -> None:
+    x = mw.Input((3,))
+    model = mw.Model(x, {name: mw.layers.Dense(1, name=name)(x) for name in ("line", "class")})
+    model.compile("sgd", {"line": "mse", "class": "mse"})
+    with pytest.raises(ValueError, match=r"`y` with the keys \['line', 'class'\]"):
+        model.fit(np.ones((4, 3)), dict.fromkeys(keys, np.ones((4, 1))), verbose=0)

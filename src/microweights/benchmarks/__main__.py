@@ -27,6 +27,7 @@ def main(only: str | None, quick: bool, json: str | None, plot: str | None = Non
             cases = select(only)
             if plot:
                 picture.check(plot)
+            image = stack.enter_context(open(plot, "wb")) if plot else None
             file = stack.enter_context(open(json, "w", encoding="utf-8")) if json else None
         except (ValueError, OSError) as error:
             print(error, file=sys.stderr)
@@ -56,8 +57,8 @@ def main(only: str | None, quick: bool, json: str | None, plot: str | None = Non
         except KeyboardInterrupt:
             print("stopped; this is what was measured so far")
         print(f"\n{summary(results)}", flush=True)
-        if plot:
-            picture.draw(plot, results, where)
+        if image is not None:
+            picture.draw(image, results, where)
         if file is not None:
             write(file, where | {"peaks": str(reached)}, results, reached)
     return int(any(r.wrong for r in results))

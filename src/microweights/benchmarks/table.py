@@ -6,7 +6,9 @@ import math
 import platform
 import subprocess
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -17,7 +19,7 @@ from .. import __version__
 from ..capture.work import Peaks
 from ..kernels import machine
 from .measure import blas, clock
-from .race import CONTENDERS, OURS, Case, import_torch, is_installed
+from .race import CONTENDERS, OURS, Case, is_installed
 
 FLOOR = "floor"  # among the times: the floor that a race has of its own
 
@@ -163,14 +165,14 @@ def summary(results: list[Result]) -> str:
 
 def setting() -> dict[str, str]:
     """Where the times come from."""
-    torch = import_torch()
     return {
+        "date": date.today().isoformat(),
         "microweights": __version__,
         "instruction set": machine.isa(),
         "threads": str(machine.num_threads()),
         "clock": clock.__name__,
         "numpy": f"{np.__version__} ({blas()['name']} {blas().get('version', '')})",
-        "torch": "not installed" if torch is None else torch.__version__,
+        **{peer: version(peer) for peer in ("torch", "jax", "keras") if is_installed(peer)},
         "python": platform.python_version(),
         "cpu": cpu_model(),
     }

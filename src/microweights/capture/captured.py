@@ -17,10 +17,10 @@ import numpy as np
 
 from ..errors import CaptureError, explain
 from ..kernels import machine
-from ..state import state, tick
+from ..state import capturing, state, tick
 from ..tensor import Array, Tensor
 from . import recorder
-from .forms import as_tensors, form_of_arguments, form_of_results, maker, with_arrays
+from .forms import as_tensors, form_of_arguments, form_of_results, is_same, maker, with_arrays
 from .program import Program
 from .recorded import Recorded
 from .replay import Key, Replay, unknown
@@ -120,16 +120,15 @@ class Captured:
         return name if found is self else (Captured, (self.fn, self.check))  # a name stands for itself in its module
 
     def __call__(self, *args: Any, **named: Any) -> Any:
+        if state.captures:  # it is part of another captured function
+            return self.fn(*as_tensors(args), **as_tensors(named))
         if not named:
             result = self._last(args)
             if result is not NotImplemented:
                 return result
-        active = machine.active
-        if type(active) is recorder.Recorder and active.is_here:  # part of another captured function
-            return self.fn(*as_tensors(args), **as_tensors(named))
         arrays: list[Array] = []
         key = self._key(args, named, arrays)
-        if active.name == "numpy":
+        if machine.active.name == "numpy":
             return self._outside(args, named)
         replay = self._found(key)
         if replay is None:
@@ -142,7 +141,8 @@ class Captured:
     def _outside(self, args: Any, named: Any) -> Any:
         """The function as it is; its results leave the graph."""
         arrays: list[Array] = []
-        form = form_of_results(self.fn(*as_tensors(args), **as_tensors(named)), arrays)
+        with capturing():
+            form = form_of_results(self.fn(*as_tensors(args), **as_tensors(named)), arrays)
         return maker(form)([Tensor(a) for a in arrays])
 
     def replay_for(self, *args: Any) -> Replay | None:
@@ -198,6 +198,9 @@ class Captured:
         if any(np.may_share_memory(a, b) for b in record.state() for a in arrays):
             received = "one that shares its memory with what the function changes"
             raise CaptureError(explain("inputs apart from weights and other state", received, "Pass a copy."))
+        if any(a.tobytes() != given.tobytes() for a, given in zip(inputs, arrays, strict=True)):
+            remedy = "Write by operations on tensors, to others than the inputs."
+            raise CaptureError(explain("inputs that are only read", "one whose array was written to", remedy))
         copies = [a.copy().reshape(shape) for a, (shape, _) in zip(run.outputs, run.output_forms, strict=True)]
         result = maker(run.form)([Tensor(a) for a in copies[: len(copies) - len(run.with_gradient)]])
         run.cleared = cleared
@@ -251,10 +254,11 @@ class Captured:
         for a, old in zip(changed, before, strict=True):
             a[...] = old
         args, named = with_arrays(arguments, inputs)
-        eager = self.fn(*args, **named)
+        with capturing():
+            eager = self.fn(*args, **named)
         mine, theirs = list[Array](), list[Array]()
         remedy = "The function depends on something that is not an input."
-        if form_of_results(replayed, mine) != form_of_results(eager, theirs):
+        if not is_same(form_of_results(replayed, mine), form_of_results(eager, theirs)):
             raise CaptureError(explain("the replay to give what the eager run gives", "another result", remedy))
         pairs = [("a result", x, y) for x, y in zip(mine, theirs, strict=True)]
         for gradient, t in zip(replayed_gradients, graded, strict=True):

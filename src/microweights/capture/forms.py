@@ -44,6 +44,9 @@ def form_of_arguments(arguments: Any, arrays: list[Array]) -> Form:
     """
     leaves: list[Any] = []
     structure = tree.flatten(arguments, leaves, is_array)
+    if are_repeated(leaves):
+        remedy = "Pass it once, and use it twice inside."
+        raise CaptureError(explain("each tensor that requires a gradient as one argument", "one as two", remedy))
     return Form(structure, tuple([_describe(x, arrays) for x in leaves]))
 
 
@@ -65,6 +68,12 @@ def _describe(x: Any, arrays: list[Array]) -> Any:
         return x
     remedy = "Pass numbers as tensors, so that a replay sees them change."
     raise CaptureError(explain("inputs that are tensors or arrays", f"{type(x).__name__} {x!r:.50}", remedy))
+
+
+def are_repeated(arguments: Sequence[Any]) -> bool:
+    """Whether a tensor that requires a gradient is there twice: the gradient of both is another than that of each."""
+    found = [id(x) for x in arguments if isinstance(x, Tensor) and x.requires_grad]
+    return len(set(found)) < len(found)
 
 
 def is_array(x: Any) -> bool:
@@ -118,13 +127,19 @@ def form_of_results(results: Any, arrays: list[Array]) -> Form:
     return Form(structure, tuple([TENSOR if isinstance(x, Tensor) else math.nan if x != x else x for x in leaves]))
 
 
+def is_same(form: Form, other: Form) -> bool:
+    """Whether two results look alike: numbers are the same to the bit and of one type."""
+    exact = [[(type(x), x if x is TENSOR else repr(x)) for x in f.leaves] for f in (form, other)]
+    return form.structure == other.structure and exact[0] == exact[1]
+
+
 def maker(form: Form) -> Callable[[Sequence[Tensor]], Any]:
     """A function that makes results of this form from their tensors."""
     structure, leaves = form
     at = [i for i, leaf in enumerate(leaves) if leaf is TENSOR]
     if structure is None and at:
         return itemgetter(0)
-    if structure is not None and structure.kind in (tuple, list) and len(at) == len(structure.parts) == len(leaves):
+    if structure is not None and structure.kind in (tuple, list) and len(at) == len(leaves) and not any(structure.parts):
         return structure.kind  # tensors in a row
 
     def make(tensors: Sequence[Tensor]) -> Any:

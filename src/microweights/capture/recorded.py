@@ -9,10 +9,10 @@ from typing import Any
 from ..errors import CaptureError, explain
 from ..kernels import door
 from ..parts import Validity
-from ..state import Watch, state
+from ..state import Watch, capturing, state
 from ..tensor import Array, Tensor, all_constants
 from . import recorder
-from .forms import TENSOR, Form, form_of_results, tensors_in, with_arrays
+from .forms import TENSOR, Form, form_of_results, is_same, tensors_in, with_arrays
 from .program import Program
 from .replay import Key, Replay
 
@@ -40,7 +40,8 @@ class Recorded:
         state.watch = self.watch = watch = Watch()
         try:
             args, named = with_arrays(arguments, inputs)
-            result = fn(*args, **named)
+            with capturing():
+                result = fn(*args, **named)
             record.check()
             self.own = {id(t) for t in tensors_in((args, named))}
             used = {id(t) for t in watch.inputs}
@@ -77,7 +78,7 @@ class Recorded:
 
     def difference(self, other: Recorded) -> str | None:
         """Where another run of the same function did something else, in words; None if it did not."""
-        if self.form != other.form:
+        if not is_same(self.form, other.form):
             return f"results {_shown(self.form)} one time and {_shown(other.form)} the next"
         if self.adds or other.adds:
             return "gradients added to those of the call before"

@@ -13,7 +13,7 @@ from ..kernels.plans import Shape
 from ..parts import Validity
 from ..state import Marks, mark, state, tick, unmarked
 from ..tensor import Array, Guarded, Tensor
-from .forms import Form, maker
+from .forms import Form, are_repeated, maker
 from .program import NULL, Program, from_buffer, replay
 
 Key = tuple[Form, bool, bool]
@@ -103,13 +103,14 @@ class Replay:
         if wanted is None:
             return unknown
         count, has_conditions = len(wanted), bool(cleared or constants)
+        may_repeat = sum(requires_grad is True for _, requires_grad, _, _ in wanted) > 1
 
         def replayed(args: Any) -> Any:
             if machine.active is not backend or not validity.valid or len(args) != count:
                 return NotImplemented
             if state.recording is not recording or state.training is not training:
                 return NotImplemented
-            if has_conditions and not _are_as_recorded(cleared, constants):
+            if (has_conditions and not _are_as_recorded(cleared, constants)) or (may_repeat and are_repeated(args)):
                 return NotImplemented
             buffers, results = [], []
             try:

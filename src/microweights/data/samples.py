@@ -218,10 +218,26 @@ def _same_length(values: Array, rows: int, name: str) -> Array:
     return values
 
 
+class DefaultSize(int):
+    """The batch size where none is given: steps, if their number is, share all samples instead."""
+
+
+BATCH_SIZE = DefaultSize(32)
+
+
+def size_for(batch_size: int | None, samples: int, steps: int | None) -> int | None:
+    """Samples of a batch, where an epoch has so many steps.
+
+    >>> size_for(BATCH_SIZE, 200, 3), size_for(BATCH_SIZE, 200, None), size_for(50, 200, 3)
+    (67, 32, 50)
+    """
+    return -(-samples // steps) if batch_size is BATCH_SIZE and steps else batch_size
+
+
 def checked_batch_size(batch_size: Any) -> int | None:
     """Raise ValueError unless it is a positive integer or None."""
-    if batch_size is None:
-        return None
+    if batch_size is None or batch_size is BATCH_SIZE:
+        return batch_size
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         remedy = "None takes all samples at once, 1 one by one."
         raise ValueError(explain("`batch_size` to be a positive integer or None", repr(batch_size), remedy))

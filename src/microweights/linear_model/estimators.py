@@ -137,7 +137,7 @@ class LinearRegressor(RegressorMixin, MultiOutputMixin, BaseLinear):  # type: ig
         targets = targets - offset
         unit = float(np.abs(targets).max()) or 1.0  # whose square has all its digits
         d = x.shape[1]
-        multiply_all = d <= 2 * WORKING_SET_COLUMNS if l1 else d <= MAX_COLUMNS_GRAM and (d < len(x) or l2 > 0)
+        multiply_all = d <= 2 * WORKING_SET_COLUMNS if l1 else d < len(x) or (l2 > 0 and d <= MAX_COLUMNS_GRAM)
         columns = Columns(x, weights, l1 / unit, l2, bool(self.fit_intercept), multiply_all)
         goals, start = targets / unit, np.zeros((x.shape[1], targets.shape[1]))
         last = self._last(goals.shape[1], x.shape[1])
@@ -199,10 +199,12 @@ class Ridge(LinearRegressor):
     alpha : float
     fit_intercept : bool
         As for :class:`LinearRegression`, and so are the attributes.
+    random_state
+        Taken as scikit-learn's; nothing is drawn.
     """
 
-    def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True) -> None:
-        self.alpha, self.fit_intercept = alpha, fit_intercept
+    def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True, random_state: Any = None) -> None:
+        self.alpha, self.fit_intercept, self.random_state = alpha, fit_intercept, random_state
 
     def _penalties(self, total: float) -> tuple[float, float]:
         check_numbers(self, alpha=(0, LARGEST))
@@ -227,6 +229,8 @@ class ElasticNet(LinearRegressor):
         It is done when no step is above this part of the largest from w = 0.
     warm_start : bool
         Start from the weights of the last fit.
+    random_state
+        Taken as scikit-learn's; nothing is drawn.
 
     Attributes
     ----------
@@ -239,10 +243,10 @@ class ElasticNet(LinearRegressor):
 
     def __init__(
         self, alpha: float = 1.0, *, l1_ratio: float = 0.5, fit_intercept: bool = True, max_iter: int = 10_000,
-        tol: float = 1e-8, warm_start: bool = False,
+        tol: float = 1e-8, warm_start: bool = False, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.alpha, self.l1_ratio, self.fit_intercept = alpha, l1_ratio, fit_intercept
-        self.max_iter, self.tol, self.warm_start = max_iter, tol, warm_start
+        self.max_iter, self.tol, self.warm_start, self.random_state = max_iter, tol, warm_start, random_state
 
     def _penalties(self, total: float) -> tuple[float, float]:
         self._check_course()
@@ -260,10 +264,10 @@ class Lasso(ElasticNet):
 
     def __init__(
         self, alpha: float = 1.0, *, fit_intercept: bool = True, max_iter: int = 10_000, tol: float = 1e-8,
-        warm_start: bool = False,
+        warm_start: bool = False, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.alpha, self.fit_intercept = alpha, fit_intercept
-        self.max_iter, self.tol, self.warm_start = max_iter, tol, warm_start
+        self.max_iter, self.tol, self.warm_start, self.random_state = max_iter, tol, warm_start, random_state
 
 
 # ---- classification ----------------------------------------------------------------------------------------------------
@@ -326,6 +330,8 @@ class LogisticRegression(LinearClassifier):
         It is done when no derivative is above this part of the largest at w = 0, along directions of one curvature there.
     warm_start : bool
         Start from the weights of the last fit.
+    random_state
+        Taken as scikit-learn's; nothing is drawn.
 
     Attributes
     ----------
@@ -340,10 +346,11 @@ class LogisticRegression(LinearClassifier):
     def __init__(
         self, penalty: str | None = "l2", *, C: float = 1.0, l1_ratio: float | None = None, fit_intercept: bool = True,
         class_weight: Any = None, solver: str = "auto", max_iter: int = 10_000, tol: float = 1e-7, warm_start: bool = False,
+        random_state: Any = None,
     ) -> None:  # fmt: skip
         self.penalty, self.C, self.l1_ratio, self.fit_intercept = penalty, C, l1_ratio, fit_intercept
         self.class_weight, self.solver, self.max_iter = class_weight, solver, max_iter
-        self.tol, self.warm_start = tol, warm_start
+        self.tol, self.warm_start, self.random_state = tol, warm_start, random_state
 
     @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ MAX_COLUMNS_WHITENED = 256  # up to which the eigenvectors of their products are
 MAX_WEIGHTS_NEWTON = 256  # up to which their second derivatives are
 ROWS_A_COLUMN = 64  # that tell the second derivatives to about an eighth
 PARTS = 8  # of the rows, one of which tells where to start
-MOST_LEFT = 0.3  # of a gradient after a step that its second derivatives suit
+MOST_LEFT = 0.4  # of a gradient after a step that its second derivatives suit
 ROUGH = 1e-3  # beside the largest derivative at w = 0, what a part of the rows tells
 MAX_HALVINGS = 50
 PRECISE = 1e-10  # the same for few samples
@@ -153,7 +154,7 @@ def proximal(problem: Problem | Quadratic, v: Array, max_iter: int, tol: float) 
     FloatingPointError
         If it diverges.
     """
-    rate, evaluate = 1 / (problem.curvature() or 1.0), problem.with_gradient()
+    rate, evaluate = 1 / float(problem.curvature() or 1.0), problem.with_gradient()
     threshold = (rate * problem.l1).astype(v.dtype)
     steepest = rate * float(np.abs(evaluate(problem.start())[1]).max())
     reachable = max(tol, 16 * float(np.finfo(v.dtype).eps))  # smaller ones are rounding errors
@@ -168,7 +169,7 @@ def proximal(problem: Problem | Quadratic, v: Array, max_iter: int, tol: float) 
         if np.abs(step).max() <= least:
             return Found(v, len(losses), losses, True)
         now = 1.0 if (step * moved).sum() < 0 else t
-        t = (1 + np.sqrt(1 + 4 * now * now)) / 2
+        t = (1 + math.sqrt(1 + 4 * now * now)) / 2
         ahead = v + (now - 1) / t * moved
     return Found(v, max_iter, losses, False)
 

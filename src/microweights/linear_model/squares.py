@@ -9,7 +9,7 @@ from ..estimators.columns import check_spread, column_scale, means, moments
 from ..kernels import door
 from ..tensor import Array
 from .problem import FAR, Quadratic, gram, products, triangle
-from .solvers import Found, proximal
+from .solvers import ROUGH, Found, proximal
 
 MIN_RECIPROCAL_CONDITION = 1e-8  # of the products; below, half of their digits are lost
 WORKING_SET_COLUMNS = 64  # at first
@@ -128,23 +128,28 @@ def by_rows(columns: Columns, y: Array) -> Found:
 def sparse(columns: Columns, y: Array, v: Array, max_iter: int, tol: float) -> Found:
     """Least squares with an L1 penalty, for a part of the columns at a time (see celer: Massias, Gramfort & Salmon 2018).
 
-    It begins with the columns that have weights and the steepest others; after each minimum it takes in those that would leave
-    zero there, at most as many as it has. Where few weights are left, the products of few columns are ever computed.
+    It begins with the columns that have weights and the steepest others; after each minimum, which is a rough one until the
+    last, it takes in those that would leave zero there, at most as many as it has. Where few weights are left, the products of
+    few columns are ever computed.
     """
     moment, v = columns.moment(y), v.copy()
     rest = float(np.average(y**2, axis=0, weights=columns.weights).sum()) / 2
     steep, steps, losses, which = np.abs(moment).max(1), 0, list[float](), np.flatnonzero(v.any(1))
     least = max(tol, 16 * float(np.finfo(v.dtype).eps)) * float(steep.max())
-    new = np.argsort(-steep)[: WORKING_SET_COLUMNS if columns.raw is None else len(v)]
-    while len(new):
-        which = np.union1d(which, new)
-        part = Quadratic(columns.gram(which), moment[which], rest, columns.l1[which])
-        found = proximal(part, v[which], max_iter, tol)
+    takes_all = columns.raw is not None
+    new, part_tol = np.argsort(-steep)[: len(v) if takes_all else WORKING_SET_COLUMNS], tol if takes_all else max(tol, ROUGH)
+    while True:
+        if len(new):
+            which = np.union1d(which, new)
+            part = Quadratic(columns.gram(which), moment[which], rest, columns.l1[which])
+        found = proximal(part, v[which], max_iter, part_tol)
         v[which], steps, losses = found.v, steps + found.steps, losses + found.losses
-        if len(which) == len(v):
-            break
-        gradient = columns.l2 * v - columns.moment(columns.residual(v, y))
-        excess = (np.abs(gradient) - columns.l1).max(1)
-        excess[which] = 0
-        new = np.argsort(-excess)[: min(len(which), int((excess > least).sum()))]
-    return Found(v, steps, losses, found.converged)
+        excess = np.zeros_like(v)
+        if len(which) < len(v):
+            excess = np.abs(columns.l2 * v - columns.moment(columns.residual(v, y))) - columns.l1
+            excess[which] = 0
+        new = np.argsort(-excess.max(1))[: min(len(which), int((excess > least).any(1).sum()))]
+        if not len(new):
+            if part_tol == tol:
+                return Found(v, steps, losses, found.converged)
+            part_tol = tol

@@ -12,7 +12,7 @@ from .. import random
 from ..capture.step import Step
 from ..data.batches import Batches
 from ..data.loader import Loader, Rows, is_beyond_memory, is_loader
-from ..data.samples import Form, Samples
+from ..data.samples import Form, Samples, size_for
 from ..errors import explain
 from ..tensor import Array, Tensor
 from .feed import Feed, LoaderFeed, SamplesFeed
@@ -39,6 +39,7 @@ class Feeder(Stepper):
             check_counts(steps=steps)
         if not isinstance(data, (Samples, Rows)):
             return LoaderFeed(partial(self._step, step), Loader(data, check, steps, goes_on=False))
+        size = size_for(size, len(data), steps)
         if steps is not None:
             data = data.part(0, min(int(steps) * (size or len(data)), len(data)))
         if isinstance(data, Rows):
@@ -62,7 +63,10 @@ class Feeder(Stepper):
 
         if not isinstance(data, (Samples, Rows)):
             return LoaderFeed(step_for, Loader(data, lambda *batch: weighted(self._samples(*batch)), steps, draw))
-        batches = Batches(len(data), size, draw, steps)
+        size = size_for(size, len(data), steps)
+        # steps that have all samples between them are the epochs of plain batches
+        is_whole = steps is not None and size is not None and (int(steps) - 1) * size < len(data) <= int(steps) * size
+        batches = Batches(len(data), size, draw, None if is_whole else steps)
         if isinstance(data, Rows):
             return LoaderFeed(step_for, Loader(data.in_batches(batches), lambda *batch: weighted(self._samples(*batch))))
         samples = weighted(data)

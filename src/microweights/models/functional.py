@@ -108,7 +108,8 @@ class Graph:
     def _checked(self, x: Any) -> list[Tensor]:
         """The inputs in the order of their slots, as far as they fit the symbols."""
         if isinstance(self.inputs, Symbol) and isinstance(x, Tensor):
-            return [_fitted(x, self.inputs)]
+            is_one_in_a_row = isinstance(x, (list, tuple)) and len(x) == 1 and isinstance(x[0], Tensor)
+            return [_fitted(x[0] if is_one_in_a_row else x, self.inputs)]
         symbols = leaves_of(self.inputs)
         return [_fitted(t, s) for t, s in zip(self._matched(x), symbols, strict=True)]
 
@@ -398,5 +399,5 @@ def _fitted(t: Any, symbol: Symbol) -> Any:
         t.mask = mask
         if t.ndim == len(expected) and all(m in (None, n) for n, m in zip(t.shape[1:], expected[1:])):
             return t
-    received = t.shape if isinstance(t, Tensor) else repr(t)
+    received = t.shape if isinstance(t, Tensor) else map_structure(lambda part: getattr(part, "shape", part), t)
     raise ValueError(explain(f"shape {expected} for the input {symbol.name!r}", received, "Check the data, or its order."))

@@ -108,6 +108,10 @@ class Objective:
         """The loss that each target is for, of a list or dict of losses."""
         if not isinstance(y, (list, tuple, dict)) or is_rows(y):
             return self.losses()[0]
+        is_known = isinstance(self.loss, dict) and self.loss.keys() <= set(output_names or ())
+        if is_known and isinstance(y, dict) and not self.loss.keys() <= y.keys():
+            remedy = "Name each target as its output."
+            raise ValueError(explain(f"`y` with the keys {list(self.loss)}, which have a loss", f"keys {list(y)}", remedy))
         leaves: list[Any] = []
         structure = tree.flatten(y, leaves, is_rows)
         return Places(structure, output_names).spread("loss", self.loss)

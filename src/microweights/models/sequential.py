@@ -49,6 +49,8 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._row: dict[str, Layer] = {}
         self._symbols: list[Any] = []  # what goes in, and what each layer gives, as far as known
+        if not isinstance(layers, (list, tuple, type(None))):
+            raise TypeError(explain("a list of layers", repr(layers), "Write Sequential([...])."))
         for layer in layers or ():
             self.add(layer)
 

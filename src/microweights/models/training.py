@@ -15,7 +15,7 @@ import numpy as np
 from .. import optimizers, tree
 from ..callbacks import NO_CALLBACKS, Callback, CallbackList, History, as_list
 from ..data.loader import is_beyond_memory, is_loader
-from ..data.samples import Batch, checked_batch_size, first_of
+from ..data.samples import BATCH_SIZE, Batch, checked_batch_size, first_of
 from ..errors import NonFiniteError, explain, warn
 from ..kernels import door
 from ..layers.watch import first_nonfinite
@@ -29,7 +29,6 @@ from .progress import Progress, checked_verbose
 
 SECONDS_PER_CALL = 0.05  # seconds of steps at once: Ctrl-C, the progress bar and callbacks wait no longer
 SAMPLE = 512  # samples of the training data by which it is diagnosed
-BATCH_SIZE = 32
 
 
 class Trainer(Feeder):
@@ -118,7 +117,8 @@ class Trainer(Feeder):
         initial_epoch : int
             Where to go on counting.
         steps_per_epoch : int, optional
-            End an epoch after so many steps; the next one goes on where it ended. A generator that ends before is told of,
+            End an epoch after so many steps; the next one goes on where it ended. Without a `batch_size`, the steps of an
+            epoch share all samples. A generator that ends before is told of,
             and ends the training.
         validation_steps : int, optional
             Validate on so many batches from the start of the validation data.
@@ -264,7 +264,7 @@ class Trainer(Feeder):
         x, y, sample_weight
             As for :meth:`fit`.
         steps : int, optional
-            End after so many batches.
+            End after so many batches; without a `batch_size`, these share all samples.
 
         Returns
         -------
@@ -303,7 +303,7 @@ class Trainer(Feeder):
 
         `x` is as for :meth:`fit`; of batches that have more, all but the inputs is left aside. `steps` ends after so many.
         """
-        size = batch_size if type(batch_size) is int and batch_size > 0 else checked_batch_size(batch_size)
+        size = batch_size if batch_size is BATCH_SIZE else checked_batch_size(batch_size)
         if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim and 0 < len(x) <= (size or len(x)) and callbacks is None:
             return self.predict_on_batch(x)
         if is_loader(x):
@@ -362,7 +362,7 @@ def _validation(data: Any) -> tuple[Any, ...]:
 
 def _refuse_beside_batches(x: Any, batch_size: Any, **others: Any) -> None:
     """Raise ValueError for what cannot be given beside batches, which have it already."""
-    others["batch_size"] = None if batch_size == BATCH_SIZE else batch_size
+    others["batch_size"] = None if batch_size is BATCH_SIZE else batch_size
     given = [name for name, value in others.items() if value is not None]
     if given:
         received = f"{type(x).__name__} together with {' and '.join(given)}"
