@@ -101,6 +101,7 @@ def part_at(i: int, axis: int) -> Any:
 class Gather(Op):
     """z = x[index], the rows of these numbers        dx = 0, but dz added at [index]"""
 
+    adds_in_place = True
     cases = [case((5, 2), index=np.array([4, 0, 4])), case((4,), index=np.array([[1, 1], [3, 0]]))]
 
     def __init__(self, index: Array) -> None:
@@ -111,6 +112,9 @@ class Gather(Op):
 
     def backward(self, dz: Tensor) -> Any:
         return ScatterAdd(self.index, self._inputs[0].shape)(dz)
+
+    def add_to(self, dx: Tensor, dz: Tensor) -> None:
+        door.scatter_add_to(dz.data, self.index, dx.data)
 
 
 class ScatterAdd(Op):
@@ -156,7 +160,8 @@ def take(x: Tensor, key: tuple[Any, ...]) -> Tensor:
     found[dots[0] : dots[0] + 1] = [(slice(None), None)] * missing
     parts, masked = zip(*found, strict=True)
     at = [i for i, part in enumerate(parts) if isinstance(part, np.ndarray)]
-    x = Index(tuple(p if i not in at else None if masked[i] == OWN_AXIS else slice(None) for i, p in enumerate(parts)))(x)
+    basic = tuple(p if i not in at else None if masked[i] == OWN_AXIS else slice(None) for i, p in enumerate(parts))
+    x = x if basic == (slice(None),) * x.ndim else Index(basic)(x)
     chosen, sizes = [parts[i] for i in at], [x.shape[i] for i in at]
     if any(masked[i] not in (None, OWN_AXIS, size) for i, size in zip(at, sizes, strict=True)):
         raise IndexError("a mask of another shape")
@@ -223,4 +228,4 @@ def unstack(x: Operand, axis: int = 0) -> tuple[Tensor, ...]:
     """
     t = x if isinstance(x, Tensor) else real(x)
     parts: Any = Unstack(one_axis(axis, t.ndim))(t)
-    return tuple(parts)
+    return parts  # type: ignore[no-any-return]
