@@ -31,6 +31,7 @@ LOOPS: dict[str, Callable[[Any], Iterable[Any]]] = {  # over the second axis, of
     "iteration": lambda x: iter(time_first(x)),
     "rows by number": rows_by_number,
     "unstack": lambda x: mw.unstack(x, 1) if isinstance(x, mw.Tensor) else x.unbind(1),
+    "split": lambda x: [p[:, 0] for p in (mw.split(x, x.shape[1], 1) if isinstance(x, mw.Tensor) else x.split(1, 1))],
 }
 
 
@@ -243,3 +244,41 @@ def test_unstack_in_a_captured_training(c_only: str) -> None:
 def test_gradcheck_of_several_results() -> None:
     assert mw.gradcheck(lambda x: mw.unstack(x.square(), 1), [numbers(2, 3)])
     assert mw.gradcheck(lambda x: Unstack(0)(x)[1:], [numbers(3, 2)])
+
+
+# ---- split -------------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(SIZES, min_size=1, max_size=3), st.integers(-1, 0), st.integers(1, 17) | st.lists(st.integers(-4, 20), max_size=4)
+)
+def test_split(shape: list[int], axis: int, cuts: int | list[int]) -> None:
+    values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    x = mw.tensor(values, requires_grad=True)
+    try:
+        expected = np.split(values, cuts, axis)
+    except ValueError:
+        with pytest.raises(ValueError, match="equal parts of an axis"):
+            mw.split(x, cuts, axis)
+        return
+    received = mw.split(x, cuts, axis)
+    assert [p.tolist() for p in received] == [p.tolist() for p in expected]
+    weights = np.zeros_like(values)
+    for i, part in enumerate(np.split(weights, cuts, axis)):
+        part += i + 1
+    loss = sum((p * (i + 1) for i, p in enumerate(t.sum() for t in received)), mw.tensor(0.0, "float64"))
+    assert mw.grad(loss, x).tolist() == weights.tolist()
+
+
+@pytest.mark.parametrize("wrong", [1.5, "two", None, True, [[1]], [0.5]])
+def test_split_says_what_it_takes(wrong: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"Expected `indices_or_sections` to be an integer or a list of them\. Received: .+ Give"
+    ):
+        mw.split(mw.tensor([1.0, 2.0]), wrong)
+
+
+@pytest.mark.parametrize("parts", [0, -1, 3])
+def test_split_refuses_unequal_parts(parts: int) -> None:
+    with pytest.raises(ValueError, match=rf"equal parts of an axis of size 2\. Received: {parts}\. Name"):
+        mw.split(mw.tensor([1.0, 2.0]), parts)

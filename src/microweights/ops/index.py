@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..tensor import Array, Operand, Tensor, is_basic_index, real
 from .base import Op, case, one_axis, takes_symbols, with_ellipsis
 from .shape import reshape, transpose
 
-__all__ = ["Gather", "Index", "Unstack", "unstack"]
+__all__ = ["Gather", "Index", "Unstack", "split", "unstack"]
 
 
 class Index(Op):
@@ -229,3 +230,39 @@ def unstack(x: Operand, axis: int = 0) -> tuple[Tensor, ...]:
     t = x if isinstance(x, Tensor) else real(x)
     parts: Any = Unstack(one_axis(axis, t.ndim))(t)
     return parts  # type: ignore[no-any-return]
+
+
+@takes_symbols
+def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """A tensor in so many equal parts along an axis, or cut before the given indices; no copies.
+
+    Raises
+    ------
+    ValueError
+        If the axis cannot be cut into so many equal parts.
+    TypeError
+        If neither a number of parts nor indices are given.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> [t.tolist() for t in mw.split(mw.tensor([1.0, 2.0, 3.0, 4.0]), 2)]
+    [[1.0, 2.0], [3.0, 4.0]]
+    >>> [t.tolist() for t in mw.split(mw.tensor([1.0, 2.0, 3.0, 4.0]), [1, 3])]
+    [[1.0], [2.0, 3.0], [4.0]]
+    """
+    t = x if isinstance(x, Tensor) else real(x)
+    a = one_axis(axis, t.ndim)
+    size = t.shape[a]
+    given = np.asarray(indices_or_sections)
+    if given.ndim > 1 or (given.dtype.kind not in "iu" and given.size):
+        remedy = "Give the number of equal parts, or where to cut: split(x, 3), split(x, [2, 5])."
+        raise TypeError(explain("`indices_or_sections` to be an integer or a list of them", repr(indices_or_sections), remedy))
+    if given.ndim == 0:
+        parts = int(given)
+        if parts < 1 or size % parts:
+            remedy = "Name a divisor of the size, or where to cut: split(x, [2, 5])."
+            raise ValueError(explain(f"a number of equal parts of an axis of size {size}", parts, remedy))
+        given = np.arange(1, parts) * (size // parts)
+    cuts = pairwise([0, *given.tolist(), size])
+    return tuple(t[(*(slice(None),) * a, slice(begin, end))] for begin, end in cuts)
