@@ -138,7 +138,7 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
         dz: Any = pending.pop(id(t))
         if visit is not None:
             visit(t, dz)
-        if op.several:  # its other results have all that they will get, too
+        if op._results is not None:  # its other results have all that they will get, too
             dz = {id(t): dz}
             while heap and heap[0][0] == -op.recorded_at:
                 other = heapq.heappop(heap)[2]

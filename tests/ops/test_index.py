@@ -134,8 +134,6 @@ def test_an_operation_is_gone_back_through_once_with_all_gradients(table: None) 
     class HalfAndDouble(Op):
         """a = x / 2, b = 2 x        dx = da / 2 + 2 db"""
 
-        several = True
-
         def forward(self, x: Any) -> Any:
             return x / 2, x * 2
 
@@ -157,8 +155,6 @@ def test_an_operation_is_gone_back_through_once_with_all_gradients(table: None) 
 def max_and_place(table: None) -> type[Op]:
     class MaxAndPlace(Op):
         """z, i = max x, argmax x in each row        dx = 0, but dz at [i]"""
-
-        several = True
 
         def forward(self, x: Any) -> Any:
             self.place = x.argmax(1)

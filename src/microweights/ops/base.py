@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import NotNumbers, explain
 from ..state import state, tick
-from ..tensor import FLOATS, Array, Axis, Tensor
+from ..tensor import FLOATS, Axis, Tensor
 
 __all__ = ["OPS", "Case", "Op"]
 
@@ -47,20 +47,19 @@ class Op:
     Within `backward`, `self.inputs` are the tensors it was called with, `self.output` is its result, and `self.needs` says
     for which inputs a gradient is wanted; None may stand for any other.
 
-    An operation with `several` results returns a tuple of arrays from `forward`, and its `backward` gets a gradient for each of
+    An operation with several results returns a tuple of arrays from `forward`, and its `backward` gets a gradient for each of
     them: None for one that nothing was computed from. Results of integers, such as places, stay outside the graph. What
     `backward` needs of the results `forward` keeps on `self`, and `backward` calls :meth:`check_results` first.
     """
 
     cases: ClassVar[Sequence[Case]] = ()
     is_view: bool = False  # the result shares the memory of the first input
-    several: ClassVar[bool] = False
     adds_in_place: ClassVar[bool] = False  # it has an `add_to`
 
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
     needs: tuple[bool, ...]
-    _results: list[weakref.ref[Tensor]]  # if there are several
+    _results: list[weakref.ref[Tensor]] | None = None  # if there are several
     owner: Tensor | None = None  # of an array among the parameters: no input, but it must not be overwritten either
     recorded_at: int = 0  # on the clock of state.py; 0 until then
 
@@ -70,10 +69,16 @@ class Op:
 
     def __call__(self, *inputs: Tensor) -> Tensor:  # or a tuple of them, if there are several
         """Compute the result and, if a gradient may be asked of it, remember how it came about."""
-        made = self.forward(*map(_data, inputs))
+        z: Any = self.forward(*map(_data, inputs))
+        if type(z) is tuple:
+            z = tuple(map(Tensor, z))
+            self._share_memory(z, inputs[0])
+        else:
+            z = Tensor(z)
+            if self.is_view and np.may_share_memory(z.data, inputs[0].data):
+                z._base = inputs[0].memory
         if state.watch is not None:
             state.watch.inputs += inputs
-        is_in_graph = False
         if state.recording:
             needs = tuple(map(_requires_grad, inputs))
             if True in needs:
@@ -81,27 +86,22 @@ class Op:
                     name = type(self).__name__
                     raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
                 self._inputs, self.needs, self.recorded_at = inputs, needs, tick()
-                is_in_graph = True
-        if self.several:
-            return self._results_of(made, inputs, is_in_graph)  # type: ignore[no-any-return]
-        z = Tensor(made, is_in_graph)
-        if self.is_view and np.may_share_memory(z.data, inputs[0].data):
-            z._base = inputs[0].memory
-        if is_in_graph:
-            z.op = self
-        return z
+                if type(z) is tuple:
+                    self._enter_graph(z)
+                else:
+                    z.requires_grad, z.op = True, self
+        return z  # type: ignore[no-any-return]
 
-    def _results_of(self, made: tuple[Array, ...], inputs: tuple[Tensor, ...], is_in_graph: bool) -> Any:
-        """Several results as tensors: those of floats are in the graph, if the operation is."""
-        results = tuple(Tensor(array, is_in_graph and array.dtype in FLOATS) for array in made)
+    def _share_memory(self, results: tuple[Tensor, ...], x: Tensor) -> None:
         for z in results:
-            if self.is_view and np.may_share_memory(z.data, inputs[0].data):
-                z._base = inputs[0].memory
-            if z.requires_grad:
-                z.op = self
-        if is_in_graph:
-            self._results = list(map(weakref.ref, results))
-        return results
+            if self.is_view and np.may_share_memory(z.data, x.data):
+                z._base = x.memory
+
+    def _enter_graph(self, results: tuple[Tensor, ...]) -> None:
+        self._results = list(map(weakref.ref, results))
+        for z in results:
+            if z.data.dtype in FLOATS:
+                z.requires_grad, z.op = True, self
 
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError
@@ -115,8 +115,8 @@ class Op:
 
     def gradients(self, output: Tensor, dz: Any) -> tuple[Tensor | None, ...]:
         """What `backward` gives, as a tuple; called by the backward walk only. Several gradients come by the ids of results."""
-        if self.several:
-            result = self.backward(*(dz.get(id(z())) for z in self._results))
+        if type(dz) is dict:
+            result = self.backward(*map(dz.get, [id(z()) for z in self._results or ()]))
         else:
             self._output = output
             try:
@@ -153,7 +153,8 @@ class Op:
 
     def check_results(self) -> None:
         """The same for several results, where `backward` uses what `forward` kept of them."""
-        if any(z.memory.changed > self.recorded_at for z in (alive() for alive in self._results) if z is not None):
+        results = [z() for z in self._results or ()]
+        if any(z is not None and z.memory.changed > self.recorded_at for z in results):
             self.refuse("result")
 
     def is_of(self, owner: Tensor | None) -> None:

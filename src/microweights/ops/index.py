@@ -59,7 +59,6 @@ class Unstack(Op):
     """z₀, z₁, ... = x[0], x[1], ... along an axis        dx = [dz₀, dz₁, ...], 0 for one that nobody used"""
 
     is_view = True
-    several = True
     cases = [case((3, 2), axis=0), case((2, 3, 4), axis=1), case((2, 1), axis=1)]
 
     def __init__(self, axis: int) -> None:
