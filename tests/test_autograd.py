@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import leaf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,10 +22,6 @@ import microweights as mw
 from microweights.kernels import machine
 from microweights.ops import Op
 from microweights.state import state
-
-
-def leaf(values: Any, dtype: str = "float32") -> mw.Tensor:
-    return mw.tensor(values, dtype, requires_grad=True)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,6 @@ CASES = [
     ("L1L2", {"l1": 0.3, "l2": 0.5}),
     ("L1L2", {"l2": 0.5}),
 ]
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 @pytest.mark.usefixtures("setting")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import same
 
 import microweights as mw
 from microweights.errors import TENSOR_HINTS
@@ -21,12 +22,6 @@ from microweights.tensor import as_tensor, operands
 
 THREE_PARTS = r"(?s)^Expected .+\. Received: .+\. \S.+"
 KINDS = ("float32", "float64", "int32", "int64", "bool")
-
-
-def same(received: mw.Tensor, expected: Any, rtol: float = 1e-6) -> None:
-    expected = np.asarray(expected)
-    assert received.shape == expected.shape
-    np.testing.assert_allclose(received.numpy(), expected, rtol=rtol, atol=1e-6)
 
 
 # ---- making one ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,6 @@ DENSE_TOLERANCE = {
     "float64": {"rtol": 5e-6, "atol": 5e-6},
 }  # Keras on torch multiplies matrices in float32
 SHAPES = [(5, 4), (1, 4), (3, 2, 4), (2, 3, 2, 4)]
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import warnings
 from typing import Any
 
@@ -93,13 +92,6 @@ CASES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = {
         REAL_3D,
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 def like_losses(weights: np.ndarray | None, y_pred: np.ndarray) -> np.ndarray | None:

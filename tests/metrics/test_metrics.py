@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -139,13 +138,6 @@ def streamed(metric: Any, y_true: np.ndarray, y_pred: np.ndarray, weights: np.nd
     for rows in BATCHES:
         metric.update_state(y_true[rows], y_pred[rows], None if weights is None else weights[rows])
     return np.asarray(metric.result()).tolist()
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("torch")
-    return pytest.importorskip("keras")
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import leaf
 
 import microweights as mw
-
-
-def leaf(values: Any, dtype: str = "float32") -> mw.Tensor:
-    return mw.tensor(values, dtype, requires_grad=True)
 
 
 def fill(t: mw.Tensor) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from helpers import leaf
 
 import microweights as mw
 
 INF = float("inf")
-
-
-def leaf(values: Any, dtype: str = "float32") -> mw.Tensor:
-    return mw.tensor(values, dtype, requires_grad=True)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,12 +15,6 @@ from hypothesis.extra import numpy as hnp
 import microweights as mw
 
 THREE_PARTS = r"(?s)^Expected .+\. Received: .+\. \S.+"
-
-
-def same(received: mw.Tensor, expected: Any, rtol: float = 1e-6) -> None:
-    expected = np.asarray(expected)
-    assert received.shape == expected.shape
-    np.testing.assert_allclose(received.numpy(), expected, rtol=rtol, atol=1e-6)
 
 
 X = np.arange(60, dtype=np.float32).reshape(3, 4, 5)

@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import same
 
 import microweights as mw
 
 THREE_PARTS = r"(?s)^Expected .+\. Received: .+\. \S.+"
-
-
-def same(received: mw.Tensor, expected: Any, rtol: float = 1e-6) -> None:
-    expected = np.asarray(expected)
-    assert received.shape == expected.shape
-    np.testing.assert_allclose(received.numpy(), expected, rtol=rtol, atol=1e-6)
 
 
 # ---- indexing --------------------------------------------------------------------------------------------------------
