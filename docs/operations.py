@@ -74,11 +74,11 @@ def ran_by(op: type[Op], case: Case) -> tuple[list[str], list[str]]:
     rng = np.random.default_rng(0)
     inputs = [mw.tensor(rng.uniform(case.low, case.high, s).astype(np.float32), requires_grad=True) for s in case.shapes]
     with listening() as forward:
-        results: Any = op(**case.parameters)(*inputs)
-    results = results if op.several else (results,)
+        z: Any = op(**case.parameters)(*inputs)
+    results = z if isinstance(z, tuple) else (z,)
     dz = {id(z): mw.Tensor(np.ones(z.shape, z.dtype)) for z in results}
     with listening() as backward, mw.no_grad():
-        results[0].op.gradients(results[0], dz if op.several else dz[id(results[0])])
+        results[0].op.gradients(results[0], dz if isinstance(z, tuple) else dz[id(z)])
     return forward, backward
 
 

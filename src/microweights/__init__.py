@@ -22,7 +22,7 @@ from .gradcheck import gradcheck
 from .kernels.machine import set_num_threads, show_config
 from .layers import Input
 from .models import Model, Sequential
-from .ops import concatenate, maximum, minimum, pad, stack, unstack, where
+from .ops import concatenate, maximum, minimum, pad, split, stack, unstack, where
 from .random import seed
 from .scalar import Value, weighted_sum
 from .state import no_grad
@@ -35,7 +35,7 @@ __all__ = [
     "Input", "Model", "Sequential", "Tape", "Tensor", "Value", "activations", "callbacks", "capture", "concatenate", "datasets",
     "from_dlpack", "grad", "gradcheck", "initializers", "inspect", "layers", "linear_model", "losses", "maximum", "metrics",
     "minimum", "models", "neural_network", "no_grad", "ops", "optimizers", "pad", "random", "regularizers", "schedules", "seed",
-    "set_num_threads", "show_config", "stack", "tensor", "unstack", "utils", "weighted_sum", "where",
+    "set_num_threads", "show_config", "split", "stack", "tensor", "unstack", "utils", "weighted_sum", "where",
 ]  # fmt: skip
 
 

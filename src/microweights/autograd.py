@@ -124,12 +124,12 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
 
     It is a loop and not a recursion: a chain of 100,000 operations is deeper than Python's stack.
 
-    Gradients of parts of a tensor are added where they belong in the whole one, as a loop over x[0], x[1], ... would otherwise
-    fill and add as many whole gradients as x has parts. That needs a gradient which nobody else holds: a sum made here.
+    A loop over x[0], x[1], ... would fill and add as many whole gradients as x has parts. So only its first part does: that one
+    gradient, which nobody else holds, gets those of the other parts added in place.
     """
     mark()
     pending = {id(root): start}
-    sums: set[int] = set()  # those of the pending ones that were made here
+    own: set[int] = set()  # those of the pending ones that nobody else holds
     heap = [(-root.op.recorded_at, id(root), root)] if root.op else []
     leaves = [] if root.op else [root]
     while heap:
@@ -138,16 +138,19 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
         dz: Any = pending.pop(id(t))
         if visit is not None:
             visit(t, dz)
-        if op.several:  # its other results have all that they will get, too
+        if op._results is not None:  # its other results have all that they will get, too
             dz = {id(t): dz}
             while heap and heap[0][0] == -op.recorded_at:
                 other = heapq.heappop(heap)[2]
                 dz[id(other)] = pending.pop(id(other))
                 if visit is not None:
                     visit(other, dz[id(other)])
-        if op.adds_in_place and id(op._inputs[0]) in sums and not state.recording:
-            op.add_to(pending[id(op._inputs[0])], dz)
-            continue
+        if op.adds_in_place and not state.recording:
+            key = id(op._inputs[0])
+            if key in own:
+                op.add_to(pending[key], dz)
+                continue
+            own.add(key)
         for x, dx in zip(op._inputs, op.gradients(t, dz)):
             if dx is None or not x.requires_grad:
                 continue
@@ -156,15 +159,12 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
             key = id(x)
             if key in pending:
                 pending[key] = pending[key] + dx
-                sums.add(key)
-                continue
-            pending[key] = dx
-            if op.adds_in_place:  # what it gives is new
-                sums.add(key)
-            if x.op is None:
-                leaves.append(x)
             else:
-                heapq.heappush(heap, (-x.op.recorded_at, id(x), x))
+                pending[key] = dx
+                if x.op is None:
+                    leaves.append(x)
+                else:
+                    heapq.heappush(heap, (-x.op.recorded_at, key, x))
     return [(leaf, pending[id(leaf)]) for leaf in leaves]
 
 

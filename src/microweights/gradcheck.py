@@ -11,7 +11,7 @@ import numpy as np
 from .autograd import grad
 from .errors import explain
 from .ops import concatenate
-from .tensor import Operand, Tensor, tensor
+from .tensor import FLOATS, Operand, Tensor, tensor
 
 
 def gradcheck(
@@ -93,9 +93,10 @@ def gradcheck(
 
 
 def _one_result(result: Any) -> Any:
-    """Several results as one, one after the other."""
-    if isinstance(result, (tuple, list)) and result and all(isinstance(t, Tensor) for t in result):
-        return concatenate([t.reshape(-1) for t in result])
+    """Several results as one, one after the other; integers, such as places, have no gradient to check."""
+    if isinstance(result, (tuple, list)) and all(isinstance(t, Tensor) for t in result):
+        floats = [t.reshape(-1) for t in result if t.dtype in FLOATS]
+        return concatenate(floats) if floats else result
     return result
 
 

@@ -38,7 +38,7 @@ def test_each_operation_with_its_gradients(name: str, case: Case, dtype: str, c_
 
     def fn(*xs: mw.Tensor) -> list[mw.Tensor]:
         z = OPS[name](**case.parameters)(*xs)
-        z = mw.concatenate([t.reshape(-1) for t in z]) if OPS[name].several else z
+        z = mw.concatenate([t.reshape(-1) for t in z]) if isinstance(z, tuple) else z
         first = mw.grad((z * z).sum(), xs, create_graph=second_order)
         total = first[0].square().sum() * 0.5
         return [z, *first, *(mw.grad(total, xs) if second_order and total.requires_grad else [])]

@@ -69,6 +69,14 @@ def test_scatter_add_adds_every_row(size: tuple[int, ...], dtype: str, setting: 
         assert np.array_equal(door.scatter_add(dz, index, (7, *size)), expected)
 
 
+def test_scatter_add_to_adds_to_what_is_there(setting: str) -> None:
+    out = np.arange(14.0).reshape(7, 2)
+    door.scatter_add_to(np.ones((3, 2)), np.array([6, 0, 6]), out)
+    assert out[[0, 1, 6]].tolist() == [[1.0, 2.0], [2.0, 3.0], [14.0, 15.0]]
+    with pytest.raises(ValueError, match="`out` to be C-contiguous"):
+        door.scatter_add_to(np.ones((1, 7)), np.array([0]), out.T)
+
+
 def test_scatter_add_is_the_transpose_of_gather(setting: str) -> None:
     rng = np.random.default_rng(0)
     x, dz = rng.normal(size=(7, 3)), rng.normal(size=(5, 3))

@@ -172,6 +172,8 @@ def test_layers_of_the_same_name() -> None:
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "concatenate": lambda x: mw.concatenate([x, x * 2], axis=-1),
     "stack": lambda x: mw.stack([x, x], axis=1),
+    "unstack": lambda x: mw.unstack(x, axis=1)[0] * mw.unstack(x, axis=1)[5],
+    "split": lambda x: mw.maximum(*mw.split(x, 2, axis=1)) + mw.split(x, [3], axis=1)[1],
     "where": lambda x: mw.where(x > 0, x, 0.0),
     "maximum": lambda x: mw.maximum(0.5, x),
     "minimum": lambda x: mw.minimum(x, x.mean(axis=-1, keepdims=True)),

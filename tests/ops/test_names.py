@@ -65,6 +65,7 @@ def test_methods_of_tensors(name: str) -> None:
 FUNCTIONS: dict[str, Any] = {
     "concatenate": lambda x: mw.concatenate([x, x]),
     "stack": lambda x: mw.stack([x, x]),
+    "split": lambda x: mw.split(x, 2)[0],
     "unstack": lambda x: mw.unstack(x)[0],
     "pad": lambda x: mw.pad(x, [(1, 0)] * 2),
     "maximum": lambda x: mw.maximum(x, 2.5),

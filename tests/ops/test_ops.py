@@ -32,7 +32,7 @@ def arrays(case: Case, dtype: str = "float64") -> list[np.ndarray]:
 def apply(name: str, case: Case, *tensors: mw.Tensor) -> mw.Tensor:
     """The result; several, one after the other."""
     z = OPS[name](**case.parameters)(*tensors)
-    return mw.concatenate([t.reshape(-1) for t in z]) if OPS[name].several else z
+    return mw.concatenate([t.reshape(-1) for t in z]) if isinstance(z, tuple) else z
 
 
 def forward_and_gradients(name: str, case: Case, inputs: list[np.ndarray], dz: np.ndarray | None = None) -> list[np.ndarray]:

@@ -27,7 +27,7 @@ from .plans import (
     real_suffix,
 )
 
-__all__ = ["copied", "flat_index", "gather", "scatter_add", "widen"]
+__all__ = ["copied", "flat_index", "gather", "scatter_add", "scatter_add_to", "widen"]
 
 
 def widen(x: Array) -> Array:
@@ -97,13 +97,21 @@ def gather(source: Array, index: Array) -> Array:
 
 def scatter_add(dz: Array, index: Array, shape: Shape) -> Array:
     """Zeros of `shape` with `dz[i]` added to row `index[i]`: the backward of :func:`gather`."""
-    index, suffix = _check_index(index, shape[0]), real_suffix("scatter_add", (dz.dtype,))
-    if dz.shape != (*index.shape, *shape[1:]):
-        raise ValueError(explain(f"`dz` of shape {(*index.shape, *shape[1:])}", dz.shape, "Give one row for each index."))
+    real_suffix("scatter_add", (dz.dtype,))
     out = zeros(shape, dz.dtype)
-    plan = struct("mw_indexing", rows=index.size, row_size=math.prod(shape[1:]), source_rows=shape[0])
-    call("scatter_add" + suffix, (contiguous(dz), index, out), plan)
+    scatter_add_to(dz, index, out)
     return out
+
+
+def scatter_add_to(dz: Array, index: Array, out: Array) -> None:
+    """`dz[i]` added to row `index[i]` of `out`, which is of its type and C-contiguous."""
+    index, suffix = _check_index(index, out.shape[0]), real_suffix("scatter_add", (dz.dtype, out.dtype))
+    if dz.shape != (*index.shape, *out.shape[1:]):
+        raise ValueError(explain(f"`dz` of shape {(*index.shape, *out.shape[1:])}", dz.shape, "Give one row for each index."))
+    if not out.flags.c_contiguous:
+        raise ValueError(explain("`out` to be C-contiguous", f"strides {out.strides}", "Add to a contiguous array."))
+    plan = struct("mw_indexing", rows=index.size, row_size=math.prod(out.shape[1:]), source_rows=out.shape[0])
+    call("scatter_add" + suffix, (contiguous(dz), index, out), plan)
 
 
 def copied(a: Array) -> Array:
@@ -115,4 +123,5 @@ def copied(a: Array) -> Array:
 
 _FIRST_ROW = np.zeros(1, INT64)
 OPERATIONS |= {"first_bad_label": 0, "flat_index": 0, "widen": 0}
+WORK["scatter_add"] = lambda dz, index, out, plan: Work(f"{plan.rows} rows", float(math.prod(dz.shape)), 3.0 * dz.bytes)
 WORK["gather"] = lambda source, index, out, plan: Work(f"{plan.rows} rows", 0.0, 2.0 * plan.rows * plan.row_size)

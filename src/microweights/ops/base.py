@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..errors import NotNumbers, explain
 from ..state import state, tick
-from ..tensor import Axis, Tensor
+from ..tensor import FLOATS, Axis, Tensor
 
 __all__ = ["OPS", "Case", "Op"]
 
@@ -46,19 +47,19 @@ class Op:
     Within `backward`, `self.inputs` are the tensors it was called with, `self.output` is its result, and `self.needs` says
     for which inputs a gradient is wanted; None may stand for any other.
 
-    An operation with `several` results returns a tuple of arrays from `forward`, and its `backward` gets a gradient for each of
-    them: None for one that nothing was computed from.
+    An operation with several results returns a tuple of arrays from `forward`, and its `backward` gets a gradient for each of
+    them: None for one that nothing was computed from. Results of integers, such as places, stay outside the graph. What
+    `backward` needs of the results `forward` keeps on `self`, and `backward` calls :meth:`check_results` first.
     """
 
     cases: ClassVar[Sequence[Case]] = ()
     is_view: bool = False  # the result shares the memory of the first input
-    several: ClassVar[bool] = False
     adds_in_place: ClassVar[bool] = False  # it has an `add_to`
 
     _inputs: tuple[Tensor, ...]
     _output: Tensor | None
     needs: tuple[bool, ...]
-    _ids: list[int]  # of several results
+    _results: list[weakref.ref[Tensor]] | None = None  # if there are several
     owner: Tensor | None = None  # of an array among the parameters: no input, but it must not be overwritten either
     recorded_at: int = 0  # on the clock of state.py; 0 until then
 
@@ -68,12 +69,14 @@ class Op:
 
     def __call__(self, *inputs: Tensor) -> Tensor:  # or a tuple of them, if there are several
         """Compute the result and, if a gradient may be asked of it, remember how it came about."""
-        made = self.forward(*map(_data, inputs))
-        z: Any = tuple(map(Tensor, made)) if self.several else Tensor(made)
-        if self.is_view:
-            for t in z if self.several else (z,):
-                if np.may_share_memory(t.data, inputs[0].data):
-                    t._base = inputs[0].memory
+        z: Any = self.forward(*map(_data, inputs))
+        if type(z) is tuple:
+            z = tuple(map(Tensor, z))
+            self._share_memory(z, inputs[0])
+        else:
+            z = Tensor(z)
+            if self.is_view and np.may_share_memory(z.data, inputs[0].data):
+                z._base = inputs[0].memory
         if state.watch is not None:
             state.watch.inputs += inputs
         if state.recording:
@@ -83,11 +86,22 @@ class Op:
                     name = type(self).__name__
                     raise RuntimeError(explain(f"each {name}() to be called once", "a second call", f"Make another {name}()."))
                 self._inputs, self.needs, self.recorded_at = inputs, needs, tick()
-                if self.several:
-                    self._ids = list(map(id, z))
-                for t in z if self.several else (z,):
-                    t.requires_grad, t.op = True, self
+                if type(z) is tuple:
+                    self._enter_graph(z)
+                else:
+                    z.requires_grad, z.op = True, self
         return z  # type: ignore[no-any-return]
+
+    def _share_memory(self, results: tuple[Tensor, ...], x: Tensor) -> None:
+        for z in results:
+            if self.is_view and np.may_share_memory(z.data, x.data):
+                z._base = x.memory
+
+    def _enter_graph(self, results: tuple[Tensor, ...]) -> None:
+        self._results = list(map(weakref.ref, results))
+        for z in results:
+            if z.data.dtype in FLOATS:
+                z.requires_grad, z.op = True, self
 
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError
@@ -101,11 +115,14 @@ class Op:
 
     def gradients(self, output: Tensor, dz: Any) -> tuple[Tensor | None, ...]:
         """What `backward` gives, as a tuple; called by the backward walk only. Several gradients come by the ids of results."""
-        self._output = output
-        try:
-            result = self.backward(*map(dz.get, self._ids)) if self.several else self.backward(dz)
-        finally:
-            self._output = None  # the result refers to its operation; the other way round would be a cycle
+        if type(dz) is dict:
+            result = self.backward(*map(dz.get, [id(z()) for z in self._results or ()]))
+        else:
+            self._output = output
+            try:
+                result = self.backward(dz)
+            finally:
+                self._output = None  # the result refers to its operation; the other way round would be a cycle
         gradients = result if isinstance(result, tuple) else (result,)
         if len(gradients) != len(self._inputs):
             expected = f"{len(self._inputs)} gradients from the backward of {type(self).__name__}"
@@ -133,6 +150,12 @@ class Op:
         if (z if z._base is None else z._base).changed > self.recorded_at:
             self.refuse("result")
         return z
+
+    def check_results(self) -> None:
+        """The same for several results, where `backward` uses what `forward` kept of them."""
+        results = [z() for z in self._results or ()]
+        if any(z is not None and z.memory.changed > self.recorded_at for z in results):
+            self.refuse("result")
 
     def is_of(self, owner: Tensor | None) -> None:
         """Say in `__init__` which tensor an array among the parameters is of, such as labels; None if it is of none."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..tensor import Array, Operand, Tensor, is_basic_index, real
 from .base import Op, case, one_axis, takes_symbols, with_ellipsis
 from .shape import reshape, transpose
 
-__all__ = ["Gather", "Index", "Unstack", "unstack"]
+__all__ = ["Gather", "Index", "Unstack", "split", "unstack"]
 
 
 class Index(Op):
@@ -58,7 +59,6 @@ class Unstack(Op):
     """z₀, z₁, ... = x[0], x[1], ... along an axis        dx = [dz₀, dz₁, ...], 0 for one that nobody used"""
 
     is_view = True
-    several = True
     cases = [case((3, 2), axis=0), case((2, 3, 4), axis=1), case((2, 1), axis=1)]
 
     def __init__(self, axis: int) -> None:
@@ -101,6 +101,7 @@ def part_at(i: int, axis: int) -> Any:
 class Gather(Op):
     """z = x[index], the rows of these numbers        dx = 0, but dz added at [index]"""
 
+    adds_in_place = True
     cases = [case((5, 2), index=np.array([4, 0, 4])), case((4,), index=np.array([[1, 1], [3, 0]]))]
 
     def __init__(self, index: Array) -> None:
@@ -111,6 +112,9 @@ class Gather(Op):
 
     def backward(self, dz: Tensor) -> Any:
         return ScatterAdd(self.index, self._inputs[0].shape)(dz)
+
+    def add_to(self, dx: Tensor, dz: Tensor) -> None:
+        door.scatter_add_to(dz.data, self.index, dx.data)
 
 
 class ScatterAdd(Op):
@@ -156,7 +160,8 @@ def take(x: Tensor, key: tuple[Any, ...]) -> Tensor:
     found[dots[0] : dots[0] + 1] = [(slice(None), None)] * missing
     parts, masked = zip(*found, strict=True)
     at = [i for i, part in enumerate(parts) if isinstance(part, np.ndarray)]
-    x = Index(tuple(p if i not in at else None if masked[i] == OWN_AXIS else slice(None) for i, p in enumerate(parts)))(x)
+    basic = tuple(p if i not in at else None if masked[i] == OWN_AXIS else slice(None) for i, p in enumerate(parts))
+    x = x if basic == (slice(None),) * x.ndim else Index(basic)(x)
     chosen, sizes = [parts[i] for i in at], [x.shape[i] for i in at]
     if any(masked[i] not in (None, OWN_AXIS, size) for i, size in zip(at, sizes, strict=True)):
         raise IndexError("a mask of another shape")
@@ -223,4 +228,40 @@ def unstack(x: Operand, axis: int = 0) -> tuple[Tensor, ...]:
     """
     t = x if isinstance(x, Tensor) else real(x)
     parts: Any = Unstack(one_axis(axis, t.ndim))(t)
-    return tuple(parts)
+    return parts  # type: ignore[no-any-return]
+
+
+@takes_symbols
+def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """A tensor in so many equal parts along an axis, or cut before the given indices; no copies.
+
+    Raises
+    ------
+    ValueError
+        If the axis cannot be cut into so many equal parts.
+    TypeError
+        If neither a number of parts nor indices are given.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> [t.tolist() for t in mw.split(mw.tensor([1.0, 2.0, 3.0, 4.0]), 2)]
+    [[1.0, 2.0], [3.0, 4.0]]
+    >>> [t.tolist() for t in mw.split(mw.tensor([1.0, 2.0, 3.0, 4.0]), [1, 3])]
+    [[1.0], [2.0, 3.0], [4.0]]
+    """
+    t = x if isinstance(x, Tensor) else real(x)
+    a = one_axis(axis, t.ndim)
+    size = t.shape[a]
+    given = np.asarray(indices_or_sections)
+    if given.ndim > 1 or (given.dtype.kind not in "iu" and given.size):
+        remedy = "Give the number of equal parts, or where to cut: split(x, 3), split(x, [2, 5])."
+        raise TypeError(explain("`indices_or_sections` to be an integer or a list of them", repr(indices_or_sections), remedy))
+    if given.ndim == 0:
+        parts = int(given)
+        if parts < 1 or size % parts:
+            remedy = "Name a divisor of the size, or where to cut: split(x, [2, 5])."
+            raise ValueError(explain(f"a number of equal parts of an axis of size {size}", parts, remedy))
+        given = np.arange(1, parts) * (size // parts)
+    cuts = pairwise([0, *given.tolist(), size])
+    return tuple(t[(*(slice(None),) * a, slice(begin, end))] for begin, end in cuts)
