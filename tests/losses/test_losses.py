@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import in_c
 
 import microweights as mw
 from microweights import losses, naming
@@ -465,6 +466,7 @@ def test_functions_are_losses_to_train_with() -> None:
         losses.binary_crossentropy([1], [0.5], label_smooth=0.1)
 
 
+@in_c
 def test_functions_and_objects_of_no_use_leave_programs_alone() -> None:
     @mw.capture
     def loss(y: mw.Tensor, p: mw.Tensor) -> mw.Tensor:
@@ -511,6 +513,7 @@ def test_what_is_not_swapped() -> None:
     assert losses.MeanSquaredError()(teacher, REAL).item() == 0  # the same the other way round
 
 
+@in_c
 @pytest.mark.parametrize("label", [-1, 4, 7])
 def test_ignoring_a_class_is_no_pass_for_other_labels(label: int) -> None:
     loss = losses.SparseCategoricalCrossentropy(True, ignore_class=255)
