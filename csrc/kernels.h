@@ -103,6 +103,17 @@ typedef struct {
     int64_t activation;        /* f, an mw_activation */
 } mw_dense;
 
+/* A convolution of images of three axes (depth, height, width), channels last; images of fewer have axes of size 1 in front. Output o of
+ * an axis sees the inputs o stride - before + t dilation, for each tap t of the kernel; what lies outside of the image is 0.
+ * Images X are images×input×channels, weights W kernel×(channels / groups)×filters, results Z images×output×filters. Channels and
+ * filters are cut into groups of neighbours, and a group of filters sees a group of channels. */
+typedef struct {
+    int64_t images, channels, filters, groups;
+    int64_t input[3], kernel[3], output[3];
+    int64_t stride[3], dilation[3], before[3];
+    int64_t activation;        /* an mw_activation */
+} mw_conv;
+
 /* ---- matrix product -------------------------------------------------------------------------------------------- */
 
 /* C = activation(A @ B + bias); bias may be NULL. With k = 0 the product is zero. C overlaps neither A nor B. */
@@ -111,6 +122,16 @@ void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const
 /* The backward of a layer, from dz:  da = dz f'(z),  dx = da @ Wᵀ,  dw = Xᵀ @ da,  db = Σ da over the rows. What is NULL of dx,
  * dw and db is not computed. With f linear, da is dz, and z and da may be NULL. */
 void mw_dense_grad_real(const real *dz, const real *z, const real *x, const real *w, real *da, real *dx, real *dw, real *db, const mw_dense *plan);
+
+/* ---- convolution ------------------------------------------------------------------------------------------------- */
+
+/* Z = activation(X * W + bias); bias may be NULL, and has `filters` elements */
+void mw_conv_real(const real *x, const real *w, const real *bias, real *z, const mw_conv *plan);
+/* The other way: x = activation(Σ of what each z gives to the inputs that it sees, + bias); bias may be NULL, and has `channels` elements.
+ * Without a bias and an activation it is dx of a convolution, from dz. */
+void mw_conv_transpose_real(const real *z, const real *w, const real *bias, real *x, const mw_conv *plan);
+/* dw of a convolution, from dz */
+void mw_conv_weight_grad_real(const real *x, const real *dz, real *dw, const mw_conv *plan);
 
 /* ---- element-wise: z = f(x), z = f(x, y), in place if the strides are the same ----------------------------------- */
 

@@ -7,6 +7,7 @@ step pays for its checks only the first time.
 They stand in a file for each family, which lists those for the floors above in its `__all__`; what they share is in plans.py.
 """
 
+from .conv import *
 from .elementwise import *
 from .index import *
 from .matmul import *

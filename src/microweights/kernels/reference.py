@@ -60,6 +60,63 @@ def dense_grad(dz: Array, z: Any, x: Array, w: Array, da: Any, dx: Any, dw: Any,
         np.matmul(x.T, da, out=dw)
 
 
+# ---- convolution ---------------------------------------------------------------------------------------------------
+
+
+def _padded(plan: Any) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """The shape of the images with all that windows see around them, and where in it the images are."""
+    axes = list(zip(plan.input, plan.kernel, plan.output, plan.stride, plan.dilation, plan.before, strict=True))
+    sizes = [builtins.max(b + n, (o - 1) * s + (k - 1) * d + 1) for n, k, o, s, d, b in axes]
+    return (plan.images, *sizes, plan.channels), (slice(None), *[slice(b, b + n) for n, *_, b in axes])
+
+
+def _taps(plan: Any, padded: Array) -> Any:
+    """Each tap of the kernel, with a view of what it sees: images×output×channels."""
+    for tap in np.ndindex(*plan.kernel):
+        axes = zip(tap, plan.output, plan.stride, plan.dilation, strict=True)
+        yield tap, padded[(slice(None), *[slice(t * d, t * d + (o - 1) * s + 1, s) for t, o, s, d in axes])]
+
+
+def _groups(a: Array, plan: Any) -> Array:
+    """(..., channels) as (groups, positions, channels / groups)."""
+    return a.reshape(-1, plan.groups, a.shape[-1] // plan.groups).swapaxes(0, 1)
+
+
+def _weights(w: Array, plan: Any) -> Array:
+    """(kernel, groups, channels / groups, filters / groups), a view."""
+    shape = (*plan.kernel, plan.channels // plan.groups, plan.groups, plan.filters // plan.groups)
+    return np.moveaxis(w.reshape(shape), -2, 3)
+
+
+def conv(x: Array, w: Array, bias: Array | None, z: Array, plan: Any) -> None:
+    shape, inside = _padded(plan)
+    padded = np.zeros(shape, x.dtype)
+    padded[inside] = x.reshape(padded[inside].shape)
+    weights, sums = _weights(w, plan), _groups(np.zeros(z.shape, z.dtype), plan)
+    for tap, seen in _taps(plan, padded):
+        sums += _groups(seen, plan) @ weights[tap]
+    z[...] = sums.swapaxes(0, 1).reshape(z.shape)
+    _finish(z, bias, plan)
+
+
+def conv_transpose(z: Array, w: Array, bias: Array | None, x: Array, plan: Any) -> None:
+    shape, inside = _padded(plan)
+    padded, weights, given = np.zeros(shape, x.dtype), _weights(w, plan), _groups(z, plan)
+    for tap, seen in _taps(plan, padded):
+        seen += (given @ weights[tap].swapaxes(-1, -2)).swapaxes(0, 1).reshape(seen.shape)
+    x[...] = padded[inside].reshape(x.shape)
+    _finish(x, bias, plan)
+
+
+def conv_weight_grad(x: Array, dz: Array, dw: Array, plan: Any) -> None:
+    shape, inside = _padded(plan)
+    padded = np.zeros(shape, x.dtype)
+    padded[inside] = x.reshape(padded[inside].shape)
+    weights, given = _weights(dw, plan), _groups(dz, plan)
+    for tap, seen in _taps(plan, padded):
+        weights[tap] = _groups(seen, plan).swapaxes(-1, -2) @ given
+
+
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ They stand in a file for each family, which lists its public names. The function
 """
 
 from . import base as _base
+from . import conv as _conv
 from . import elementwise as _elementwise
 from . import index as _index
 from . import matmul as _matmul
@@ -15,6 +16,7 @@ from .base import *
 from .base import axes_of as axes_of
 from .base import one_axis as one_axis
 from .base import with_ellipsis as with_ellipsis
+from .conv import *
 from .elementwise import *
 from .elementwise import astype as astype
 from .elementwise import compare as compare
@@ -32,7 +34,7 @@ from .shape import transpose as transpose
 from .softmax import *
 
 __all__: list[str] = []
-for _family in (_base, _elementwise, _index, _matmul, _reduce, _shape, _softmax):
+for _family in (_base, _conv, _elementwise, _index, _matmul, _reduce, _shape, _softmax):
     __all__ += _family.__all__
 
 
