@@ -27,6 +27,7 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(CSRC.glob("
 ONCE = {path for path, text in SOURCES.items() if "typedef double real;" in text}
 header = SimpleNamespace(**runpy.run_path("src/microweights/kernels/header.py"))
 KERNELS = header.kernels((CSRC / "kernels.h").read_text(encoding="utf-8"))
+TYPED = sorted({name for path in CSRC.glob("*.h") for name in re.findall(r"\bmw_\w+_real\b", path.read_text(encoding="utf-8"))})
 TYPES = {"f32": "float", "f64": "double"}
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-Wno-psabi"]
 AVX2 = ["-mavx2", "-mfma"]
@@ -130,8 +131,7 @@ class BuildKernels(build_ext):
         for element, (isa, (size, registers, extra)) in [(t, i) for t in TYPES for i in isas.items()]:
             folder = work / f"{element}_{isa}"
             folder.mkdir(exist_ok=True)
-            typed = [kernel.symbol for kernel in KERNELS.values() if kernel.is_typed]
-            renames = [f"#define {symbol} {symbol.replace('_real', f'_{element}_{isa}')}" for symbol in typed]
+            renames = [f"#define {symbol} {symbol.replace('_real', f'_{element}_{isa}')}" for symbol in TYPED]
             (folder / "names.h").write_text("\n".join(renames) + "\n", encoding="utf-8")
             macros = [f"-DMW_DOUBLE={int(element == 'f64')}", f"-DMW_VECTOR_BYTES={size}", f"-DMW_REGISTERS={registers}"]
             arguments = [*flags, *extra, *macros, "-include", str(folder / "names.h"), *once]

@@ -1,8 +1,8 @@
 /* The matrix product C = activation(A @ B + bias), as a ladder of ideas:
  *
- *   1. the register tile     a piece of C is summed in registers, from rows of B and single numbers of A
- *   2. packing               operands that the tile cannot read well are copied into an order that it can
- *   3. finishing C           bias and activation, and tiles that do not fit C
+ *   1. the register tile     a piece of C is summed in registers, from rows of B and single numbers of A (tile.c)
+ *   2. packing               operands that the tile cannot read well are copied into an order that it can (tile.c)
+ *   3. finishing C           bias and activation
  *   4. cache blocks          the tiles are visited in an order in which what is read again is still near
  *   5. thin products         a vector times a matrix has nothing to reuse: all that counts is to stream the matrix
  *   6. threads, batches      whole pieces of C, each computed as if it were a product of its own
@@ -12,198 +12,12 @@
  * memory to pack into; in none does the order of a sum depend on where in C its element lies, so neither tiles nor threads show
  * in the bits.
  */
-#include "simd.h"
+#include "tile.h"
 #include "kernels.h"
 #include "runtime.h"
 #include "epilogue.h"
 
 #define NOINLINE __attribute__((noinline))
-
-INLINE int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
-INLINE int64_t larger(int64_t x, int64_t y) { return x > y ? x : y; }
-INLINE int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
-INLINE int64_t round_up(int64_t x, int64_t to) { return ceil_div(x, to) * to; }
-
-/* Element (i, j) is at[i * row + j * col]; nothing from `end` on may be read. */
-typedef struct {
-    const real *at, *end;
-    int64_t row, col;
-} matrix;
-
-INLINE const real *element(matrix x, int64_t i, int64_t j) { return x.at + i * x.row + j * x.col; }
-INLINE matrix part(matrix x, int64_t i, int64_t j) { return (matrix){element(x, i, j), x.end, x.row, x.col}; }
-INLINE matrix transposed(matrix x) { return (matrix){x.at, x.end, x.col, x.row}; }
-
-static matrix matrix_of(const real *at, int64_t rows, int64_t cols, int64_t row, int64_t col) {
-    return (matrix){at, at + larger(0, (rows - 1) * row) + larger(0, (cols - 1) * col) + 1, row, col};
-}
-
-/* A vector of which `count` lanes are wanted. The others hold what memory does there (lanes never mix, so it does no harm),
- * or zero where memory ends. */
-INLINE vec load_loosely(const real *p, int64_t count, const real *end) {
-    return p + LANES <= end ? load(p) : load_first(p, smaller(LANES, count));
-}
-
-/* ---- 1. the register tile ---------------------------------------------------------------------------------------
- * For each p, `width` vectors of a row of B are loaded, and each of `height` numbers of a column of A multiplies all of them.
- * 14×2 vectors take 28 registers for the sums, 2 for B and 1 for A, of 32; 6×2 take 15 of 16. One p of 14×2 is 28
- * multiply-adds on 16 loads: a core that does two of each per cycle has time to spare for loading. Short tiles are made wide,
- * as it takes about 8 independent sums to keep the multipliers busy.
- */
-enum { TALLEST = MW_REGISTERS == 32 ? 14 : 6, WIDEST = 8 };
-
-INLINE int fits(int64_t height, int64_t width) { return width <= 2 || (height + 1) * width < MW_REGISTERS; }
-
-typedef struct {
-    int64_t k;
-    const real *a, *b;
-    real *c;
-    int64_t a_row, a_col, b_row, c_row;
-    int64_t columns;                            /* of a tile of a partial vector: its lanes */
-    const real *bias;                           /* one for each column, or NULL */
-    int add, relu;                              /* C += A @ B, not C = A @ B; and relu in the end */
-} tile_job;
-
-/* `vectors` whole ones, or, for 0, a single partial one. No code is made for what does not fit, and never called for. */
-INLINE void tile(const int height, const int vectors, const tile_job *job) {
-    const int width = vectors ? vectors : 1;
-    if (!fits(height, width)) return;
-    const tile_job t = *job;
-    /* A pointer to every third row of A: its neighbours are 1 and 2 strides away, which an address can say (base + index * 1, 2, 4 or
-     * 8); a pointer for each row would take more registers than there are for addresses. */
-    const real *a[(TALLEST + 2) / 3], *b = t.b;
-    const int64_t row = t.a_row;
-#pragma GCC unroll 16
-    for (int i = 0; i < height; i += 3) a[i / 3] = t.a + i * row;
-    vec sum[TALLEST][WIDEST];
-#pragma GCC unroll 16
-    for (int i = 0; i < height; i++)
-#pragma GCC unroll 16
-        for (int j = 0; j < width; j++) sum[i][j] = (vec){0};
-    for (int64_t p = 0; p < t.k; p++, b += t.b_row) {
-        vec right[WIDEST];
-#pragma GCC unroll 16
-        for (int j = 0; j < width; j++) right[j] = held(vectors ? load(b + j * LANES) : load_first(b, t.columns));
-#pragma GCC unroll 16
-        for (int i = 0; i < height; i++) {
-            const vec left = splat(a[i / 3][i % 3 * row]);
-#pragma GCC unroll 16
-            for (int j = 0; j < width; j++) sum[i][j] += left * right[j];
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < height; i += 3) a[i / 3] += t.a_col;
-    }
-    /* Each option is asked for once a tile, not once a vector: the multipliers wait meanwhile. */
-    if (t.add)
-#pragma GCC unroll 16
-        for (int i = 0; i < height; i++)
-#pragma GCC unroll 16
-            for (int j = 0; j < width; j++) {
-                const real *c = t.c + i * t.c_row + j * LANES;
-                sum[i][j] += vectors ? load(c) : load_first(c, t.columns);
-            }
-    if (t.bias)
-#pragma GCC unroll 16
-        for (int j = 0; j < width; j++) {
-            const vec shift = held(vectors ? load(t.bias + j * LANES) : load_first(t.bias, t.columns));
-#pragma GCC unroll 16
-            for (int i = 0; i < height; i++) sum[i][j] += shift;
-        }
-    if (t.relu)
-#pragma GCC unroll 16
-        for (int i = 0; i < height; i++)
-#pragma GCC unroll 16
-            for (int j = 0; j < width; j++) sum[i][j] = vrelu(sum[i][j]);
-#pragma GCC unroll 16
-    for (int i = 0; i < height; i++)
-#pragma GCC unroll 16
-        for (int j = 0; j < width; j++) {
-            real *c = t.c + i * t.c_row + j * LANES;
-            if (vectors) store(c, sum[i][j]);
-            else store_first(c, sum[i][j], t.columns);
-        }
-}
-
-/* One body of code for each shape of tile. */
-INLINE void tile_of_width(const int width, int64_t height, const tile_job *job) {
-    switch (height) {
-    case 1: tile(1, width, job); break;
-    case 2: tile(2, width, job); break;
-    case 3: tile(3, width, job); break;
-    case 4: tile(4, width, job); break;
-    case 5: tile(5, width, job); break;
-    case 6: tile(6, width, job); break;
-#if MW_REGISTERS == 32
-    case 7: tile(7, width, job); break;
-    case 8: tile(8, width, job); break;
-    case 9: tile(9, width, job); break;
-    case 10: tile(10, width, job); break;
-    case 11: tile(11, width, job); break;
-    case 12: tile(12, width, job); break;
-    case 13: tile(13, width, job); break;
-    case 14: tile(14, width, job); break;
-#endif
-    }
-}
-
-static void any_tile(int64_t height, int64_t width, const tile_job *job) {
-    switch (width) {
-    case 0: if (MASKS) tile_of_width(0, height, job); break;
-    case 1: tile_of_width(1, height, job); break;
-    case 2: tile_of_width(2, height, job); break;
-    case 4: tile_of_width(4, height, job); break;
-    case 8: tile_of_width(8, height, job); break;
-    }
-}
-
-/* ---- 2. packing -------------------------------------------------------------------------------------------------
- * A matrix of k rows is cut into panels of so many columns, and each panel is stored row after row, `spacing` apart. For B a
- * panel is as wide as a tile; A is packed transposed, and a panel of it is as wide as a tile is high.
- */
-/* Rows are contiguous: they are copied, a few at a time across all panels, for long runs of memory. */
-static void pack_rows(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
-    enum { TOGETHER = 8 };
-    for (int64_t p0 = 0; p0 < k; p0 += TOGETHER) {
-        real *out = to + p0 * spacing;
-        for (int64_t j0 = 0; j0 < columns; j0 += panel, out += k * spacing)
-            for (int64_t p = 0; p < smaller(TOGETHER, k - p0); p++)
-                for (int64_t j = j0; j < smaller(j0 + panel, columns); j += LANES) {
-                    const real *at = element(from, p0 + p, j);
-                    __builtin_prefetch(at + TOGETHER * from.row);
-                    store(out + p * spacing + j - j0, load_loosely(at, columns - j, from.end));
-                }
-    }
-}
-
-/* Columns are contiguous: they are transposed in registers, LANES×LANES at a time. */
-static void pack_columns(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
-    for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
-        for (int64_t j = j0; j < smaller(j0 + panel, columns); j += LANES)
-            for (int64_t p = 0; p < k; p += LANES) {
-                const real *at = element(from, p, j);
-                const int inside = j + LANES <= columns && at + larger(0, (LANES - 1) * from.col) + LANES <= from.end;
-                vec block[LANES];
-#pragma GCC unroll 16
-                for (int i = 0; i < LANES; i++, at += from.col) {
-                    if (j0 + panel < columns) __builtin_prefetch(at + panel * from.col);
-                    block[i] = inside ? load(at) : j + i < columns ? load_loosely(at, k - p, from.end) : (vec){0};
-                }
-                transpose(block);
-                real *out = to + p * spacing + j - j0;
-#pragma GCC unroll 16
-                for (int i = 0; i < LANES; i++)
-                    if (p + i < k) store(out + i * spacing, block[i]);
-            }
-}
-
-static void pack(real *to, matrix from, int64_t k, int64_t columns, int64_t panel, int64_t spacing) {
-    if (from.col == 1) pack_rows(to, from, k, columns, panel, spacing);
-    else if (from.row == 1) pack_columns(to, from, k, columns, panel, spacing);
-    else
-        for (int64_t j0 = 0; j0 < columns; j0 += panel, to += k * spacing)
-            for (int64_t p = 0; p < k; p++)
-                for (int64_t j = 0; j < spacing; j++) to[p * spacing + j] = j0 + j < columns ? *element(from, p, j0 + j) : 0;
-}
 
 /* ---- 3. finishing C ---------------------------------------------------------------------------------------------
  * The product as the kernels see it. Element (i, j) of C is c[i * c_row + j * c_col]. Either c_col is 1; or the roles of A and
@@ -228,39 +42,6 @@ static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t
     if (!g->swapped) finish_rows(g->c + i * g->c_row + j, rows, columns, g->c_row, bias ? bias + j : NULL, g->activation);
     else if (g->c_col == 1) finish_row(g->c + j, columns, bias, 0, g->activation);     /* a column of numbers with one bias, and contiguous */
     else finish_rows(g->c + i + j * g->c_col, columns, rows, g->c_col, bias ? bias + i : NULL, g->activation);
-}
-
-enum { STRIP_SPACE = (TALLEST + (int)LANES - 1) / (int)LANES * (int)LANES };      /* TALLEST in whole vectors */
-
-/* A tile that sticks out of C, or lies across it, is computed in full beside C, and then its inside is copied. */
-static void edge_tile(int64_t height, int64_t width, int64_t columns, int64_t c_col, const tile_job *job) {
-    real whole[STRIP_SPACE * WIDEST * LANES];
-    tile_job t = *job;
-    t.c = whole;
-    t.c_row = width * LANES;
-    t.add = 0;
-    t.bias = NULL;
-    t.relu = 0;
-    any_tile(height, width, &t);
-    for (int64_t j0 = 0; c_col != 1 && j0 < columns; j0 += LANES)
-        for (int64_t i0 = 0; i0 < height; i0 += LANES) {
-            vec block[LANES];
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) block[i] = load(whole + smaller(i0 + i, height - 1) * t.c_row + j0);
-            transpose(block);
-            const int64_t count = smaller(LANES, height - i0);
-            real *to = job->c + i0 + j0 * c_col;
-#pragma GCC unroll 16
-            for (int j = 0; j < LANES; j++, to += c_col)
-                if (j0 + j < columns) store_first(to, job->add ? load_first(to, count) + block[j] : block[j], count);
-        }
-    for (int64_t i = 0; c_col == 1 && i < height; i++)
-        for (int64_t j0 = 0; j0 < columns; j0 += LANES) {
-            real *to = job->c + i * job->c_row + j0;
-            const int64_t count = smaller(LANES, columns - j0);
-            const vec x = load(whole + i * t.c_row + j0);
-            store_first(to, job->add ? load_first(to, count) + x : x, count);
-        }
 }
 
 /* ---- 4. cache blocks --------------------------------------------------------------------------------------------
@@ -294,7 +75,7 @@ typedef struct {
 /* Rows [i, i + rows) of C, at most a tile high, columns [j, j_end). */
 static void multiply_strip(const product *g, const packed_block *x, int64_t i, int64_t rows, int64_t j, int64_t j_end) {
     const int last = x->p0 + x->k == g->k, may_finish = last && !g->swapped;
-    tile_job t = {.k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
+    tile_job t = {.pairs = 1, .pair = &at_once, .k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
                   .add = x->p0 > 0, .relu = may_finish && g->activation == MW_RELU};
     if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
     for (int64_t width; j < j_end; j += width * LANES) {
@@ -307,8 +88,8 @@ static void multiply_strip(const product *g, const packed_block *x, int64_t i, i
         if (packed < 0) t.b = element(g->b, x->p0, j), t.b_row = g->b.row;
         else t.b = x->b + packed / x->panel * x->panel * x->k + packed % x->panel, t.b_row = x->panel;
         const int is_whole = g->c_col == 1 && (MASKS || columns == width * LANES);
-        if (is_whole) any_tile(rows, columns < LANES ? 0 : width, &t);
-        else edge_tile(rows, width, columns, g->c_col, &t);
+        if (is_whole) mw_tile_real(rows, columns < LANES ? 0 : width, &t);
+        else mw_edge_tile_real(rows, width, columns, g->c_col, &t);
         const int is_finished = is_whole && may_finish;    /* with bias, and with relu */
         const int wants_more = g->activation != MW_LINEAR && g->activation != MW_RELU;
         if (last && (!is_finished || wants_more)) finish(g, i, rows, j, columns, !is_finished);
@@ -341,11 +122,11 @@ static void multiply_blocks(const product *g) {
         x.k = smaller(DEPTH, g->k - x.p0);
         for (x.i0 = 0; x.i0 < g->m; x.i0 += block_rows) {
             const int64_t i_end = smaller(x.i0 + block_rows, g->m);
-            if (x.a) pack(x.a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
+            if (x.a) mw_pack_real(x.a, transposed(part(g->a, x.i0, x.p0)), x.k, i_end - x.i0, height, STRIP_SPACE);
             for (int64_t j = 0; j < g->n; j += group) {
                 const int64_t j_end = smaller(j + group, g->n);
                 x.j0 = larger(j, packed_from);
-                if (x.j0 < j_end) pack(x.b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
+                if (x.j0 < j_end) mw_pack_real(x.b, part(g->b, x.p0, x.j0), x.k, j_end - x.j0, x.panel, x.panel);
                 for (int64_t i = x.i0; i < i_end; i += height) multiply_strip(g, &x, i, smaller(height, i_end - i), j, j_end);
             }
         }
@@ -624,7 +405,7 @@ static void multiply_narrow(const product *g) {
         multiply_blocks(g);
         return;
     }
-    pack(b, transposed(g->b), n, g->k, length, length);
+    mw_pack_real(b, transposed(g->b), n, g->k, length, length);
     for (int64_t i = 0; i < g->m; i += LANES) {
         const int64_t rows = smaller(LANES, g->m - i), elements = rows * n;
         vec sum[LANES * MOST_COLUMNS];

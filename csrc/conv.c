@@ -1,0 +1,407 @@
+/* Convolution as sums of products, in which no window is ever copied:
+ *
+ *   1. windows          those along a line of an image are a matrix whose rows overlap in memory
+ *   2. both ways        what a transposed convolution computes is a few convolutions of its own
+ *   3. lines            with zeros around them, where windows stick out
+ *   4. the sweep        for a block of weights (packed), for each line of the result: tiles
+ *   5. weights' gradient   the same windows, lying across
+ *   6. plain products   where a kernel has one tap, or sees all of an image
+ *
+ * Images have three axes here, depth, height and width, with channels last; a line is a row of pixels along the width. Where all channels
+ * are seen, the taps of a kernel along a line lie side by side in memory: a window is a stretch of taps × channels numbers, and the next
+ * window begins stride × channels numbers later. So the windows along a line are a matrix A with that for its rows' stride; for each
+ * line of the kernel there is one such matrix, and a B of weights: the sum over these pairs is what the register tile (tile.h) does.
+ * Compare the indirect convolution (Dukhan 2019) and the direct one of Zhang et al. (2018).
+ *
+ * The terms of an element are added in the order of the kernel's taps and channels, in blocks that depend on the kernel alone.
+ */
+#include "tile.h"
+#include "kernels.h"
+#include "runtime.h"
+#include "epilogue.h"
+
+/* ---- 1. windows -------------------------------------------------------------------------------------------------
+ * Along an axis, window i sees inputs first + i step + t gap for t in 0 .. taps - 1, with the weights of tap weight + t weight_step of
+ * the kernel, and gives output to + i to_step.
+ */
+typedef struct {
+    int64_t windows, to, to_step, outputs;
+    int64_t inputs, first, step, gap, taps;
+    int64_t weight, weight_step;
+} axis;
+
+enum { DEPTH_AXIS, HEIGHT_AXIS, WIDTH_AXIS, AXES };
+
+static axis axis_of(const mw_conv *p, int i) {
+    return (axis){.windows = p->output[i], .to_step = 1, .outputs = p->output[i], .inputs = p->input[i], .first = -p->before[i],
+                  .step = p->stride[i], .gap = p->dilation[i], .taps = p->kernel[i], .weight_step = 1};
+}
+
+/* ---- 2. both ways -----------------------------------------------------------------------------------------------
+ * Input y of a convolution was seen by output o with tap t if o stride = y + before - t dilation. Of the y with one remainder by the
+ * stride, all see the same taps: a convolution with step 1, in which the last of these taps comes first.
+ */
+static axis transposed_axis(const mw_conv *p, int i, int64_t phase) {
+    const int64_t stride = p->stride[i], dilation = p->dilation[i], at = phase + p->before[i];
+    axis x = {.windows = phase < p->input[i] ? ceil_div(p->input[i] - phase, stride) : 0, .to = phase, .to_step = stride,
+              .outputs = p->input[i], .inputs = p->output[i], .step = 1};
+    for (int64_t t = 0; t < p->kernel[i]; t++)
+        if ((at - t * dilation) % stride == 0) {
+            if (x.taps++) x.weight_step = x.weight - t;
+            x.weight = t;
+        }
+    x.gap = -x.weight_step * dilation / stride;
+    x.first = (at - x.weight * dilation) / stride;
+    return x;
+}
+
+/* A convolution as both ways see it: `in` channels of a group give `out` channels of the result's. */
+typedef struct {
+    int64_t images, groups, in, out;
+    axis axis[AXES];
+    const real *x, *w, *bias;
+    real *z;
+    int64_t kernel[AXES], w_tap, w_in, w_out, w_group;      /* steps in W from tap to tap, and from channel to channel */
+    int64_t activation;
+    int64_t per_line, segments, k;                          /* segments of a window: its lines, or single taps, of k numbers */
+    int64_t left, line;                                     /* zeros, in pixels, before a line; numbers in a line with its zeros */
+} sweep;
+
+static int has_border(const sweep *s) { return s->line != s->axis[WIDTH_AXIS].inputs * s->in * s->groups; }
+
+/* What follows from the axes. */
+static void complete(sweep *s) {
+    const axis *width = &s->axis[WIDTH_AXIS];
+    const int joined = s->groups == 1 && (width->gap == 1 || width->taps <= 1);
+    const int64_t last = width->first + (width->windows - 1) * width->step + (width->taps - 1) * width->gap;
+    s->per_line = joined ? smaller(1, width->taps) : width->taps;
+    s->k = joined ? width->taps * s->in : s->in;
+    s->segments = s->axis[DEPTH_AXIS].taps * s->axis[HEIGHT_AXIS].taps * s->per_line;
+    s->left = larger(0, -width->first);
+    s->line = (s->left + larger(width->inputs, last + 1)) * s->in * s->groups;
+}
+
+static sweep sweep_of(const mw_conv *p) {
+    sweep s = {.images = p->images, .groups = p->groups, .in = p->channels / p->groups, .out = p->filters / p->groups,
+               .w_in = p->filters, .w_out = 1, .activation = p->activation};
+    s.w_tap = s.in * p->filters;
+    s.w_group = s.out;
+    for (int i = 0; i < AXES; i++) s.axis[i] = axis_of(p, i), s.kernel[i] = p->kernel[i];
+    complete(&s);
+    return s;
+}
+
+/* Input d or h of a window's tap, or -1 if it is outside of the image, where all is 0. */
+static int64_t seen(const axis *x, int64_t window, int64_t tap) {
+    const int64_t i = x->first + window * x->step + tap * x->gap;
+    return 0 <= i && i < x->inputs ? i : -1;
+}
+
+/* ---- 3. lines ---------------------------------------------------------------------------------------------------
+ * Lines whose windows stick out are copied, with zeros around them, when they are first seen. Of one plane of an image only those are
+ * kept that are seen together.
+ */
+typedef struct {
+    const sweep *s;
+    real *copies;                                           /* NULL: none are needed */
+    int64_t *held;                                          /* which line each copy is of */
+    int64_t images, ring;                                   /* images that are seen together, and lines of a plane */
+} border;
+
+/* How much memory it takes, for the lines that so many lines of a result see, of so many images. */
+static border border_of(const sweep *s, int64_t images, int64_t lines) {
+    const axis *height = &s->axis[HEIGHT_AXIS];
+    const int64_t span = (lines - 1) * height->step + larger(0, height->taps - 1) * height->gap + 1;
+    return (border){.s = s, .images = images, .ring = s->axis[DEPTH_AXIS].inputs == 1 ? smaller(span, height->inputs) : height->inputs};
+}
+
+static int64_t copies_in(const border *b) { return has_border(b->s) ? b->images * b->s->axis[DEPTH_AXIS].inputs * b->ring : 0; }
+static int64_t border_bytes(const border *b) {
+    return copies_in(b) * (round_up(b->s->line * (int64_t)sizeof(real), 64) + (int64_t)sizeof *b->held);
+}
+
+static void place_border(border *b, void *memory) {
+    const int64_t copies = copies_in(b);
+    if (!copies) return;
+    b->copies = memory;
+    b->held = (int64_t *)((char *)memory + copies * round_up(b->s->line * (int64_t)sizeof(real), 64));
+    for (int64_t i = 0; i < copies; i++) b->held[i] = -1;
+}
+
+static const real *lines_base(const border *b) { return b->copies ? b->copies : b->s->x; }
+
+/* Where line (image, d, h) is, from that base. */
+static int64_t line_at(const border *b, int64_t image, int64_t d, int64_t h) {
+    const sweep *s = b->s;
+    const int64_t channels = s->in * s->groups, length = s->axis[WIDTH_AXIS].inputs * channels, depth = s->axis[DEPTH_AXIS].inputs;
+    const int64_t number = (image * depth + d) * s->axis[HEIGHT_AXIS].inputs + h;
+    if (!b->copies) return number * length;
+    const int64_t place = (image % b->images * depth + d) * b->ring + h % b->ring;
+    const int64_t at = place * (round_up(s->line * (int64_t)sizeof(real), 64) / (int64_t)sizeof(real)), before = s->left * channels;
+    if (b->held[place] != number) {
+        real *to = b->copies + at;
+        memset(to, 0, (size_t)before * sizeof(real));
+        memcpy(to + before, s->x + number * length, (size_t)length * sizeof(real));
+        memset(to + before + length, 0, (size_t)(s->line - before - length) * sizeof(real));
+        b->held[place] = number;
+    }
+    return at;
+}
+
+/* ---- 4. the sweep -----------------------------------------------------------------------------------------------
+ *     for a block of weights (pack it):  for lines of the result:  for panels of the weights:  for strips of the line, a tile high
+ *
+ * A block is at most BLOCK_ROWS of a panel (or one segment), and as many panels as fill half of the L2 cache.
+ */
+enum { BLOCK_ROWS = 2048, BLOCK_BYTES = 384 << 10 };
+#ifndef CONV_GRAIN
+enum { CONV_GRAIN = 1 << 20 };                              /* multiply-adds that are worth a thread */
+#endif
+
+typedef struct {
+    int64_t height, panel;                                  /* of a tile: windows, and channels of the result */
+    int64_t segments, columns;                              /* of a block of weights */
+} blocking;
+
+static blocking blocking_of(const sweep *s) {
+    const int64_t windows = s->axis[WIDTH_AXIS].windows, height = ceil_div(windows, ceil_div(windows, TALLEST));
+    int64_t width = WIDEST;
+    while (!fits(height, width) || (width > 1 && width / 2 * LANES >= s->out)) width /= 2;
+    const int64_t segments = smaller(larger(1, s->segments), larger(1, BLOCK_ROWS / larger(1, s->k))), panel = width * LANES;
+    const int64_t bytes = larger(1, segments * s->k * panel * (int64_t)sizeof(real));
+    return (blocking){height, panel, segments, larger(1, smaller(BLOCK_BYTES / bytes, ceil_div(s->out, panel))) * panel};
+}
+
+/* Segments [first, end) of the weights from column j0 on, panel by panel. */
+static void pack_weights(const sweep *s, const blocking *b, int64_t group, int64_t first, int64_t end, int64_t j0, int64_t columns, real *to) {
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const int64_t rows = (end - first) * s->k, taps = s->in ? s->k / s->in : 0;
+    for (int64_t segment = first; segment < end; segment++)
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t line = segment / s->per_line;
+            const int64_t kd = depth->weight + line / height->taps * depth->weight_step;
+            const int64_t kh = height->weight + line % height->taps * height->weight_step;
+            const int64_t kw = width->weight + (segment % s->per_line + t) * width->weight_step;
+            const int64_t tap = (kd * s->kernel[HEIGHT_AXIS] + kh) * s->kernel[WIDTH_AXIS] + kw;
+            const matrix w = matrix_of(s->w + tap * s->w_tap + group * s->w_group, s->in, s->out, s->w_in, s->w_out);
+            real *row = to + ((segment - first) * s->k + t * s->in) * b->panel;
+            for (int64_t j = 0; j < columns; j += b->panel, row += rows * b->panel)
+                mw_pack_real(row, part(w, 0, j0 + j), s->in, smaller(b->panel, columns - j), b->panel, b->panel);
+        }
+}
+
+/* Columns [j, columns) of a strip of windows, panel by panel; the job is at the first of them. */
+static void sum_strip(const sweep *s, tile_job t, int64_t windows, int64_t columns, int64_t panel, int64_t panel_step, int last) {
+    const real *b = t.b;
+    for (int64_t j = 0, width; j < columns; j += width * LANES) {
+        const int64_t left = columns - j, vectors = MASKS && left >= LANES ? left / LANES : ceil_div(left, LANES);
+        for (width = panel / LANES; width > vectors; width /= 2) continue;
+        t.columns = smaller(width * LANES, left);
+        t.b = b + j / panel * panel_step + j % panel;
+        const int whole = MASKS || t.columns == width * LANES;
+        if (whole) mw_tile_real(windows, t.columns < LANES ? 0 : width, &t);
+        else mw_edge_tile_real(windows, width, t.columns, 1, &t);
+        if (last && (!whole || s->activation > MW_RELU))
+            finish_rows(t.c, windows, t.columns, t.c_row, whole ? NULL : t.bias, s->activation);
+        t.c += t.columns;
+        if (t.bias) t.bias += t.columns;
+    }
+}
+
+/* Lines [begin, end) of the result, counted through all images. */
+static void sweep_lines(const void *job, int64_t begin, int64_t end) {
+    const sweep *s = job;
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const blocking b = blocking_of(s);
+    border edges = border_of(s, 1, 1);
+    const int64_t weights = round_up(b.segments * s->k * b.columns * (int64_t)sizeof(real), 64), channels = s->in * s->groups;
+    char *scratch = mw_scratch((size_t)(weights + border_bytes(&edges) + b.segments * (int64_t)sizeof(pair)));
+    if (!scratch) return;
+    place_border(&edges, scratch + weights);
+    real *packed = (real *)scratch;
+    pair *pairs = (pair *)(scratch + weights + border_bytes(&edges));
+
+    for (int64_t group = 0; group < s->groups; group++)
+        for (int64_t j0 = 0; j0 < s->out; j0 += b.columns)
+            for (int64_t first = 0; first == 0 || first < s->segments; first += b.segments) {
+                const int64_t stop = smaller(first + b.segments, s->segments), columns = smaller(b.columns, s->out - j0);
+                const int last = stop == s->segments;
+                pack_weights(s, &b, group, first, stop, j0, columns, packed);
+                for (int64_t n = begin; n < end; n++) {
+                    const int64_t h = n % height->windows, d = n / height->windows % depth->windows;
+                    const int64_t image = n / height->windows / depth->windows;
+                    int64_t count = 0;
+                    for (int64_t segment = first; segment < stop; segment++) {
+                        const int64_t line = segment / s->per_line;
+                        const int64_t from_d = seen(depth, d, line / height->taps), from_h = seen(height, h, line % height->taps);
+                        if (from_d < 0 || from_h < 0) continue;
+                        const int64_t pixel = width->first + s->left + segment % s->per_line * width->gap;
+                        pairs[count].a = line_at(&edges, image, from_d, from_h) + pixel * channels + group * s->in;
+                        pairs[count++].b = (segment - first) * s->k * b.panel;
+                    }
+                    const int64_t to_h = height->to + h * height->to_step, to_d = depth->to + d * depth->to_step;
+                    const int64_t to = ((image * depth->outputs + to_d) * height->outputs + to_h) * width->outputs + width->to;
+                    const int64_t all = s->out * s->groups, j = group * s->out + j0;
+                    tile_job t = {.pairs = count, .pair = pairs, .k = s->k, .a_row = width->step * channels, .a_col = 1, .b = packed,
+                                  .b_row = b.panel, .c_row = width->to_step * all, .bias = last && s->bias ? s->bias + j : NULL,
+                                  .add = first > 0, .relu = last && s->activation == MW_RELU};
+                    for (int64_t i = 0; i < width->windows; i += b.height) {
+                        t.a = lines_base(&edges) + i * t.a_row;
+                        t.c = s->z + to * all + i * t.c_row + j;
+                        sum_strip(s, t, smaller(b.height, width->windows - i), columns, b.panel, (stop - first) * s->k * b.panel, last);
+                    }
+                }
+            }
+}
+
+static void run(const sweep *s) {
+    const int64_t lines = s->images * s->axis[DEPTH_AXIS].windows * s->axis[HEIGHT_AXIS].windows;
+    if (lines <= 0 || s->axis[WIDTH_AXIS].windows <= 0 || s->out <= 0) return;
+    const int64_t sums = lines * s->axis[WIDTH_AXIS].windows * s->segments * s->k * s->out * s->groups;
+    mw_parallel(smaller(lines, mw_threads_for(sums, CONV_GRAIN)), lines, sweep_lines, s);
+}
+
+/* ---- 5. the weights' gradient -----------------------------------------------------------------------------------
+ * For each segment of the kernel, dW is the sum over all lines of the result of what it sees there, transposed, times dZ: pairs of a line
+ * of windows with a line of dZ, whose pixels are what is summed over. A tile stays in registers for a chunk of lines, which stay in the
+ * cache for all tiles.
+ */
+enum { CHUNK = 256 };                                       /* pixels, but at least a line */
+
+typedef struct {
+    sweep s;
+    const real *dz;
+    real *dw;
+    int64_t height, strips;                                 /* of a tile, and how many there are in a segment */
+} gradient;
+
+/* Lines of the result in one chunk: whole images if they are small, else a part of one. */
+static int64_t chunk_lines(const sweep *s) {
+    const int64_t lines = s->axis[DEPTH_AXIS].windows * s->axis[HEIGHT_AXIS].windows, width = s->axis[WIDTH_AXIS].windows;
+    return lines * width <= CHUNK ? CHUNK / (lines * width) * lines : larger(1, smaller(lines, CHUNK / width));
+}
+
+/* Strips [begin, end) of dW, counted through all groups and segments. */
+static void sum_weights(const void *job, int64_t begin, int64_t end) {
+    const gradient *g = job;
+    const sweep *s = &g->s;
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const int64_t channels = s->in * s->groups, filters = s->out * s->groups, per_image = depth->windows * height->windows;
+    const int64_t lines = s->images * per_image, chunk = chunk_lines(s);
+    border edges = border_of(s, ceil_div(chunk, per_image), smaller(chunk, height->windows));
+    const int64_t partial = !MASKS && s->out % LANES, spare = partial ? (chunk * width->windows * filters + WIDEST * LANES) * (int64_t)sizeof(real) : 0;
+    char *scratch = mw_scratch((size_t)(border_bytes(&edges) + chunk * (int64_t)sizeof(pair) + spare));
+    if (!scratch) return;
+    place_border(&edges, scratch);
+    pair *pairs = (pair *)(scratch + border_bytes(&edges));
+    int64_t panel = WIDEST;
+    while (!fits(g->height, panel) || (panel > 1 && panel / 2 * LANES >= s->out)) panel /= 2;
+    panel *= LANES;
+
+    for (int64_t first = 0; first < lines;) {
+        /* a chunk is a part of an image, or whole images */
+        const int64_t stop = smaller(first + chunk, chunk < per_image ? (first / per_image + 1) * per_image : lines);
+        const real *dz = g->dz + first * width->windows * filters;
+        if (partial && stop == lines) {                     /* vectors may reach beyond the end of the last */
+            real *copy = (real *)(pairs + chunk);
+            memcpy(copy, dz, (size_t)((stop - first) * width->windows * filters) * sizeof(real));
+            dz = copy;
+        }
+        int64_t count = 0, before = -1;
+        for (int64_t n = begin; n < end; n++) {
+            const int64_t strip = n % g->strips, segment = n / g->strips % s->segments, group = n / g->strips / s->segments;
+            const int64_t line = segment / s->per_line, kd = line / height->taps, kh = line % height->taps, kw = segment % s->per_line;
+            if (line != before) {
+                count = 0;
+                for (int64_t l = first; l < stop; l++) {
+                    const int64_t d = seen(depth, l / height->windows % depth->windows, kd), h = seen(height, l % height->windows, kh);
+                    if (d < 0 || h < 0) continue;
+                    pairs[count].a = line_at(&edges, l / per_image, d, h);
+                    pairs[count++].b = (l - first) * width->windows * filters;
+                }
+                before = line;
+            }
+            const int64_t i = strip * g->height, rows = smaller(g->height, s->k - i);
+            const int64_t pixel = width->first + s->left + kw * width->gap;
+            const int64_t tap = line * width->taps + kw;
+            tile_job t = {.pairs = count, .pair = pairs, .k = width->windows,
+                          .a = lines_base(&edges) + pixel * channels + group * s->in + i, .a_row = 1, .a_col = width->step * channels,
+                          .b = dz + group * s->out, .b_row = filters, .c = g->dw + (tap * s->in + i) * filters + group * s->out,
+                          .c_row = filters, .add = first > 0};
+            sum_strip(s, t, rows, s->out, panel, panel, 0);
+        }
+        first = stop;
+    }
+}
+
+/* ---- 6. plain products ------------------------------------------------------------------------------------------
+ * Where each position of the image is seen by one window alone, with one tap for each, or one window sees all of the image, a convolution
+ * is the product of rows: positions with their channels, or whole images.
+ */
+static int is_plain(const mw_conv *p, int64_t *rows, int64_t *inputs) {
+    int pointwise = p->groups == 1, whole = p->groups == 1;
+    *rows = p->images, *inputs = p->channels;
+    for (int i = 0; i < AXES; i++) {
+        pointwise &= p->kernel[i] == 1 && p->stride[i] == 1 && p->before[i] == 0 && p->output[i] == p->input[i];
+        whole &= p->kernel[i] == p->input[i] && p->before[i] == 0 && p->output[i] == 1 && (p->dilation[i] == 1 || p->kernel[i] == 1);
+    }
+    for (int i = 0; i < AXES; i++)
+        if (pointwise) *rows *= p->output[i];
+        else *inputs *= p->kernel[i];
+    return pointwise || whole;
+}
+
+void mw_conv_real(const real *x, const real *w, const real *bias, real *z, const mw_conv *plan) {
+    int64_t rows, inputs;
+    if (is_plain(plan, &rows, &inputs)) {
+        const mw_gemm_plan product = {.m = rows, .n = plan->filters, .k = inputs, .a_row = inputs, .a_col = 1, .b_row = plan->filters,
+                                      .b_col = 1, .c_row = plan->filters, .batch = 1, .activation = plan->activation};
+        mw_gemm_real(x, w, bias, z, &product);
+        return;
+    }
+    sweep s = sweep_of(plan);
+    s.x = x, s.w = w, s.bias = bias, s.z = z;
+    run(&s);
+}
+
+void mw_conv_transpose_real(const real *z, const real *w, const real *bias, real *x, const mw_conv *plan) {
+    int64_t rows, inputs;
+    if (is_plain(plan, &rows, &inputs) && (inputs == plan->channels || !bias)) {
+        const mw_gemm_plan product = {.m = rows, .n = inputs, .k = plan->filters, .a_row = plan->filters, .a_col = 1, .b_row = 1,
+                                      .b_col = plan->filters, .c_row = inputs, .batch = 1, .activation = plan->activation};
+        mw_gemm_real(z, w, bias, x, &product);
+        return;
+    }
+    sweep s = sweep_of(plan);
+    s.x = z, s.w = w, s.bias = bias, s.z = x;
+    const int64_t in = s.in;
+    s.in = s.out, s.out = in, s.w_in = 1, s.w_out = plan->filters;
+    for (int64_t d = 0; d < plan->stride[0]; d++)
+        for (int64_t h = 0; h < plan->stride[1]; h++)
+            for (int64_t v = 0; v < plan->stride[2]; v++) {
+                const int64_t phase[AXES] = {d, h, v};
+                for (int i = 0; i < AXES; i++) s.axis[i] = transposed_axis(plan, i, phase[i]);
+                complete(&s);
+                run(&s);
+            }
+}
+
+void mw_conv_weight_grad_real(const real *x, const real *dz, real *dw, const mw_conv *plan) {
+    int64_t rows, inputs;
+    if (is_plain(plan, &rows, &inputs)) {
+        const mw_gemm_plan product = {.m = inputs, .n = plan->filters, .k = rows, .a_row = 1, .a_col = inputs, .b_row = plan->filters,
+                                      .b_col = 1, .c_row = plan->filters, .batch = 1};
+        mw_gemm_real(x, dz, NULL, dw, &product);
+        return;
+    }
+    gradient g = {.s = sweep_of(plan), .dz = dz, .dw = dw};
+    g.s.x = x, g.s.activation = MW_LINEAR;
+    const int64_t lines = plan->images * plan->output[0] * plan->output[1], width = plan->output[2];
+    const int64_t weights = plan->kernel[0] * plan->kernel[1] * plan->kernel[2] * g.s.in * plan->filters;
+    if (lines * width <= 0) memset(dw, 0, (size_t)weights * sizeof(real));
+    if (lines * width <= 0 || weights <= 0) return;
+    g.strips = ceil_div(g.s.k, TALLEST);
+    g.height = ceil_div(g.s.k, g.strips);
+    const int64_t tiles = g.strips * g.s.segments * g.s.groups;
+    mw_parallel(smaller(tiles, mw_threads_for(lines * width * weights, CONV_GRAIN)), tiles, sum_weights, &g);
+}
