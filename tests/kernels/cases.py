@@ -195,6 +195,47 @@ def dense_grad(kernel: str, m: Maker) -> Iterator[Case]:
             yield Case(kernel, [dz, z, x, w, *outputs], (plan,))
 
 
+# images, input, channels, kernel, filters, stride, dilation, before, groups; as many zeros behind the images as before
+CONVOLUTIONS: list[tuple[int, Any, int, Any, int, Any, Any, Any, int]] = [
+    (1, (1, 1, 1), 1, (1, 1, 1), 1, (1, 1, 1), (1, 1, 1), (0, 0, 0), 1),
+    (0, (1, 3, 3), 2, (1, 2, 2), 3, (1, 1, 1), (1, 1, 1), (0, 0, 0), 1),
+    (2, (1, 5, 6), 0, (1, 2, 2), 3, (1, 1, 1), (1, 1, 1), (0, 1, 0), 1),
+    (3, (1, 9, 17), 1, (1, 3, 3), 32, (1, 1, 1), (1, 1, 1), (0, 0, 0), 1),
+    (2, (1, 8, 13), 15, (1, 3, 3), 17, (1, 1, 1), (1, 1, 1), (0, 1, 1), 1),
+    (2, (1, 7, 15), 3, (1, 5, 5), 6, (1, 2, 2), (1, 1, 1), (0, 2, 2), 1),
+    (1, (1, 9, 11), 16, (1, 3, 2), 33, (1, 2, 3), (1, 2, 1), (0, 2, 0), 1),
+    (2, (1, 6, 31), 4, (1, 2, 3), 40, (1, 1, 2), (1, 1, 3), (0, 0, 3), 1),
+    (1, (1, 1, 40), 7, (1, 1, 4), 16, (1, 1, 1), (1, 1, 2), (0, 0, 6), 1),
+    (2, (3, 4, 5), 5, (2, 3, 2), 18, (1, 2, 1), (2, 1, 1), (1, 1, 1), 1),
+    (2, (1, 6, 7), 12, (1, 3, 3), 20, (1, 1, 1), (1, 1, 1), (0, 1, 1), 4),
+    (2, (1, 6, 19), 17, (1, 3, 3), 17, (1, 1, 1), (1, 1, 1), (0, 1, 1), 17),
+    (1, (1, 7, 9), 33, (1, 3, 3), 66, (1, 2, 2), (1, 1, 1), (0, 1, 1), 33),
+    (1, (1, 9, 9), 16, (1, 3, 3), 16, (1, 1, 1), (1, 2, 2), (0, 2, 2), 16),
+    (3, (1, 4, 4), 5, (1, 4, 4), 9, (1, 1, 1), (1, 1, 1), (0, 0, 0), 1),  # the kernel sees all
+    (2, (1, 5, 5), 20, (1, 1, 1), 30, (1, 1, 1), (1, 1, 1), (0, 0, 0), 1),  # one position
+    (2, (1, 9, 9), 20, (1, 1, 1), 30, (1, 4, 3), (1, 1, 1), (0, 0, 0), 1),  # some are seen by nobody
+    (1, (1, 3, 5), 300, (1, 3, 3), 70, (1, 1, 1), (1, 1, 1), (0, 1, 1), 1),  # several blocks of weights
+]  # fmt: skip
+
+
+def convolution(kernel: str, m: Maker) -> Iterator[Case]:
+    for i, (images, size, channels, taps, filters, stride, dilation, before, groups) in enumerate(CONVOLUTIONS):
+        axes = zip(size, taps, stride, dilation, before, strict=True)
+        output = tuple((n + 2 * b - (k - 1) * d - 1) // s + 1 for n, k, s, d, b in axes)
+        plan = struct(
+            "mw_conv", images=images, channels=channels, filters=filters, groups=groups, input=size, kernel=taps,
+            output=output, stride=stride, dilation=dilation, before=before,
+            activation=0 if kernel == "conv_weight_grad" else i % 4,
+        )  # fmt: skip
+        x, w, z = (images, *size, channels), (*taps, channels // groups, filters), (images, *output, filters)
+        if kernel == "conv_weight_grad":
+            yield Case(kernel, [m.real(*x), m.real(*z), m.garbage(*w)], (plan,))
+        elif kernel == "conv":
+            yield Case(kernel, [m.real(*x), m.real(*w), m.real(filters) if i % 3 else None, m.garbage(*z)], (plan,))
+        else:
+            yield Case(kernel, [m.real(*z), m.real(*w), m.real(channels) if i % 3 else None, m.garbage(*x)], (plan,))
+
+
 ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
 
 
@@ -347,6 +388,7 @@ def tape_update(kernel: str, m: Maker) -> Iterator[Case]:
 
 Cases = Callable[[str, Maker], Iterator[Case]]
 CASES: dict[str, Cases] = {"gemm": gemm, "dense_grad": dense_grad}
+CASES |= dict.fromkeys(["conv", "conv_transpose", "conv_weight_grad"], convolution)
 UNARY = [
     "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
@@ -416,7 +458,7 @@ TOLERANCE = {
     **dict.fromkeys(["softmax", "normal"], (16, 4)),
 }
 OF_TERMS = {
-    "dense_grad": (64, 64),
+    **dict.fromkeys(["dense_grad", "conv", "conv_transpose", "conv_weight_grad"], (64, 64)),
     **dict.fromkeys(["tape_forward", "tape_backward"], (64, 64)),
     "tape_update": (4, 4),
     "gemm": (0, 200),  # tests of its own bound it tightly

@@ -190,6 +190,36 @@ def one_hot(target: np.ndarray, x: torch.Tensor) -> torch.Tensor:
     return (F.one_hot(wide, x.shape[1]) if target.dtype == np.int64 else wide).to(x.dtype)
 
 
+def channels_first(x: torch.Tensor, widths: list[tuple[int, int]]) -> torch.Tensor:
+    """Images with their channels where torch has them, and zeros around them, or less where widths are negative."""
+    return F.pad(x.movedim(-1, 1), [w for pair in reversed(widths) for w in pair])
+
+
+def conv(x, w, b=None, *, windows, size, activation="linear"):  # type: ignore[no-untyped-def]
+    axes = zip(size, w.shape, windows.strides, windows.dilation, windows.before, x.shape[1:-1])
+    widths = [(b, (o - 1) * s + (k - 1) * d + 1 - b - n) for o, k, s, d, b, n in axes]
+    run = getattr(F, f"conv{x.ndim - 2}d")
+    weights = w.movedim(-1, 0).movedim(-1, 1).contiguous()
+    z = run(channels_first(x, widths), weights, b, windows.strides, 0, windows.dilation, windows.groups)
+    return ACTIVATIONS[activation](z.movedim(1, -1))
+
+
+def conv_transpose(z, w, b=None, *, windows, size, activation="linear"):  # type: ignore[no-untyped-def]
+    axes = zip(z.shape[1:-1], w.shape, windows.strides, windows.dilation, windows.before, size)
+    widths = [(-b, b + n - (o - 1) * s - (k - 1) * d - 1) for o, k, s, d, b, n in axes]
+    run = getattr(F, f"conv_transpose{z.ndim - 2}d")
+    weights = w.movedim(-1, 0).movedim(-1, 1).contiguous()
+    x = run(z.movedim(-1, 1), weights, None, windows.strides, 0, 0, windows.groups, windows.dilation)
+    x = channels_first(x.movedim(1, -1), widths).movedim(1, -1)
+    return ACTIVATIONS[activation](x if b is None else x + b)
+
+
+def conv_weight_grad(x, dz, *, windows, size):  # type: ignore[no-untyped-def]
+    w = x.new_zeros((*size, x.shape[-1] // windows.groups, dz.shape[-1]), requires_grad=True)
+    (dw,) = torch.autograd.grad(conv(x, w, windows=windows, size=dz.shape[1:-1]), w, dz, create_graph=True)
+    return dw
+
+
 def cross_entropy(x: torch.Tensor, target: np.ndarray, mean: bool = False) -> torch.Tensor:
     t = torch.as_tensor(target)
     return F.cross_entropy(x, t if t.dtype == torch.int64 else t.to(x.dtype), reduction="mean" if mean else "none")
@@ -229,6 +259,9 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "BroadcastTo": lambda x, shape: x.expand(shape),
     "Cast": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "Concatenate": lambda *xs, axis: torch.cat(xs, axis),
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "ConvWeightGrad": conv_weight_grad,
     "Copy": lambda x: x.clone(),
     "CrossEntropy": cross_entropy,
     "CrossEntropyGrad": cross_entropy_grad,

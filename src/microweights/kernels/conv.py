@@ -64,8 +64,8 @@ def _plan(key: Any, kernel: str, x: Shape, w: Shape, z: Shape, windows: Windows,
 
 
 def _run(kernel: str, first: Array, second: Array, bias: Any, shapes: Any, windows: Windows, activation: str | None) -> Array:
-    """`shapes` of images, weights and results; the first that is None is that of what is computed."""
-    key = (kernel, first.shape, first.dtype, second.shape, second.dtype, shapes, windows, activation)
+    """`shapes` are those of the images, the weights, the convolution's result, and what is computed."""
+    key: tuple[Any, ...] = (kernel, first.shape, first.dtype, second.shape, second.dtype, shapes, windows, activation)
     if bias is not None:
         key = (*key, bias.shape, bias.dtype)
     backend = machine.active
@@ -99,7 +99,7 @@ def conv(x: Array, w: Array, bias: Array | None, windows: Windows, size: Shape, 
 
 
 def conv_transpose(z: Array, w: Array, bias: Array | None, windows: Windows, size: Shape, activation: str = "linear") -> Array:
-    """What `z` gives to images of `size` on each axis, were it the gradient of a convolution's result; plus bias, and activated.
+    """What `z` gives to images of `size` on each axis, were it the gradient of a convolution's result; with bias, activated.
 
     Raises as :func:`conv`.
     """

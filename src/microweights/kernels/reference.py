@@ -79,7 +79,7 @@ def _taps(plan: Any, padded: Array) -> Any:
 
 def _groups(a: Array, plan: Any) -> Array:
     """(..., channels) as (groups, positions, channels / groups)."""
-    return a.reshape(-1, plan.groups, a.shape[-1] // plan.groups).swapaxes(0, 1)
+    return a.reshape(math.prod(a.shape[:-1]), plan.groups, a.shape[-1] // plan.groups).swapaxes(0, 1)
 
 
 def _weights(w: Array, plan: Any) -> Array:

@@ -156,7 +156,9 @@ def output_size(n: int, k: int, stride: int, dilation: int, padding: str) -> tup
         return count, max(0, (count - 1) * stride + extent - n) // 2
     if padding == "causal":
         return -(-n // stride), extent - 1
-    raise ValueError(explain("`padding` out of 'valid', 'same' and, on one axis, 'causal'", repr(padding), "Check the spelling."))
+    raise ValueError(
+        explain("`padding` out of 'valid', 'same' and, on one axis, 'causal'", repr(padding), "Check the spelling.")
+    )
 
 
 def transposed_size(n: int, k: int, stride: int, dilation: int, padding: str, more: int | None) -> tuple[int, int]:
@@ -176,7 +178,9 @@ def transposed_size(n: int, k: int, stride: int, dilation: int, padding: str, mo
     else:
         raise ValueError(explain("`padding` out of 'valid' and 'same'", repr(padding), "Check the spelling."))
     if size < 1 and n > 0:
-        raise ValueError(explain("a transposed convolution that leaves something", f"{size} positions", "Raise output_padding."))
+        raise ValueError(
+            explain("a transposed convolution that leaves something", f"{size} positions", "Raise output_padding.")
+        )
     return max(size, 0), before
 
 
@@ -205,8 +209,8 @@ def conv(
     strides, dilation_rate : int or sequence of int
         Steps from window to window, and from tap to tap.
     padding : str
-        "valid": windows inside of the image only; "same": as many as the image has positions, by zeros around it; "causal", on one
-        axis: zeros in front alone, so that no position sees a later one.
+        "valid": windows inside of the image only; "same": as many as the image has positions, by zeros around it; "causal", on
+        one axis: zeros in front alone, so that no position sees a later one.
     groups : int
         Channels and filters are cut into so many groups; a filter sees the channels of its group.
     activation : str
@@ -289,7 +293,10 @@ def conv_transpose(
     axes, taps = _checked("conv_transpose", x, kernel)
     steps, gaps = sizes("strides", strides, axes), sizes("dilation_rate", dilation_rate, axes)
     more = (None,) * axes if output_padding is None else sizes("output_padding", output_padding, axes, 0)
-    found = [transposed_size(*axis[:4], padding.lower(), axis[4]) for axis in zip(x.shape[1:-1], taps, steps, gaps, more, strict=True)]
+    found = [
+        transposed_size(*axis[:4], padding.lower(), axis[4])
+        for axis in zip(x.shape[1:-1], taps, steps, gaps, more, strict=True)
+    ]
     windows = Windows(steps, gaps, tuple(before for _, before in found))
     inputs = (x, kernel) if bias is None else (x, kernel, bias)
     return ConvTranspose(windows, tuple(size for size, _ in found), activation)(*inputs)
@@ -308,8 +315,8 @@ def depthwise_conv(
 ) -> Tensor:
     """A convolution of each channel by itself, with `multiplier` filters for each.
 
-    Parameters are as of :func:`conv`, but that the kernel is (*taps, channels, multiplier); filter f of channel c comes out as channel
-    c * multiplier + f.
+    Parameters are as of :func:`conv`, but that the kernel is (*taps, channels, multiplier); filter f of channel c comes out as
+    channel c * multiplier + f.
 
     Raises
     ------
