@@ -1,14 +1,16 @@
 """The parts of a network, in a file for each family, which lists its public names."""
 
 from . import base as _base
+from . import conv as _conv
 from . import core as _core
 from . import merge as _merge
 from .base import *
+from .conv import *
 from .core import *
 from .merge import *
 
 __all__: list[str] = []
-for _family in (_base, _core, _merge):
+for _family in (_base, _conv, _core, _merge):
     __all__ += _family.__all__
 
 

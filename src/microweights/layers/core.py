@@ -190,6 +190,30 @@ class Dropout(Layer):
         return x * random.dropout_mask(shape, self.rate, x.dtype, random.common() if self._state is None else self._state)
 
 
+def data_format_of(given: str | None) -> str:
+    """A `data_format` argument, of which None is "channels_last".
+
+    Raises
+    ------
+    ValueError
+        If it is neither of the two.
+    """
+    if given not in (None, "channels_last", "channels_first"):
+        remedy = "None is 'channels_last'."
+        raise ValueError(explain("`data_format` 'channels_last' or 'channels_first'", repr(given), remedy))
+    return given or "channels_last"
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(samples, channels, ...) as (samples, ..., channels)."""
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """(samples, ..., channels) as (samples, channels, ...)."""
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
 class Flatten(Layer):
     """(samples, a, b, ...) becomes (samples, a b ...).
 
@@ -203,16 +227,13 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        if data_format not in (None, "channels_last", "channels_first"):
-            remedy = "None is 'channels_last'."
-            raise ValueError(explain("`data_format` 'channels_last' or 'channels_first'", repr(data_format), remedy))
-        self.data_format = data_format or "channels_last"
+        self.data_format = data_format_of(data_format)
 
     def call(self, x: Tensor) -> Tensor:
         if x.ndim == 0:
             raise ValueError(explain("inputs with an axis of samples", "a scalar", "Add an axis."))
         if self.data_format == "channels_first" and x.ndim > 2:
-            x = x.transpose(0, *range(2, x.ndim), 1)
+            x = channels_last(x)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 

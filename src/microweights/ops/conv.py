@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import explain
 from ..kernels import door
 from ..kernels.door import Windows
@@ -120,10 +122,12 @@ def sizes(name: str, given: int | Sequence[int], axes: int, least: int = 1) -> S
     ValueError
         If it is neither.
     """
-    found = (given,) * axes if isinstance(given, int) else tuple(given)
-    if len(found) != axes or not all(isinstance(n, int) and not isinstance(n, bool) and n >= least for n in found):
-        raise ValueError(explain(f"`{name}` to be an integer from {least}, or {axes} of them", repr(given), "Check it."))
-    return found
+    found: tuple[Any, ...] = tuple(given) if isinstance(given, (tuple, list)) else (given,) * axes
+    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least for n in found)
+    if len(found) != axes or not whole:
+        remedy = "Give one for all axes, or one for each."
+        raise ValueError(explain(f"`{name}` to be an integer from {least}, or {axes} of them", repr(given), remedy))
+    return tuple(map(int, found))
 
 
 def _checked(name: str, x: Tensor, kernel: Tensor) -> tuple[int, Sizes]:
