@@ -36,6 +36,11 @@ def theirs_for(keras: Any, place: str) -> Any:
     return found if inspect.isclass(found) else None
 
 
+def one_for_all(default: Any) -> Any:
+    """(1, 1), which is 1 for each axis, as 1."""
+    return default[0] if isinstance(default, tuple) and len(set(default)) == 1 else default
+
+
 def differences(ours: type, theirs: type, label: str) -> list[str]:
     """What somebody would meet who calls our class as theirs."""
     mine, its = by_position(ours), by_position(theirs)
@@ -43,7 +48,7 @@ def differences(ours: type, theirs: type, label: str) -> list[str]:
     found += [f"{p.name!r} by position, which Keras has not" for p in mine[len(its) :]]
     known, every = inspect.signature(theirs).parameters, parameters(ours)
     for name in known.keys() & every.keys():
-        same = every[name].default == known[name].default
+        same = one_for_all(every[name].default) == one_for_all(known[name].default)
         if not same and not {name, f"{label}.{name}"} & DEFAULTS.keys():
             found.append(f"{name!r} is {every[name].default!r}, in Keras {known[name].default!r}")
     return found

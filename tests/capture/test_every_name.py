@@ -11,6 +11,7 @@ from helpers import numbers
 
 import microweights as mw
 from microweights.layers.merge import Merge
+from microweights.naming import parameters
 
 layers = mw.layers
 ROWS, BATCH, EPOCHS = 40, 8, 3
@@ -122,10 +123,17 @@ def merging(layer: layers.Layer) -> mw.Model:
     return mw.Model(x, layers.Dense(2)(layer([layers.Dense(6, "tanh")(x), layers.Dense(6)(x)])))
 
 
+REQUIRED = {"filters": 2, "kernel_size": 2}  # arguments of many layers
+IMAGES = {"1D": (8, 2), "2D": (4, 4, 1), "3D": (2, 2, 2, 2)}  # by what layers of images have in their names
+
+
 @pytest.mark.parametrize("name", [n for n in names(mw.layers, layers.Layer) if n != "InputLayer"])
 def test_layers(name: str, c_only: str) -> None:
-    layer = getattr(layers, name)(**ARGUMENTS.get(name, {}))
-    model: mw.Model = network(2, None, layer, layers.Flatten()) if name not in MERGES else merging(layer)
+    taken = parameters(getattr(layers, name))
+    layer = getattr(layers, name)(**{k: v for k, v in REQUIRED.items() if k in taken}, **ARGUMENTS.get(name, {}))
+    shapes = [shape for axes, shape in IMAGES.items() if axes in name]
+    images = [layers.Dense(16), layers.Reshape(shapes[0])] if shapes else []
+    model: mw.Model = network(2, None, *images, layer, layers.Flatten()) if name not in MERGES else merging(layer)
     model.compile("sgd", "mse")
     replayed(model, numbers(ROWS, 2, seed=1))
 
