@@ -12,6 +12,7 @@ from .elementwise import *
 from .index import *
 from .matmul import *
 from .plans import *
+from .pool import *
 from .random import *
 from .reduce import *
 from .softmax import *
