@@ -26,7 +26,9 @@ def _plan(key: Any, kernel: str, x: Shape, pooling: Pooling, arrays: tuple[Array
     axes = len(x) - 2
     if not 1 <= axes <= 3 or any(len(n) != axes for n in pooling):
         remedy = "Add axes of size 1, or join some."
-        raise ValueError(explain("images (samples, *axes, channels) of 1 to 3 axes, and windows of as many", (x, pooling), remedy))
+        raise ValueError(
+            explain("images (samples, *axes, channels) of 1 to 3 axes, and windows of as many", (x, pooling), remedy)
+        )
     if min(*pooling.window, *pooling.strides) < 1 or min(pooling.before) < 0:
         raise ValueError(explain("windows and strides from 1, padding from 0", pooling, "Check these."))
     front = (1,) * (3 - axes)
@@ -84,5 +86,5 @@ def average_pool(x: Array, pooling: Pooling) -> Array:
 
 
 def average_pool_grad(dz: Array, images: Shape, pooling: Pooling) -> Array:
-    """`dz` at all places of each window, divided by how many these are; the images have this shape. Raises as :func:`max_pool`."""
+    """`dz` at all places of each window, divided by how many these are, for images of this shape. Raises as :func:`max_pool`."""
     return _run("average_pool_grad", images, True, pooling, dz)

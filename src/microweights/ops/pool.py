@@ -115,7 +115,9 @@ def _pooling(name: str, x: Tensor, pool_size: Any, strides: Any, padding: str) -
 
 
 @takes_symbols
-def max_pool(x: Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int] | None = None, padding: str = "valid") -> Tensor:
+def max_pool(
+    x: Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int] | None = None, padding: str = "valid"
+) -> Tensor:
     """The largest number in each window of an image, for each channel.
 
     Parameters
