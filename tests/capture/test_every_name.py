@@ -123,7 +123,7 @@ def merging(layer: layers.Layer) -> mw.Model:
     return mw.Model(x, layers.Dense(2)(layer([layers.Dense(6, "tanh")(x), layers.Dense(6)(x)])))
 
 
-REQUIRED = {"filters": 2, "kernel_size": 2}  # arguments of many layers
+REQUIRED = {"filters": 2, "kernel_size": 2, "pool_size": 2, "output_size": 1}  # arguments of many layers
 IMAGES = {"1D": (8, 2), "2D": (4, 4, 1), "3D": (2, 2, 2, 2)}  # by what layers of images have in their names
 
 
