@@ -86,5 +86,5 @@ def average_pool(x: Array, pooling: Pooling) -> Array:
 
 
 def average_pool_grad(dz: Array, images: Shape, pooling: Pooling) -> Array:
-    """`dz` at all places of each window, divided by how many these are, for images of this shape. Raises as :func:`max_pool`."""
+    """`dz` at all places of each window, divided by their number, for `images` of a shape. Raises as :func:`max_pool`."""
     return _run("average_pool_grad", images, True, pooling, dz)

@@ -71,7 +71,8 @@ class Pooling(Images):
     padding : str
         "valid": windows inside of the image only; "same": one for each stride.
     data_format : str, optional
-        "channels_last", which None is, or "channels_first": images (samples, channels, ...), which are transposed before and after.
+        "channels_last", which None is, or "channels_first": images (samples, channels, ...), which are transposed before and
+        after.
     **options
         `name` and others of :class:`Layer`.
 
@@ -354,7 +355,9 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         first = self.data_format == "channels_first"
         kept = mask.astype(x.dtype).reshape(*((len(x), 1, -1) if first else (len(x), -1, 1)))
         axis = 2 if first else 1
-        return ops.where(kept > 0, x, 0).sum(axis=axis, keepdims=self.keepdims) / kept.sum(axis=axis, keepdims=self.keepdims)
+        sums, counts = (t.sum(axis=axis, keepdims=self.keepdims) for t in (ops.where(kept > 0, x, 0), kept))
+        mean: Tensor = sums / counts
+        return mean
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return None
