@@ -122,6 +122,14 @@ typedef struct {
     int64_t stride[3], before[3];
 } mw_pool;
 
+/* A matrix whose columns, or rows, are normalised. */
+typedef struct {
+    int64_t rows, columns;
+    double epsilon;            /* ε */
+    int64_t centered;          /* rows: whether their mean is taken off */
+    int64_t activation;        /* an mw_activation */
+} mw_norm;
+
 /* ---- matrix product -------------------------------------------------------------------------------------------- */
 
 /* C = activation(A @ B + bias); bias may be NULL. With k = 0 the product is zero. C overlaps neither A nor B. */
@@ -153,6 +161,23 @@ void mw_max_pool_pick_real(const real *y, const real *x, const real *z, real *ou
 void mw_average_pool_real(const real *x, real *z, const mw_pool *plan);
 /* dx of it: dz goes to all places of a window, divided by how many these are */
 void mw_average_pool_grad_real(const real *dz, real *dx, const mw_pool *plan);
+
+/* ---- normalisation ------------------------------------------------------------------------------------------------- */
+
+/* mean = Σ x / rows and variance = Σ (x - mean)² / rows of each column */
+void mw_moments_real(const real *x, real *mean, real *variance, const mw_norm *plan);
+/* z = activation((x - mean) / √(variance + ε) gamma + bias), with numbers for each column; gamma (1) and bias (0) may be NULL */
+void mw_normalize_real(const real *x, const real *mean, const real *variance, const real *gamma, const real *bias, real *z, const mw_norm *plan);
+/* Of that:  dgamma = Σ dz (x - mean) / √(variance + ε) and dbias = Σ dz over the rows */
+void mw_normalize_sums_real(const real *dz, const real *x, const real *mean, const real *variance, real *dgamma, real *dbias, const mw_norm *plan);
+/* Of that where mean and variance are x's own:  dx = (dz - dbias / rows - (x - mean) / √(variance + ε) dgamma / rows) gamma / √(variance + ε) */
+void mw_normalize_grad_real(const real *dz, const real *x, const real *mean, const real *variance, const real *gamma, const real *dgamma, const real *dbias, real *dx, const mw_norm *plan);
+/* z = activation((x - mean) / √(variance + ε) gamma + bias) with mean and variance of each row; not centered, the mean counts as 0 */
+void mw_row_norm_real(const real *x, const real *gamma, const real *bias, real *z, const mw_norm *plan);
+/* dx, dgamma and dbias of it from dz; those that are NULL are not computed, gamma may be NULL for 1 */
+void mw_row_norm_grad_real(const real *dz, const real *x, const real *gamma, real *dx, real *dgamma, real *dbias, const mw_norm *plan);
+/* average = average momentum + x (1 - momentum), for n numbers */
+void mw_blend_real(const real *x, inout real *average, int64_t n, double momentum);
 
 /* ---- element-wise: z = f(x), z = f(x, y), in place if the strides are the same ----------------------------------- */
 

@@ -269,6 +269,28 @@ def pooling(kernel: str, m: Maker) -> Iterator[Case]:
             yield Case(kernel, [m.real(*given), x, z, m.garbage(*out)], (plan,))
 
 
+# What the arguments are: x matrices, r rows, v rows of variances, ? rows that may be missing; X and R what is computed.
+NORMS = {
+    "moments": "xRR", "normalize": "xrv??X", "normalize_sums": "xxrvRR", "normalize_grad": "xxrv?rrX", "row_norm": "x??X",
+    "row_norm_grad": "xx?XRR",
+}  # fmt: skip
+
+
+def normalisation(kernel: str, m: Maker) -> Iterator[Case]:
+    for i, (n, columns) in enumerate([(0, 3), (1, 1), (4, 1), (2, 17), (300, 5), (257, 16), (1000, 33), (3, 300)]):
+        for is_given in (True, False):
+            plan = struct("mw_norm", rows=n, columns=columns, epsilon=1e-3, centered=i % 2, activation=i % 4)
+            makers = {"x": (m.real, n, columns), "r": (m.real, columns), "v": (m.unit, columns), "?": (m.real, columns),
+                      "X": (m.garbage, n, columns), "R": (m.garbage, columns)}  # fmt: skip
+            arrays = [makers[kind][0](*makers[kind][1:]) if kind != "?" or is_given else None for kind in NORMS[kernel]]
+            yield Case(kernel, arrays, (plan,))
+
+
+def blend(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in SIZES:
+        yield Case(kernel, [m.real(n), m.real(n)], (n, 0.99))
+
+
 ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
 
 
@@ -423,6 +445,7 @@ Cases = Callable[[str, Maker], Iterator[Case]]
 CASES: dict[str, Cases] = {"gemm": gemm, "dense_grad": dense_grad}
 CASES |= dict.fromkeys(["conv", "conv_transpose", "conv_weight_grad"], convolution)
 CASES |= dict.fromkeys(["max_pool", "max_pool_grad", "max_pool_pick", "average_pool", "average_pool_grad"], pooling)
+CASES |= {**dict.fromkeys(NORMS, normalisation), "blend": blend}
 UNARY = [
     "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
@@ -495,6 +518,8 @@ OF_TERMS = {
     **dict.fromkeys(["dense_grad", "conv", "conv_transpose", "conv_weight_grad"], (64, 64)),
     **dict.fromkeys(["tape_forward", "tape_backward"], (64, 64)),
     "tape_update": (4, 4),
+    **dict.fromkeys(NORMS, (64, 256)),
+    "blend": (4, 4),
     **dict.fromkeys(["max_pool_grad", "average_pool", "average_pool_grad"], (4, 16)),
     "gemm": (0, 200),  # tests of its own bound it tightly
     **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),

@@ -259,6 +259,20 @@ def average_pool_grad(dz, *, pooling, images):  # type: ignore[no-untyped-def]
     return transposed(average_pool, images, dz, pooling=pooling)
 
 
+def normalize(x, mean, variance, *weights, epsilon, scale=True, center=True):  # type: ignore[no-untyped-def]
+    z = (x - mean) / (variance + epsilon).sqrt() * (weights[0] if scale else 1)
+    return z + weights[-1] if center else z
+
+
+def batch_norm(x, *weights, **options):  # type: ignore[no-untyped-def]
+    return normalize(x, x.mean(0), x.var(0, correction=0), *weights, **options)
+
+
+def row_norm(x, *weights, centered=True, **options):  # type: ignore[no-untyped-def]
+    mean = x.mean(1, keepdim=True) if centered else 0
+    return normalize(x, mean, (x - mean).square().mean(1, keepdim=True), *weights, **options)
+
+
 def cross_entropy(x: torch.Tensor, target: np.ndarray, mean: bool = False) -> torch.Tensor:
     t = torch.as_tensor(target)
     return F.cross_entropy(x, t if t.dtype == torch.int64 else t.to(x.dtype), reduction="mean" if mean else "none")
@@ -295,6 +309,7 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Add": lambda x, y: x + y,
     "AveragePool": average_pool,
     "AveragePoolGrad": average_pool_grad,
+    "BatchNorm": batch_norm,
     "BinaryCrossEntropy": lambda x, y: F.binary_cross_entropy_with_logits(x, y.expand(x.shape), reduction="none"),
     "BinaryCrossEntropyGrad": lambda dz, x, y: dz * (x.sigmoid() - y),
     "BroadcastTo": lambda x, shape: x.expand(shape),
@@ -330,11 +345,13 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Minimum": lambda x, y, is_limit=False: torch.clamp(x, max=y) if is_limit else torch.minimum(x, y),
     "Multiply": lambda x, y: x * y,
     "Negative": lambda x: -x,
+    "Normalize": normalize,
     "Pad": lambda x, widths, value: F.pad(x, [w for pair in reversed(widths) for w in pair], value=value),
     "Power": lambda x, y: x**y,
     "Relu": lambda x: x.relu(),
     "ReluGrad": lambda dz, z: dz * (z > 0) + 0 * z,
     "Reshape": lambda x, shape: x.reshape(shape),
+    "RowNorm": row_norm,
     "ScatterAdd": lambda dz, index, shape: torch.zeros(shape, dtype=dz.dtype).index_put(
         (torch.as_tensor(index),), dz, accumulate=True
     ),

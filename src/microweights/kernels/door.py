@@ -11,6 +11,7 @@ from .conv import *
 from .elementwise import *
 from .index import *
 from .matmul import *
+from .norm import *
 from .plans import *
 from .pool import *
 from .random import *

@@ -194,6 +194,60 @@ def average_pool_grad(dz: Array, dx: Array, plan: Any) -> None:
         dx[inputs] += shares[outputs]
 
 
+# ---- normalisation -------------------------------------------------------------------------------------------------
+
+
+def moments(x: Array, mean: Array, variance: Array, plan: Any) -> None:
+    mean[...] = np.sum(x, axis=0) / builtins.max(len(x), 1)
+    variance[...] = np.sum((x - mean) ** 2, axis=0) / builtins.max(len(x), 1)
+
+
+def normalize(x: Array, mean: Array, variance: Array, gamma: Any, bias: Any, z: Array, plan: Any) -> None:
+    scale = (1 if gamma is None else gamma) / np.sqrt(variance + x.dtype.type(plan.epsilon))
+    z[...] = (x - mean) * scale
+    _finish(z, bias, plan)
+
+
+def normalize_sums(dz: Array, x: Array, mean: Array, variance: Array, dgamma: Array, dbias: Array, plan: Any) -> None:
+    dgamma[...] = np.sum(dz * (x - mean), axis=0) / np.sqrt(variance + x.dtype.type(plan.epsilon))
+    dbias[...] = np.sum(dz, axis=0)
+
+
+def normalize_grad(
+    dz: Array, x: Array, mean: Array, variance: Array, gamma: Any, dgamma: Array, dbias: Array, dx: Array, plan: Any
+) -> None:
+    deviation, rows = np.sqrt(variance + x.dtype.type(plan.epsilon)), builtins.max(len(x), 1)
+    dx[...] = (dz - dbias / rows - (x - mean) / deviation * dgamma / rows) * ((1 if gamma is None else gamma) / deviation)
+
+
+def _row_normal(x: Array, plan: Any) -> tuple[Array, Array]:
+    """Each row less its mean over its deviation, and 1 / deviation."""
+    apart = x - np.mean(x, axis=1, keepdims=True) if plan.centered else x
+    scale = 1 / np.sqrt(np.mean(apart**2, axis=1, keepdims=True) + x.dtype.type(plan.epsilon))
+    return apart * scale, scale
+
+
+def row_norm(x: Array, gamma: Any, bias: Any, z: Array, plan: Any) -> None:
+    z[...] = _row_normal(x, plan)[0] * (1 if gamma is None else gamma)
+    _finish(z, bias, plan)
+
+
+def row_norm_grad(dz: Array, x: Array, gamma: Any, dx: Any, dgamma: Any, dbias: Any, plan: Any) -> None:
+    normal, scale = _row_normal(x, plan)
+    given = dz if gamma is None else dz * gamma
+    if dx is not None:
+        shift = np.mean(given, axis=1, keepdims=True) if plan.centered else 0
+        dx[...] = (given - shift - normal * np.mean(given * normal, axis=1, keepdims=True)) * scale
+    if dgamma is not None:
+        dgamma[...] = np.sum(dz * normal, axis=0)
+    if dbias is not None:
+        dbias[...] = np.sum(dz, axis=0)
+
+
+def blend(x: Array, average: Array, n: int, momentum: float) -> None:
+    average[...] = average * average.dtype.type(momentum) + x * average.dtype.type(1 - momentum)
+
+
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 
