@@ -99,7 +99,7 @@ def test_activations(name: str, c_only: str) -> None:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "relu"}, "Dense": {"units": 3}, "Dropout": {"rate": 0.3}, "Dot": {"axes": 1},
-    "Reshape": {"target_shape": (2, 3)},
+    "Reshape": {"target_shape": (2, 3)}, "GroupNormalization": {"groups": 3},
     "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.9},
     "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.9},
     "StepDecay": {"initial_learning_rate": 0.1, "step_size": 3},
