@@ -74,6 +74,36 @@ def same_as_eager(fn: Callable[..., Any], *inputs: Any, calls: int = 5) -> mw.ca
     return captured
 
 
+def beside_keras(keras: Any, ours: Any, theirs: Any, x: np.ndarray, seed: int = 0, **options: Any) -> None:
+    """Two layers with the same weights, in float64, give the same results and, on torch, the same gradients."""
+    ours(mw.tensor(x), **options), theirs(x, **options)
+    weights = [np.random.default_rng((seed, i)).normal(size=w.shape) for i, w in enumerate(theirs.get_weights())]
+    weights = [np.abs(w) if v.name.endswith("variance") else w for v, w in zip(theirs.weights, weights, strict=True)]
+    assert [w.shape for w in ours.weights] == [w.shape for w in weights]
+    ours.set_weights(weights), theirs.set_weights(weights)
+    assert ours.compute_output_shape((None, *x.shape[1:])) == tuple(theirs.compute_output_shape((None, *x.shape[1:])))
+    t = mw.tensor(x, requires_grad=True)
+    z = ours(t, **options)
+    assert z.dtype == np.float64
+    if keras.backend.backend() != "torch":
+        np.testing.assert_allclose(z.numpy(), np.asarray(theirs(x, **options)), rtol=1e-4, atol=1e-4)
+        return
+    import torch
+
+    u = torch.tensor(x, requires_grad=True)
+    expected = theirs(u, **options)
+    dz = np.random.default_rng(seed).normal(size=z.shape)
+    found = [g.numpy() for g in mw.grad(z, [t, *ours.trainable_variables], gradient=dz)]
+    leaves = [u, *(w.value for w in theirs.trainable_weights)]
+    gradients = torch.autograd.grad(expected, leaves, torch.tensor(dz), allow_unused=True)
+    for got, want in zip([z.numpy(), *found], [expected, *gradients], strict=True):
+        if want is not None:
+            np.testing.assert_allclose(got, want.detach().numpy(), rtol=1e-6, atol=1e-6)
+    after = zip(ours.non_trainable_variables, theirs.non_trainable_weights, strict=True)
+    for mine, its in after:  # such as moving averages
+        np.testing.assert_allclose(mine.numpy(), its.value.detach().numpy(), rtol=1e-6, atol=1e-6)
+
+
 def make_step(optimizer: str, dropout: float = 0.0) -> tuple[Any, mw.Model, Any]:
     mw.seed(3)
     layers: list[Any] = [mw.Input((5,)), mw.layers.Dense(7, activation="relu", kernel_regularizer="l2")]

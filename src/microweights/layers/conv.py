@@ -352,7 +352,7 @@ class SeparableConv(Convolution):
     kernel_size, strides : int or sequence of int
         Of the first.
     padding : str
-        "valid" or "same"; of series also "causal".
+        "valid" or "same".
     depth_multiplier : int
         How many channels the first makes of each.
     depthwise_initializer, depthwise_regularizer
@@ -399,8 +399,7 @@ class SeparableConv(Convolution):
         super().__init__(activity_regularizer=activity_regularizer, **options)
         refuse_unless_none(depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint)
         self.filters, self.depth_multiplier = positive("filters", filters), positive("depth_multiplier", depth_multiplier)
-        paddings = ("valid", "same", "causal") if self._axes == 1 else ("valid", "same")
-        self._set_windows(kernel_size, strides, padding, data_format, dilation_rate, paddings)
+        self._set_windows(kernel_size, strides, padding, data_format, dilation_rate, ("valid", "same"))
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer) if depthwise_regularizer is not None else None
