@@ -255,8 +255,8 @@ class Resizing(Images):
             x = x[:, top : top + rows, left : left + columns]
         elif self.pad_to_aspect_ratio:
             rows, columns = int(width * self.height / self.width), int(height * self.width / self.height)
-            more, wider = max(height, rows) - height, max(width, columns) - width
-            around = ((0, 0), (more // 2, more - more // 2), (wider // 2, wider - wider // 2), (0, 0))
+            more, wider = (max(height, rows) - height) // 2, (max(width, columns) - width) // 2
+            around = ((0, 0), (more, more), (wider, wider), (0, 0))
             x = ops.pad(x, around, self.fill_value)
         return resized(x, (self.height, self.width), self.interpolation, self.antialias)
 
