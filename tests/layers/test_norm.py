@@ -82,9 +82,8 @@ def test_a_batch_of_one() -> None:
 
 def network() -> mw.Sequential:
     mw.seed(0)
-    return mw.Sequential(
-        [mw.Input((4,)), layers.Dense(6), layers.BatchNormalization(), layers.Activation("relu"), layers.Dense(1)]
-    )
+    norm = [layers.BatchNormalization(), layers.Activation("relu")]
+    return mw.Sequential([mw.Input((4,)), layers.Dense(6), *norm, layers.Dense(1)])
 
 
 @in_c

@@ -42,7 +42,7 @@ class Rescaling(Elementwise):
     def call(self, x: Tensor) -> Tensor:
         scale, offset = (n if isinstance(n, float) else Tensor(np.asarray(n, x.dtype)) for n in (self.scale, self.offset))
         z = x * scale
-        return z if offset == 0.0 and isinstance(offset, float) else z + offset
+        return z if isinstance(offset, float) and offset == 0 else z + offset
 
 
 def _numbers(name: str, given: Any) -> float | list[float]:

@@ -15,7 +15,7 @@ from ..formats.safetensors import load_arrays, save_arrays
 from ..layers import InputLayer, Layer
 from ..layers.base import BatchShape, checked_shape, derived, unique_name
 from ..layers.symbolic import Symbol
-from ..state import no_grad
+from ..state import no_grad, state
 from ..tensor import Array, Tensor
 from .functional import Graph, ends_of_config, in_keras_order, without_list
 from .training import Trainer
@@ -100,6 +100,11 @@ class Model(Trainer):
             self.output_type = without_list([s.dtype for s in in_keras_order(graph.outputs)])
             if not self.trainable:
                 self.trainable = False  # the layers, too
+
+    def __call__(self, *args: Any, training: bool | None = None, **options: Any) -> Any:
+        """What :class:`Layer` does. Where nobody says so, it is not part of a training, and its layers are told that."""
+        is_said = training is not None or state.training is not None
+        return super().__call__(*args, training=training if is_said else False, **options)
 
     def call(self, *args: Any, **options: Any) -> Any:
         """The function of the model."""
