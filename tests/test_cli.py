@@ -60,7 +60,7 @@ def test_digits_by_default(capsys: pytest.CaptureFixture[str]) -> None:
         "samples per second",
     ):
         assert words in text
-    assert re.search(r"s, 1,350 steps, [\d,.]+ µs per step, [\d,]+ samples per second\n", text)
+    assert re.search(r"s, [\d.]+ s per epoch, 1,350 steps, [\d,.]+ µs per step, [\d,]+ samples per second\n", text)
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
