@@ -114,6 +114,22 @@ typedef struct {
     int64_t activation;        /* an mw_activation */
 } mw_conv;
 
+/* Windows over images of three axes, as those of a convolution, but each channel by itself, and nothing where a window sticks out.
+ * X is images×input×channels, Z images×output×channels. */
+typedef struct {
+    int64_t images, channels;
+    int64_t input[3], window[3], output[3];
+    int64_t stride[3], before[3];
+} mw_pool;
+
+/* A matrix whose columns, or rows, are normalised. */
+typedef struct {
+    int64_t rows, columns;
+    double epsilon;            /* ε */
+    int64_t centered;          /* rows: whether their mean is taken off */
+    int64_t activation;        /* an mw_activation */
+} mw_norm;
+
 /* ---- matrix product -------------------------------------------------------------------------------------------- */
 
 /* C = activation(A @ B + bias); bias may be NULL. With k = 0 the product is zero. C overlaps neither A nor B. */
@@ -132,6 +148,36 @@ void mw_conv_real(const real *x, const real *w, const real *bias, real *z, const
 void mw_conv_transpose_real(const real *z, const real *w, const real *bias, real *x, const mw_conv *plan);
 /* dw of a convolution, from dz */
 void mw_conv_weight_grad_real(const real *x, const real *dz, real *dw, const mw_conv *plan);
+
+/* ---- pooling ----------------------------------------------------------------------------------------------------- */
+
+/* z = the largest of what a window holds, NaN if any is; -inf of nothing */
+void mw_max_pool_real(const real *x, real *z, const mw_pool *plan);
+/* dx of it: dz goes to the first place of a window where x is z; with several windows there, their sum */
+void mw_max_pool_grad_real(const real *dz, const real *x, const real *z, real *dx, const mw_pool *plan);
+/* The other way: out = y at the first place of a window where x is z */
+void mw_max_pool_pick_real(const real *y, const real *x, const real *z, real *out, const mw_pool *plan);
+/* z = the mean of what a window holds; 0 of nothing */
+void mw_average_pool_real(const real *x, real *z, const mw_pool *plan);
+/* dx of it: dz goes to all places of a window, divided by how many these are */
+void mw_average_pool_grad_real(const real *dz, real *dx, const mw_pool *plan);
+
+/* ---- normalisation ------------------------------------------------------------------------------------------------- */
+
+/* mean = Σ x / rows and variance = Σ (x - mean)² / rows of each column */
+void mw_moments_real(const real *x, real *mean, real *variance, const mw_norm *plan);
+/* z = activation((x - mean) / √(variance + ε) gamma + bias), with numbers for each column; gamma (1) and bias (0) may be NULL */
+void mw_normalize_real(const real *x, const real *mean, const real *variance, const real *gamma, const real *bias, real *z, const mw_norm *plan);
+/* Of that:  dgamma = Σ dz (x - mean) / √(variance + ε) and dbias = Σ dz over the rows */
+void mw_normalize_sums_real(const real *dz, const real *x, const real *mean, const real *variance, real *dgamma, real *dbias, const mw_norm *plan);
+/* Of that where mean and variance are x's own:  dx = (dz - dbias / rows - (x - mean) / √(variance + ε) dgamma / rows) gamma / √(variance + ε) */
+void mw_normalize_grad_real(const real *dz, const real *x, const real *mean, const real *variance, const real *gamma, const real *dgamma, const real *dbias, real *dx, const mw_norm *plan);
+/* z = activation((x - mean) / √(variance + ε) gamma + bias) with mean and variance of each row; not centered, the mean counts as 0 */
+void mw_row_norm_real(const real *x, const real *gamma, const real *bias, real *z, const mw_norm *plan);
+/* dx, dgamma and dbias of it from dz; those that are NULL are not computed, gamma may be NULL for 1 */
+void mw_row_norm_grad_real(const real *dz, const real *x, const real *gamma, real *dx, real *dgamma, real *dbias, const mw_norm *plan);
+/* average = average momentum + x (1 - momentum), for n numbers */
+void mw_blend_real(const real *x, inout real *average, int64_t n, double momentum);
 
 /* ---- element-wise: z = f(x), z = f(x, y), in place if the strides are the same ----------------------------------- */
 

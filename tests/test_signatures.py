@@ -38,7 +38,7 @@ def theirs_for(keras: Any, place: str) -> Any:
 
 def one_for_all(default: Any) -> Any:
     """(1, 1), which is 1 for each axis, as 1."""
-    return default[0] if isinstance(default, tuple) and len(set(default)) == 1 else default
+    return one_for_all(default[0]) if isinstance(default, tuple) and len(set(default)) == 1 else default
 
 
 def differences(ours: type, theirs: type, label: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from microweights.kernels import door
+from microweights.kernels import door, reference
 from microweights.kernels.header import KERNELS
 from microweights.kernels.machine import struct
 
@@ -236,6 +236,61 @@ def convolution(kernel: str, m: Maker) -> Iterator[Case]:
             yield Case(kernel, [m.real(*z), m.real(*w), m.real(channels) if i % 3 else None, m.garbage(*x)], (plan,))
 
 
+# images, input, channels, window, stride, before; as many beyond the images' end
+POOLS: list[tuple[int, Any, int, Any, Any, Any]] = [
+    (1, (1, 1, 1), 1, (1, 1, 1), (1, 1, 1), (0, 0, 0)),
+    (0, (1, 2, 2), 1, (1, 2, 2), (1, 2, 2), (0, 0, 0)),
+    (2, (1, 4, 6), 32, (1, 2, 2), (1, 2, 2), (0, 0, 0)),
+    (3, (1, 7, 5), 17, (1, 3, 3), (1, 2, 1), (0, 1, 1)),
+    (2, (1, 9, 8), 3, (1, 2, 3), (1, 3, 4), (0, 0, 0)),
+    (1, (1, 1, 31), 6, (1, 1, 4), (1, 1, 1), (0, 0, 2)),
+    (2, (3, 5, 4), 16, (2, 3, 2), (1, 2, 2), (1, 0, 0)),
+    (1, (1, 3, 3), 0, (1, 2, 2), (1, 1, 1), (0, 0, 0)),
+]  # fmt: skip
+
+
+def pooling(kernel: str, m: Maker) -> Iterator[Case]:
+    for images, size, channels, window, stride, before in POOLS:
+        axes = zip(size, window, stride, before, strict=True)
+        output = tuple((n + 2 * b - k) // s + 1 for n, k, s, b in axes)
+        geometry = {"input": size, "window": window, "output": output, "stride": stride, "before": before}
+        plan = struct("mw_pool", images=images, channels=channels, **geometry)
+        shape, pooled = (images, *size, channels), (images, *output, channels)
+        x, z = m.of(np.round(m.rng.normal(size=shape))), m.garbage(*pooled)  # with many that are as large as the largest
+        if x.size > 9:
+            x.flat[[2, 7, 8]] = [np.nan, np.inf, -np.inf]
+        if kernel in ("max_pool", "average_pool"):
+            yield Case(kernel, [x, z], (plan,))
+        elif kernel == "average_pool_grad":
+            yield Case(kernel, [m.real(*pooled), m.garbage(*shape)], (plan,))
+        else:
+            reference.max_pool(x, z, plan)
+            given, out = (pooled, shape) if kernel == "max_pool_grad" else (shape, pooled)
+            yield Case(kernel, [m.real(*given), x, z, m.garbage(*out)], (plan,))
+
+
+# What the arguments are: x matrices, r rows, v rows of variances, ? rows that may be missing; X and R what is computed.
+NORMS = {
+    "moments": "xRR", "normalize": "xrv??X", "normalize_sums": "xxrvRR", "normalize_grad": "xxrv?rrX", "row_norm": "x??X",
+    "row_norm_grad": "xx?XRR",
+}  # fmt: skip
+
+
+def normalisation(kernel: str, m: Maker) -> Iterator[Case]:
+    for i, (n, columns) in enumerate([(0, 3), (1, 1), (4, 1), (2, 17), (300, 5), (257, 16), (1000, 33), (3, 300)]):
+        for is_given in (True, False):
+            plan = struct("mw_norm", rows=n, columns=columns, epsilon=1e-3, centered=i % 2, activation=i % 4)
+            makers = {"x": (m.real, n, columns), "r": (m.real, columns), "v": (m.unit, columns), "?": (m.real, columns),
+                      "X": (m.garbage, n, columns), "R": (m.garbage, columns)}  # fmt: skip
+            arrays = [makers[kind][0](*makers[kind][1:]) if kind != "?" or is_given else None for kind in NORMS[kernel]]
+            yield Case(kernel, arrays, (plan,))
+
+
+def blend(kernel: str, m: Maker) -> Iterator[Case]:
+    for n in SIZES:
+        yield Case(kernel, [m.real(n), m.real(n)], (n, 0.99))
+
+
 ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
 
 
@@ -389,6 +444,8 @@ def tape_update(kernel: str, m: Maker) -> Iterator[Case]:
 Cases = Callable[[str, Maker], Iterator[Case]]
 CASES: dict[str, Cases] = {"gemm": gemm, "dense_grad": dense_grad}
 CASES |= dict.fromkeys(["conv", "conv_transpose", "conv_weight_grad"], convolution)
+CASES |= dict.fromkeys(["max_pool", "max_pool_grad", "max_pool_pick", "average_pool", "average_pool_grad"], pooling)
+CASES |= {**dict.fromkeys(NORMS, normalisation), "blend": blend}
 UNARY = [
     "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
@@ -448,7 +505,7 @@ def cases(kernel: str, dtype: str, place: Callable[[Any], Any] = np.array) -> li
 EXACT = {
     "copy", "negative", "absolute", "sign", "square", "sqrt", "relu", "add", "subtract", "multiply", "divide", "maximum",
     "minimum", "soft_threshold", *COMPARE, "where", *CASTS, "relu_grad", "max", "min", "argmax", "argmin", "flat_index",
-    "gather", "widen", "scatter_add", "uniform", "bernoulli", "first_nonfinite", "first_bad_label",
+    "gather", "widen", "scatter_add", "uniform", "bernoulli", "first_nonfinite", "first_bad_label", "max_pool", "max_pool_pick",
 }  # fmt: skip
 
 # How far results may lie from a twin computed in float64, as (relative, absolute) in machine epsilons. Of kernels that add
@@ -461,6 +518,9 @@ OF_TERMS = {
     **dict.fromkeys(["dense_grad", "conv", "conv_transpose", "conv_weight_grad"], (64, 64)),
     **dict.fromkeys(["tape_forward", "tape_backward"], (64, 64)),
     "tape_update": (4, 4),
+    **dict.fromkeys(NORMS, (64, 256)),
+    "blend": (4, 4),
+    **dict.fromkeys(["max_pool_grad", "average_pool", "average_pool_grad"], (4, 16)),
     "gemm": (0, 200),  # tests of its own bound it tightly
     **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),
     **dict.fromkeys(["sum", "weighted_sum", "log_softmax", "sparse_cross_entropy", "sparse_cross_entropy_grad"], (4, 16)),

@@ -220,6 +220,59 @@ def conv_weight_grad(x, dz, *, windows, size):  # type: ignore[no-untyped-def]
     return dw
 
 
+def windows_of(x, pooling, fill):  # type: ignore[no-untyped-def]
+    """What each window holds, on a last axis."""
+    axes = zip(pooling.size, pooling.window, pooling.strides, pooling.before, x.shape[1:-1])
+    widths = [(b, (o - 1) * s + k - b - n) for o, k, s, b, n in axes]
+    x = F.pad(x.movedim(-1, 1), [w for pair in reversed(widths) for w in pair], value=fill)
+    for axis, (k, s) in enumerate(zip(pooling.window, pooling.strides)):
+        x = x.unfold(axis + 2, k, s)
+    return x.flatten(2 + len(pooling.size)).movedim(1, -2)
+
+
+def max_pool(x, *, pooling):  # type: ignore[no-untyped-def]
+    return windows_of(x, pooling, -torch.inf).amax(-1)
+
+
+def max_pool_pick(y, x, z, *, pooling):  # type: ignore[no-untyped-def]
+    first = (windows_of(x, pooling, -torch.inf) == z[..., None]).int()
+    found = windows_of(y, pooling, 0.0).gather(-1, first.argmax(-1, keepdim=True))[..., 0]
+    return torch.where(first.any(-1), found, 0) + 0 * (x.sum() + z.sum())
+
+
+def transposed(function, shape, dz, **options):  # type: ignore[no-untyped-def]
+    """What a linear function does the other way round."""
+    y = dz.new_zeros(shape, requires_grad=True)
+    (dy,) = torch.autograd.grad(function(y, **options), y, dz, create_graph=True)
+    return dy
+
+
+def max_pool_grad(dz, x, z, *, pooling):  # type: ignore[no-untyped-def]
+    return transposed(lambda y: max_pool_pick(y, x, z, pooling=pooling), x.shape, dz) + 0 * (x.sum() + z.sum())
+
+
+def average_pool(x, *, pooling):  # type: ignore[no-untyped-def]
+    return windows_of(x, pooling, torch.nan).nanmean(-1)
+
+
+def average_pool_grad(dz, *, pooling, images):  # type: ignore[no-untyped-def]
+    return transposed(average_pool, images, dz, pooling=pooling)
+
+
+def normalize(x, mean, variance, *weights, epsilon, scale=True, center=True):  # type: ignore[no-untyped-def]
+    z = (x - mean) / (variance + epsilon).sqrt() * (weights[0] if scale else 1)
+    return z + weights[-1] if center else z
+
+
+def batch_norm(x, *weights, **options):  # type: ignore[no-untyped-def]
+    return normalize(x, x.mean(0), x.var(0, correction=0), *weights, **options)
+
+
+def row_norm(x, *weights, centered=True, **options):  # type: ignore[no-untyped-def]
+    mean = x.mean(1, keepdim=True) if centered else 0
+    return normalize(x, mean, (x - mean).square().mean(1, keepdim=True), *weights, **options)
+
+
 def cross_entropy(x: torch.Tensor, target: np.ndarray, mean: bool = False) -> torch.Tensor:
     t = torch.as_tensor(target)
     return F.cross_entropy(x, t if t.dtype == torch.int64 else t.to(x.dtype), reduction="mean" if mean else "none")
@@ -254,6 +307,9 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     ),
     "Absolute": lambda x: x.abs(),
     "Add": lambda x, y: x + y,
+    "AveragePool": average_pool,
+    "AveragePoolGrad": average_pool_grad,
+    "BatchNorm": batch_norm,
     "BinaryCrossEntropy": lambda x, y: F.binary_cross_entropy_with_logits(x, y.expand(x.shape), reduction="none"),
     "BinaryCrossEntropyGrad": lambda dz, x, y: dz * (x.sigmoid() - y),
     "BroadcastTo": lambda x, shape: x.expand(shape),
@@ -281,16 +337,21 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "MatMul": lambda x, w: x @ w,
     "Max": lambda x, axes, keepdims=False: x.amax(axes, keepdims),
     "Maximum": lambda x, y, is_limit=False: torch.clamp(x, min=y) if is_limit else torch.maximum(x, y),
+    "MaxPool": max_pool,
+    "MaxPoolGrad": max_pool_grad,
+    "MaxPoolPick": max_pool_pick,
     "Mean": lambda x, axes, keepdims=False: x.mean(axes, keepdims),
     "Min": lambda x, axes, keepdims=False: x.amin(axes, keepdims),
     "Minimum": lambda x, y, is_limit=False: torch.clamp(x, max=y) if is_limit else torch.minimum(x, y),
     "Multiply": lambda x, y: x * y,
     "Negative": lambda x: -x,
+    "Normalize": normalize,
     "Pad": lambda x, widths, value: F.pad(x, [w for pair in reversed(widths) for w in pair], value=value),
     "Power": lambda x, y: x**y,
     "Relu": lambda x: x.relu(),
     "ReluGrad": lambda dz, z: dz * (z > 0) + 0 * z,
     "Reshape": lambda x, shape: x.reshape(shape),
+    "RowNorm": row_norm,
     "ScatterAdd": lambda dz, index, shape: torch.zeros(shape, dtype=dz.dtype).index_put(
         (torch.as_tensor(index),), dz, accumulate=True
     ),

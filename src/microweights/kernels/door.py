@@ -11,7 +11,9 @@ from .conv import *
 from .elementwise import *
 from .index import *
 from .matmul import *
+from .norm import *
 from .plans import *
+from .pool import *
 from .random import *
 from .reduce import *
 from .softmax import *

@@ -117,6 +117,137 @@ def conv_weight_grad(x: Array, dz: Array, dw: Array, plan: Any) -> None:
         weights[tap] = _groups(seen, plan).swapaxes(-1, -2) @ given
 
 
+# ---- pooling -------------------------------------------------------------------------------------------------------
+
+
+def _places(plan: Any) -> Any:
+    """For each place of a window: which outputs have it inside of the image, and which inputs it is for them."""
+    for place in np.ndindex(*plan.window):
+        outputs, inputs = [slice(None)], [slice(None)]
+        for t, o, s, b, n in zip(place, plan.output, plan.stride, plan.before, plan.input, strict=True):
+            first = builtins.max(0, -((t - b) // s))
+            end = builtins.max(first, builtins.min(o, (n - 1 + b - t) // s + 1))
+            outputs.append(slice(first, end))
+            inputs.append(slice(first * s - b + t, (end - 1) * s - b + t + 1 if end > first else first * s - b + t, s))
+        yield tuple(outputs), tuple(inputs)
+
+
+def _images(a: Array, plan: Any) -> Array:
+    return a.reshape(plan.images, *plan.input, plan.channels)
+
+
+def _pooled(a: Array, plan: Any) -> Array:
+    return a.reshape(plan.images, *plan.output, plan.channels)
+
+
+def _counts(plan: Any) -> Array:
+    """How many places each window has."""
+    counts = np.zeros((1, *plan.output, 1), int)
+    for outputs, _ in _places(plan):
+        counts[outputs] += 1
+    return np.maximum(counts, 1)
+
+
+def max_pool(x: Array, z: Array, plan: Any) -> None:
+    x, largest = _images(x, plan), _pooled(z, plan)
+    largest[...] = -np.inf
+    for outputs, inputs in _places(plan):
+        largest[outputs] = np.maximum(largest[outputs], x[inputs])
+
+
+def _hits(x: Array, z: Array, plan: Any) -> Any:
+    """Each place of a window, and the outputs whose largest stands there first."""
+    x, z = _images(x, plan), _pooled(z, plan)
+    is_open = np.ones(z.shape, bool)
+    for outputs, inputs in _places(plan):
+        same = (x[inputs] == z[outputs]) | (np.isnan(x[inputs]) & np.isnan(z[outputs]))
+        hit = is_open[outputs] & same
+        is_open[outputs] &= ~hit
+        yield outputs, inputs, hit
+
+
+def max_pool_grad(dz: Array, x: Array, z: Array, dx: Array, plan: Any) -> None:
+    dz, dx = _pooled(dz, plan), _images(dx, plan)
+    dx[...] = 0
+    for outputs, inputs, hit in _hits(x, z, plan):
+        dx[inputs] += np.where(hit, dz[outputs], 0)
+
+
+def max_pool_pick(y: Array, x: Array, z: Array, out: Array, plan: Any) -> None:
+    y, out = _images(y, plan), _pooled(out, plan)
+    out[...] = 0
+    for outputs, inputs, hit in _hits(x, z, plan):
+        out[outputs] = np.where(hit, y[inputs], out[outputs])
+
+
+def average_pool(x: Array, z: Array, plan: Any) -> None:
+    x, sums = _images(x, plan), np.zeros((plan.images, *plan.output, plan.channels), z.dtype)
+    for outputs, inputs in _places(plan):
+        sums[outputs] += x[inputs]
+    z[...] = (sums / _counts(plan).astype(z.dtype)).reshape(z.shape)
+
+
+def average_pool_grad(dz: Array, dx: Array, plan: Any) -> None:
+    shares, dx = _pooled(dz, plan) / _counts(plan).astype(dz.dtype), _images(dx, plan)
+    dx[...] = 0
+    for outputs, inputs in _places(plan):
+        dx[inputs] += shares[outputs]
+
+
+# ---- normalisation -------------------------------------------------------------------------------------------------
+
+
+def moments(x: Array, mean: Array, variance: Array, plan: Any) -> None:
+    mean[...] = np.sum(x, axis=0) / builtins.max(len(x), 1)
+    variance[...] = np.sum((x - mean) ** 2, axis=0) / builtins.max(len(x), 1)
+
+
+def normalize(x: Array, mean: Array, variance: Array, gamma: Any, bias: Any, z: Array, plan: Any) -> None:
+    scale = (1 if gamma is None else gamma) / np.sqrt(variance + x.dtype.type(plan.epsilon))
+    z[...] = (x - mean) * scale
+    _finish(z, bias, plan)
+
+
+def normalize_sums(dz: Array, x: Array, mean: Array, variance: Array, dgamma: Array, dbias: Array, plan: Any) -> None:
+    dgamma[...] = np.sum(dz * (x - mean), axis=0) / np.sqrt(variance + x.dtype.type(plan.epsilon))
+    dbias[...] = np.sum(dz, axis=0)
+
+
+def normalize_grad(
+    dz: Array, x: Array, mean: Array, variance: Array, gamma: Any, dgamma: Array, dbias: Array, dx: Array, plan: Any
+) -> None:
+    deviation, rows = np.sqrt(variance + x.dtype.type(plan.epsilon)), builtins.max(len(x), 1)
+    dx[...] = (dz - dbias / rows - (x - mean) / deviation * dgamma / rows) * ((1 if gamma is None else gamma) / deviation)
+
+
+def _row_normal(x: Array, plan: Any) -> tuple[Array, Array]:
+    """Each row less its mean over its deviation, and 1 / deviation."""
+    apart = x - np.mean(x, axis=1, keepdims=True) if plan.centered else x
+    scale = 1 / np.sqrt(np.mean(apart**2, axis=1, keepdims=True) + x.dtype.type(plan.epsilon))
+    return apart * scale, scale
+
+
+def row_norm(x: Array, gamma: Any, bias: Any, z: Array, plan: Any) -> None:
+    z[...] = _row_normal(x, plan)[0] * (1 if gamma is None else gamma)
+    _finish(z, bias, plan)
+
+
+def row_norm_grad(dz: Array, x: Array, gamma: Any, dx: Any, dgamma: Any, dbias: Any, plan: Any) -> None:
+    normal, scale = _row_normal(x, plan)
+    given = dz if gamma is None else dz * gamma
+    if dx is not None:
+        shift = np.mean(given, axis=1, keepdims=True) if plan.centered else 0
+        dx[...] = (given - shift - normal * np.mean(given * normal, axis=1, keepdims=True)) * scale
+    if dgamma is not None:
+        dgamma[...] = np.sum(dz * normal, axis=0)
+    if dbias is not None:
+        dbias[...] = np.sum(dz, axis=0)
+
+
+def blend(x: Array, average: Array, n: int, momentum: float) -> None:
+    average[...] = average * average.dtype.type(momentum) + x * average.dtype.type(1 - momentum)
+
+
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 

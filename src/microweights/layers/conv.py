@@ -504,6 +504,19 @@ class Conv3DTranspose(ConvTranspose):
     """
     _axes = 3
 
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Sizes | None = None,
+        *others: Any,
+        **options: Any,
+    ) -> None:  # in Keras's order, which is another here
+        super().__init__(filters, kernel_size, strides, padding, output_padding, data_format, *others, **options)
+
 
 class DepthwiseConv1D(DepthwiseConv):
     __doc__ = f"""For series (samples, length, channels).  {DepthwiseConv.__doc__}

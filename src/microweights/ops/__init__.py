@@ -9,6 +9,8 @@ from . import conv as _conv
 from . import elementwise as _elementwise
 from . import index as _index
 from . import matmul as _matmul
+from . import norm as _norm
+from . import pool as _pool
 from . import reduce as _reduce
 from . import shape as _shape
 from . import softmax as _softmax
@@ -24,6 +26,8 @@ from .index import *
 from .index import index as index
 from .index import plain_index as plain_index
 from .matmul import *
+from .norm import *
+from .pool import *
 from .reduce import *
 from .reduce import arg_reduce as arg_reduce
 from .shape import *
@@ -34,7 +38,7 @@ from .shape import transpose as transpose
 from .softmax import *
 
 __all__: list[str] = []
-for _family in (_base, _conv, _elementwise, _index, _matmul, _reduce, _shape, _softmax):
+for _family in (_base, _conv, _elementwise, _index, _matmul, _norm, _pool, _reduce, _shape, _softmax):
     __all__ += _family.__all__
 
 
