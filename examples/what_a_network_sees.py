@@ -21,7 +21,7 @@ import numpy as np
 import microweights as mw
 from microweights.layers import Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D
 
-NAMES = "T-shirt Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
+NAMES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 
 
 def network() -> mw.Model:

@@ -273,7 +273,7 @@ def _fashion(options: argparse.Namespace) -> Task:
     for filters in (16, 32, 64):
         layers += [
             mw.layers.Conv2D(filters, 3, padding="same", use_bias=False),
-            mw.layers.BatchNormalization(),
+            mw.layers.BatchNormalization(momentum=0.9),
             mw.layers.Activation("relu"),
             mw.layers.MaxPooling2D(),
         ]
