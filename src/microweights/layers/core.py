@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -15,7 +16,9 @@ from ..tensor import FLOATS, Array, Tensor, known_dtype
 from .base import BatchShape, Layer, Shape, checked_shape, derived, refuse_unless_none
 from .symbolic import Node, Spec, Symbol
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Masking", "Reshape"]
+__all__ = [
+    "Activation", "Dense", "Dropout", "Flatten", "Identity", "Input", "InputLayer", "Lambda", "Masking", "Reshape",
+]  # fmt: skip
 
 
 class Activated(Layer):
@@ -188,6 +191,74 @@ class Dropout(Layer):
                 remedy = "Give 1, None or the size itself for each axis."
                 raise ValueError(explain(f"`noise_shape` to fit inputs of shape {x.shape}", given, remedy))
         return x * random.dropout_mask(shape, self.rate, x.dtype, random.common() if self._state is None else self._state)
+
+
+class Identity(Layer):
+    """What comes in."""
+
+    _takes_one = supports_masking = True
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        return tuple(input_shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Lambda(Layer):
+    """A function as a layer.
+
+    Parameters
+    ----------
+    function : callable
+        Of a tensor, or of a nest of tensors; it is given `mask` and `training`, too, if it takes these.
+    output_shape : tuple of int or callable, optional
+        Of one sample, or of an input shape, if it is not to be tried on zeros.
+    mask : callable or Tensor, optional
+        The mask of what goes out, or a function of what comes in and its mask that gives it.
+    arguments : dict, optional
+        More arguments by their names.
+    **options
+        `name` and others of :class:`Layer`.
+
+    Weights that the function uses are not the layer's; write a class of your own for them.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> mw.layers.Lambda(lambda x, power: x**power, arguments={"power": 2})(mw.tensor([[3.0]])).tolist()
+    [[9.0]]
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if not callable(function):
+            raise TypeError(explain("a function", repr(function), "Write Lambda(lambda x: ...)."))
+        self.function, self.given_shape, self.mask = function, output_shape, mask
+        self.arguments = dict(arguments or {})
+        self._passes = inspect.signature(function).parameters.keys() & {"mask", "training"}
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self.given_shape is None:
+            return super().compute_output_shape(input_shape)
+        return self.given_shape(input_shape) if callable(self.given_shape) else (input_shape[0], *self.given_shape)
+
+    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
+        known = {"mask": mask, "training": training}
+        return self.function(inputs, **self.arguments, **{name: known[name] for name in self._passes})
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), "output_shape": self.given_shape}
 
 
 def data_format_of(given: str | None) -> str:
