@@ -5,7 +5,8 @@
  *   3. lines            with zeros around them, where windows stick out
  *   4. the sweep        for a block of weights (packed), for each line of the result: tiles
  *   5. weights' gradient   the same windows, lying across
- *   6. plain products   where a kernel has one tap, or sees all of an image
+ *   6. channels by themselves   where each is a group of its own
+ *   7. plain products   where a kernel has one tap, or sees all of an image
  *
  * Images have three axes here, depth, height and width, with channels last; a line is a row of pixels along the width. Where all channels
  * are seen, the taps of a kernel along a line lie side by side in memory: a window is a stretch of taps × channels numbers, and the next
@@ -97,6 +98,39 @@ static int64_t seen(const axis *x, int64_t window, int64_t tap) {
     return 0 <= i && i < x->inputs ? i : -1;
 }
 
+/* What is left to do where there is no scratch memory: the sums as they are defined, one number at a time. */
+static real plain_sum(const sweep *s, int64_t image, int64_t d, int64_t h, int64_t v, int64_t group, int64_t f) {
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    real sum = 0;
+    for (int64_t td = 0; td < depth->taps; td++)
+        for (int64_t th = 0; th < height->taps; th++)
+            for (int64_t tv = 0; tv < width->taps; tv++) {
+                const int64_t x = seen(depth, d, td), y = seen(height, h, th), u = seen(width, v, tv);
+                if (x < 0 || y < 0 || u < 0) continue;
+                const int64_t kd = depth->weight + td * depth->weight_step, kh = height->weight + th * height->weight_step;
+                const int64_t kv = width->weight + tv * width->weight_step;
+                const int64_t tap = (kd * s->kernel[HEIGHT_AXIS] + kh) * s->kernel[WIDTH_AXIS] + kv;
+                const real *w = s->w + tap * s->w_tap + group * s->w_group + f * s->w_out;
+                const real *in = s->x + (((image * depth->inputs + x) * height->inputs + y) * width->inputs + u) * s->in * s->groups + group * s->in;
+                for (int64_t c = 0; c < s->in; c++) sum += in[c] * w[c * s->w_in];
+            }
+    return sum;
+}
+
+static void plain_lines(const sweep *s, int64_t begin, int64_t end) {
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const int64_t channels = s->out * s->groups;
+    for (int64_t n = begin; n < end; n++)
+        for (int64_t v = 0; v < width->windows; v++) {
+            const int64_t h = n % height->windows, d = n / height->windows % depth->windows, image = n / height->windows / depth->windows;
+            const int64_t to_h = height->to + h * height->to_step, to_d = depth->to + d * depth->to_step;
+            const int64_t line = (image * depth->outputs + to_d) * height->outputs + to_h;
+            real *z = s->z + (line * width->outputs + width->to + v * width->to_step) * channels;
+            for (int64_t j = 0; j < channels; j++) z[j] = plain_sum(s, image, d, h, v, j / s->out, j % s->out);
+            finish_rows(z, 1, channels, channels, s->bias, s->activation);
+        }
+}
+
 /* ---- 3. lines ---------------------------------------------------------------------------------------------------
  * Lines whose windows stick out are copied, with zeros around them, when they are first seen. Of one plane of an image only those are
  * kept that are seen together.
@@ -155,7 +189,7 @@ static int64_t line_at(const border *b, int64_t image, int64_t d, int64_t h) {
  */
 enum { BLOCK_ROWS = 2048, BLOCK_BYTES = 384 << 10 };
 #ifndef CONV_GRAIN
-enum { CONV_GRAIN = 1 << 20 };                              /* multiply-adds that are worth a thread */
+enum { CONV_GRAIN = 1 << 20, DEPTHWISE_GRAIN = 1 << 18 };   /* multiply-adds that are worth a thread */
 #endif
 
 typedef struct {
@@ -216,7 +250,10 @@ static void sweep_lines(const void *job, int64_t begin, int64_t end) {
     border edges = border_of(s, 1, 1);
     const int64_t weights = round_up(b.segments * s->k * b.columns * (int64_t)sizeof(real), 64), channels = s->in * s->groups;
     char *scratch = mw_scratch((size_t)(weights + border_bytes(&edges) + b.segments * (int64_t)sizeof(pair)));
-    if (!scratch) return;
+    if (!scratch) {
+        plain_lines(s, begin, end);
+        return;
+    }
     place_border(&edges, scratch + weights);
     real *packed = (real *)scratch;
     pair *pairs = (pair *)(scratch + weights + border_bytes(&edges));
@@ -254,13 +291,6 @@ static void sweep_lines(const void *job, int64_t begin, int64_t end) {
             }
 }
 
-static void run(const sweep *s) {
-    const int64_t lines = s->images * s->axis[DEPTH_AXIS].windows * s->axis[HEIGHT_AXIS].windows;
-    if (lines <= 0 || s->axis[WIDTH_AXIS].windows <= 0 || s->out <= 0) return;
-    const int64_t sums = lines * s->axis[WIDTH_AXIS].windows * s->segments * s->k * s->out * s->groups;
-    mw_parallel(smaller(lines, mw_threads_for(sums, CONV_GRAIN)), lines, sweep_lines, s);
-}
-
 /* ---- 5. the weights' gradient -----------------------------------------------------------------------------------
  * For each segment of the kernel, dW is the sum over all lines of the result of what it sees there, transposed, times dZ: pairs of a line
  * of windows with a line of dZ, whose pixels are what is summed over. A tile stays in registers for a chunk of lines, which stay in the
@@ -281,6 +311,41 @@ static int64_t chunk_lines(const sweep *s) {
     return lines * width <= CHUNK ? CHUNK / (lines * width) * lines : larger(1, smaller(lines, CHUNK / width));
 }
 
+/* Without scratch memory: rows [i, i + rows) of dW, counted from tap `first` of a line of the kernel on, one number at a time. */
+static void plain_weights(const gradient *g, int64_t group, int64_t line, int64_t first, int64_t i, int64_t rows) {
+    const sweep *s = &g->s;
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const int64_t filters = s->out * s->groups, positions = depth->windows * height->windows * width->windows;
+    for (int64_t row = i; row < i + rows; row++)
+        for (int64_t j = group * s->out; j < (group + 1) * s->out; j++) {
+            const int64_t tap = first + row / s->in;
+            real sum = 0;
+            for (int64_t n = 0; n < s->images * positions; n++) {
+                const int64_t d = seen(depth, n % positions / width->windows / height->windows, line / height->taps);
+                const int64_t h = seen(height, n / width->windows % height->windows, line % height->taps);
+                const int64_t v = seen(width, n % width->windows, tap);
+                if (d < 0 || h < 0 || v < 0) continue;
+                const int64_t at = ((n / positions * depth->inputs + d) * height->inputs + h) * width->inputs + v;
+                sum += s->x[(at * s->groups + group) * s->in + row % s->in] * g->dz[n * filters + j];
+            }
+            g->dw[((line * width->taps + tap) * s->in + row % s->in) * filters + j] = sum;
+        }
+}
+
+/* Lines [first, stop) of the result, each with the line that a line of the kernel sees there, if it sees any. */
+static int64_t pair_lines(const gradient *g, border *edges, int64_t first, int64_t stop, int64_t kernel_line, pair *pairs) {
+    const axis *depth = &g->s.axis[DEPTH_AXIS], *height = &g->s.axis[HEIGHT_AXIS], *width = &g->s.axis[WIDTH_AXIS];
+    int64_t count = 0;
+    for (int64_t l = first; l < stop; l++) {
+        const int64_t d = seen(depth, l / height->windows % depth->windows, kernel_line / height->taps);
+        const int64_t h = seen(height, l % height->windows, kernel_line % height->taps);
+        if (d < 0 || h < 0) continue;
+        pairs[count].a = line_at(edges, l / height->windows / depth->windows, d, h);
+        pairs[count++].b = (l - first) * width->windows * g->s.out * g->s.groups;
+    }
+    return count;
+}
+
 /* Strips [begin, end) of dW, counted through all groups and segments. */
 static void sum_weights(const void *job, int64_t begin, int64_t end) {
     const gradient *g = job;
@@ -291,7 +356,13 @@ static void sum_weights(const void *job, int64_t begin, int64_t end) {
     border edges = border_of(s, ceil_div(chunk, per_image), smaller(chunk, height->windows));
     const int64_t partial = !MASKS && s->out % LANES, spare = partial ? (chunk * width->windows * filters + WIDEST * LANES) * (int64_t)sizeof(real) : 0;
     char *scratch = mw_scratch((size_t)(border_bytes(&edges) + chunk * (int64_t)sizeof(pair) + spare));
-    if (!scratch) return;
+    if (!scratch) {
+        for (int64_t n = begin; n < end; n++) {
+            const int64_t i = n % g->strips * g->height, segment = n / g->strips % s->segments;
+            plain_weights(g, n / g->strips / s->segments, segment / s->per_line, segment % s->per_line, i, smaller(g->height, s->k - i));
+        }
+        return;
+    }
     place_border(&edges, scratch);
     pair *pairs = (pair *)(scratch + border_bytes(&edges));
     int64_t panel = WIDEST;
@@ -310,17 +381,9 @@ static void sum_weights(const void *job, int64_t begin, int64_t end) {
         int64_t count = 0, before = -1;
         for (int64_t n = begin; n < end; n++) {
             const int64_t strip = n % g->strips, segment = n / g->strips % s->segments, group = n / g->strips / s->segments;
-            const int64_t line = segment / s->per_line, kd = line / height->taps, kh = line % height->taps, kw = segment % s->per_line;
-            if (line != before) {
-                count = 0;
-                for (int64_t l = first; l < stop; l++) {
-                    const int64_t d = seen(depth, l / height->windows % depth->windows, kd), h = seen(height, l % height->windows, kh);
-                    if (d < 0 || h < 0) continue;
-                    pairs[count].a = line_at(&edges, l / per_image, d, h);
-                    pairs[count++].b = (l - first) * width->windows * filters;
-                }
-                before = line;
-            }
+            const int64_t line = segment / s->per_line, kw = segment % s->per_line;
+            if (line != before) count = pair_lines(g, &edges, first, stop, line, pairs);
+            before = line;
             const int64_t i = strip * g->height, rows = smaller(g->height, s->k - i);
             const int64_t pixel = width->first + s->left + kw * width->gap;
             const int64_t tap = line * width->taps + kw;
@@ -334,7 +397,138 @@ static void sum_weights(const void *job, int64_t begin, int64_t end) {
     }
 }
 
-/* ---- 6. plain products ------------------------------------------------------------------------------------------
+/* ---- 6. channels by themselves ------------------------------------------------------------------------------------
+ * Where each channel is a group, there is no product to make: a vector holds LANES channels, and is multiplied with their weights.
+ */
+enum { PIXELS = 6 };                                        /* sums side by side */
+
+/* LANES channels from c on, or `count` of them, of `pixels` results from number `i` of a line on. */
+INLINE void depthwise_pixels(const int pixels, const sweep *s, const pair *pairs, int64_t lines, const real *base, real *to, int64_t c,
+                             int64_t count) {
+    const axis *width = &s->axis[WIDTH_AXIS];
+    const int64_t channels = s->groups, step = width->step * channels;
+    vec sum[PIXELS];
+    for (int i = 0; i < pixels; i++) sum[i] = (vec){0};
+    for (int64_t l = 0; l < lines; l++)
+        for (int64_t t = 0; t < width->taps; t++) {
+            const real *x = base + pairs[l].a + t * width->gap * channels + c;
+            const real *w = s->w + pairs[l].b + (width->weight + t * width->weight_step) * channels + c;
+            const vec weight = count == LANES ? load(w) : load_first(w, count);
+            for (int i = 0; i < pixels; i++) sum[i] += (count == LANES ? load(x + i * step) : load_first(x + i * step, count)) * weight;
+        }
+    for (int i = 0; i < pixels; i++) {
+        real *at = to + i * width->to_step * channels + c;
+        if (count == LANES) store(at, sum[i]);
+        else store_first(at, sum[i], count);
+    }
+}
+
+static void depthwise_lines(const void *job, int64_t begin, int64_t end) {
+    const sweep *s = job;
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const int64_t channels = s->groups, kernel_lines = depth->taps * height->taps;
+    border edges = border_of(s, 1, 1);
+    char *scratch = mw_scratch((size_t)(border_bytes(&edges) + kernel_lines * (int64_t)sizeof(pair)));
+    if (!scratch) {
+        plain_lines(s, begin, end);
+        return;
+    }
+    place_border(&edges, scratch);
+    pair *pairs = (pair *)(scratch + border_bytes(&edges));
+    for (int64_t n = begin; n < end; n++) {
+        const int64_t h = n % height->windows, d = n / height->windows % depth->windows, image = n / height->windows / depth->windows;
+        int64_t count = 0;
+        for (int64_t line = 0; line < kernel_lines; line++) {
+            const int64_t td = line / height->taps, th = line % height->taps;
+            const int64_t from_d = seen(depth, d, td), from_h = seen(height, h, th);
+            if (from_d < 0 || from_h < 0) continue;
+            const int64_t kd = depth->weight + td * depth->weight_step, kh = height->weight + th * height->weight_step;
+            pairs[count].a = line_at(&edges, image, from_d, from_h) + (width->first + s->left) * channels;
+            pairs[count++].b = (kd * s->kernel[HEIGHT_AXIS] + kh) * s->kernel[WIDTH_AXIS] * channels;
+        }
+        const int64_t to_h = height->to + h * height->to_step, to_d = depth->to + d * depth->to_step;
+        real *to = s->z + (((image * depth->outputs + to_d) * height->outputs + to_h) * width->outputs + width->to) * channels;
+        for (int64_t i = 0; i < width->windows; i += PIXELS) {
+            const real *base = lines_base(&edges) + i * width->step * channels;
+            real *at = to + i * width->to_step * channels;
+            const int64_t pixels = smaller(PIXELS, width->windows - i);
+            for (int64_t c = 0; c < channels; c += LANES) {
+                const int64_t lanes = smaller(LANES, channels - c);
+                if (pixels == PIXELS && lanes == LANES) depthwise_pixels(PIXELS, s, pairs, count, base, at, c, LANES);
+                else
+                    for (int64_t p = 0; p < pixels; p++)
+                        depthwise_pixels(1, s, pairs, count, base + p * width->step * channels, at + p * width->to_step * channels, c, lanes);
+            }
+            finish_rows(at, pixels, channels, width->to_step * channels, s->bias, s->activation);
+        }
+    }
+}
+
+/* LANES channels, or `count`, of the gradients of `taps` weights of a line of the kernel, added up over lines of an image. */
+INLINE void depthwise_sums(const int taps, const sweep *s, const pair *pairs, int64_t lines, const real *x, const real *dz, real *dw,
+                           int64_t count, int add) {
+    const axis *width = &s->axis[WIDTH_AXIS];
+    const int64_t channels = s->groups, step = width->step * channels, gap = width->gap * channels;
+    vec sum[PIXELS];
+    for (int t = 0; t < taps; t++) sum[t] = (vec){0};
+    for (int64_t l = 0; l < lines; l++) {
+        const real *in = x + pairs[l].a, *out = dz + pairs[l].b;
+        for (int64_t i = 0; i < width->windows; i++, in += step, out += channels) {
+            const vec given = count == LANES ? load(out) : load_first(out, count);
+            for (int t = 0; t < taps; t++) sum[t] += (count == LANES ? load(in + t * gap) : load_first(in + t * gap, count)) * given;
+        }
+    }
+    for (int t = 0; t < taps; t++) {
+        real *to = dw + t * channels;
+        const vec before = add ? load_first(to, count) : (vec){0};
+        store_first(to, before + sum[t], count);
+    }
+}
+
+/* Lines of the kernel × vectors of channels, [begin, end) of them, image after image. */
+static void depthwise_weights(const void *job, int64_t begin, int64_t end) {
+    const gradient *g = job;
+    const sweep *s = &g->s;
+    const axis *depth = &s->axis[DEPTH_AXIS], *height = &s->axis[HEIGHT_AXIS], *width = &s->axis[WIDTH_AXIS];
+    const int64_t channels = s->groups, per_image = depth->windows * height->windows, vectors = ceil_div(channels, LANES);
+    border edges = border_of(s, 1, height->windows);
+    char *scratch = mw_scratch((size_t)(border_bytes(&edges) + per_image * (int64_t)sizeof(pair)));
+    if (!scratch) {
+        for (int64_t n = begin; n < end; n++)
+            for (int64_t c = n % vectors * LANES; c < smaller(channels, (n % vectors + 1) * LANES); c++)
+                plain_weights(g, c, n / vectors, 0, 0, width->taps);
+        return;
+    }
+    place_border(&edges, scratch);
+    pair *pairs = (pair *)(scratch + border_bytes(&edges));
+    for (int64_t image = 0; image < s->images; image++)
+        for (int64_t n = begin, count = 0, before = -1; n < end; n++) {
+            const int64_t line = n / vectors, c = n % vectors * LANES, lanes = smaller(LANES, channels - c);
+            if (line != before) count = pair_lines(g, &edges, image * per_image, (image + 1) * per_image, line, pairs);
+            before = line;
+            for (int64_t t = 0, taps; t < width->taps; t += taps) {
+                const real *x = lines_base(&edges) + (width->first + s->left + t * width->gap) * channels + c;
+                const real *dz = g->dz + image * per_image * width->windows * channels + c;
+                real *dw = g->dw + (line * width->taps + t) * channels + c;
+                taps = width->taps - t >= 5 ? 5 : width->taps - t >= 3 ? 3 : 1;
+                if (lanes < LANES || taps == 1) depthwise_sums(taps = 1, s, pairs, count, x, dz, dw, lanes, image > 0);
+                else if (taps == 3) depthwise_sums(3, s, pairs, count, x, dz, dw, LANES, image > 0);
+                else depthwise_sums(5, s, pairs, count, x, dz, dw, LANES, image > 0);
+            }
+        }
+}
+
+static int is_depthwise(const sweep *s) { return s->in == 1 && s->out == 1; }
+
+static void run(const sweep *s) {
+    const int64_t lines = s->images * s->axis[DEPTH_AXIS].windows * s->axis[HEIGHT_AXIS].windows;
+    if (lines <= 0 || s->axis[WIDTH_AXIS].windows <= 0 || s->out <= 0) return;
+    const int64_t sums = lines * s->axis[WIDTH_AXIS].windows * s->segments * s->k * s->out * s->groups;
+    if (is_depthwise(s)) mw_parallel(smaller(lines, mw_threads_for(sums, DEPTHWISE_GRAIN)), lines, depthwise_lines, s);
+    else mw_parallel(smaller(lines, mw_threads_for(sums, CONV_GRAIN)), lines, sweep_lines, s);
+}
+
+/* ---- 7. plain products ------------------------------------------------------------------------------------------
  * Where each position of the image is seen by one window alone, with one tap for each, or one window sees all of the image, a convolution
  * is the product of rows: positions with their channels, or whole images.
  */
@@ -400,6 +594,11 @@ void mw_conv_weight_grad_real(const real *x, const real *dz, real *dw, const mw_
     const int64_t weights = plan->kernel[0] * plan->kernel[1] * plan->kernel[2] * g.s.in * plan->filters;
     if (lines * width <= 0) memset(dw, 0, (size_t)weights * sizeof(real));
     if (lines * width <= 0 || weights <= 0) return;
+    if (is_depthwise(&g.s)) {
+        const int64_t parts = plan->kernel[0] * plan->kernel[1] * ceil_div(plan->channels, LANES);
+        mw_parallel(smaller(parts, mw_threads_for(lines * width * weights, DEPTHWISE_GRAIN)), parts, depthwise_weights, &g);
+        return;
+    }
     g.strips = ceil_div(g.s.k, TALLEST);
     g.height = ceil_div(g.s.k, g.strips);
     const int64_t tiles = g.strips * g.s.segments * g.s.groups;

@@ -104,7 +104,7 @@ static void sum_columns(const enum kind kind, mw_range_function *f, columns_job 
     j->block = BLOCK, j->blocks = (p->rows + BLOCK - 1) / BLOCK;
     real *sums = mw_scratch((size_t)(2 * j->blocks * p->columns) * sizeof(real));
     if (sums) j->first = sums, j->second = sums + j->blocks * p->columns;
-    else j->block = p->rows, j->blocks = 1, j->first = first, j->second = second;
+    else j->block = p->rows, j->blocks = p->rows > 0, j->first = first, j->second = second;
     mw_parallel(smaller(j->blocks, mw_threads_for(p->rows * p->columns, GRAIN)), j->blocks, f, j);
     join_blocks(kind, j, first, second);
 }

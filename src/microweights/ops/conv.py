@@ -14,7 +14,7 @@ from ..tensor import Array, Tensor
 from .base import Op, case, takes_symbols
 from .matmul import GRADIENTS
 from .reduce import Sum
-from .shape import reshape
+from .shape import broadcast_to, reshape
 
 __all__ = ["Conv", "ConvTranspose", "ConvWeightGrad", "conv", "conv_transpose", "depthwise_conv"]
 
@@ -339,6 +339,9 @@ def depthwise_conv(
     if channels != x.shape[-1]:
         remedy = "The last axis but one of the kernel has one entry for each channel."
         raise ValueError(explain(f"a kernel for {x.shape[-1]} channels", kernel.shape, remedy))
-    grouped = reshape(kernel, (*taps, 1, channels * kernel.shape[-1]))
+    multiplier = kernel.shape[-1]
+    if multiplier > 1:  # each channel, so many times over
+        x = reshape(broadcast_to(reshape(x, (*x.shape, 1)), (*x.shape, multiplier)), (*x.shape[:-1], channels * multiplier))
+    grouped = reshape(kernel, (*taps, 1, channels * multiplier))
     options: dict[str, Any] = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate, "activation": activation}
-    return conv(x, grouped, bias, groups=channels, **options)
+    return conv(x, grouped, bias, groups=channels * multiplier, **options)
