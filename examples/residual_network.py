@@ -12,17 +12,7 @@ from __future__ import annotations
 import sys
 
 import microweights as mw
-from microweights.layers import (
-    Activation,
-    Add,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    GlobalAveragePooling2D,
-    Input,
-    RandomFlip,
-    Rescaling,
-)
+from microweights.layers import Activation, Add, BatchNormalization, Conv2D, Dense, GlobalAveragePooling2D, Input, Rescaling
 
 
 def convolution(x: mw.Tensor, filters: int, size: int = 3, strides: int = 1) -> mw.Tensor:
@@ -47,8 +37,7 @@ def block(x: mw.Tensor, filters: int, strides: int) -> mw.Tensor:
 def residual_network(shape: tuple[int, int, int], classes: int, blocks: int = 3) -> mw.Model:
     """6 blocks + 2 layers with weights, not counting the shortcuts."""
     inputs = Input(shape)
-    x = RandomFlip("horizontal")(Rescaling(1 / 255)(inputs))
-    x = Activation("relu")(convolution(x, 16))
+    x = Activation("relu")(convolution(Rescaling(1 / 255)(inputs), 16))
     for filters in (16, 32, 64):
         for i in range(blocks):
             x = block(x, filters, strides=2 if filters > 16 and i == 0 else 1)
