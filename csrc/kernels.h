@@ -130,6 +130,21 @@ typedef struct {
     int64_t activation;        /* an mw_activation */
 } mw_norm;
 
+/* Images looked up between their pixels: X is images×input×channels, Z images×output×channels. Each image has MW_MOTION numbers: an angle
+ * in radians, a stretch along the height and one along the width, about the middle of the image, and how far it moves down and right.
+ * The pixel (Y, X) of Z, (v, u) from the middle, is at v' = stretch (u sin + v cos) - down, u' = stretch (u cos - v sin) - right. */
+typedef struct {
+    int64_t images, channels, input[2], output[2];
+    int64_t interpolation;     /* an mw_interpolation */
+    int64_t fill;              /* an mw_fill: what is beyond the image */
+    double fill_value;
+} mw_warp;
+
+enum mw_motion { MW_MOTION = 5 };
+enum mw_interpolation { MW_NEAREST, MW_BILINEAR };
+/* a value; the nearest pixel; the image again; the image mirrored, its border twice */
+enum mw_fill { MW_FILL_CONSTANT, MW_FILL_NEAREST, MW_FILL_WRAP, MW_FILL_REFLECT };
+
 /* ---- matrix product -------------------------------------------------------------------------------------------- */
 
 /* C = activation(A @ B + bias); bias may be NULL. With k = 0 the product is zero. C overlaps neither A nor B. */
@@ -178,6 +193,13 @@ void mw_row_norm_real(const real *x, const real *gamma, const real *bias, real *
 void mw_row_norm_grad_real(const real *dz, const real *x, const real *gamma, real *dx, real *dgamma, real *dbias, const mw_norm *plan);
 /* average = average momentum + x (1 - momentum), for n numbers */
 void mw_blend_real(const real *x, inout real *average, int64_t n, double momentum);
+
+/* ---- images in motion ------------------------------------------------------------------------------------------------ */
+
+/* z = what x holds at each place, or, between pixels, their mean by distance */
+void mw_warp_real(const real *x, const real *motion, real *z, const mw_warp *plan);
+/* dx of it */
+void mw_warp_grad_real(const real *dz, const real *motion, real *dx, const mw_warp *plan);
 
 /* ---- element-wise: z = f(x), z = f(x, y), in place if the strides are the same ----------------------------------- */
 

@@ -40,7 +40,7 @@ class _State(threading.local):  # each thread has its own
 
     recording = True  # whether operations are being recorded for backward
     captures = False  # whether a captured function is run in Python
-    training = False  # whether the outermost call of a layer is part of a training
+    training: bool | None = None  # whether the outermost call of a layer is part of a training, if that was said
     watch: Watch | None = None
 
 

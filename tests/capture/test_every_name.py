@@ -99,7 +99,7 @@ def test_activations(name: str, c_only: str) -> None:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "relu"}, "Dense": {"units": 3}, "Dot": {"axes": 1},
-    "Reshape": {"target_shape": (2, 3)}, "GroupNormalization": {"groups": 3},
+    "Reshape": {"target_shape": (2, 3)}, "GroupNormalization": {"groups": 3}, "RandomErasing": {"value_range": (0, 1)},
     "Permute": {"dims": (1,)}, "RepeatVector": {"n": 2}, "Cropping3D": {"cropping": ((1, 0), (0, 0), (0, 1))},
     "ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.9},
     "InverseTimeDecay": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.9},
@@ -126,9 +126,10 @@ def merging(layer: layers.Layer) -> mw.Model:
 
 REQUIRED = {  # arguments of many layers
     "filters": 2, "kernel_size": 2, "pool_size": 2, "output_size": 1, "height": 3, "width": 3, "stddev": 0.1, "num_tokens": 5,
-    "function": lambda x: x * 2, "scale": 0.5, "rate": 0.3,
+    "function": lambda x: x * 2, "scale": 0.5, "rate": 0.3, "factor": 0.3,
+    "height_factor": 0.2, "width_factor": 0.2,
 }  # fmt: skip
-OF_IMAGES = {"CenterCrop", "Resizing"}
+OF_IMAGES = {"CenterCrop", "Resizing", "MixUp", "CutMix"}
 IMAGES = {"1D": (8, 2), "2D": (4, 4, 1), "3D": (2, 2, 2, 2)}  # by what layers of images have in their names
 
 
@@ -142,7 +143,11 @@ def test_layers(name: str, c_only: str) -> None:
         **{k: v for k, v in REQUIRED.items() if k in taken and taken[k].default in (taken[k].empty, None)},
         **ARGUMENTS.get(name, {}),
     )
-    shapes = [shape for axes, shape in IMAGES.items() if axes in name or (axes == "2D" and name in OF_IMAGES)]
+    shapes = [
+        shape
+        for axes, shape in IMAGES.items()
+        if axes in name or (axes == "2D" and (name in OF_IMAGES or name.startswith("Random")))
+    ]
     images = [layers.Dense(16), layers.Reshape(shapes[0])] if shapes else []
     model: mw.Model = network(2, None, *images, layer, layers.Flatten()) if name not in MERGES else merging(layer)
     model.compile("sgd", "mse")

@@ -291,6 +291,20 @@ def blend(kernel: str, m: Maker) -> Iterator[Case]:
         yield Case(kernel, [m.real(n), m.real(n)], (n, 0.99))
 
 
+def warping(kernel: str, m: Maker) -> Iterator[Case]:
+    for i, (images, size, out, channels) in enumerate([
+        (1, (1, 1), (1, 1), 1), (0, (3, 3), (3, 3), 2), (3, (5, 4), (5, 4), 3), (2, (6, 7), (4, 3), 1), (2, (3, 3), (5, 6), 17),
+    ]):  # fmt: skip
+        for fill in range(4):
+            fields = {"images": images, "channels": channels, "input": size, "output": out}
+            plan = struct("mw_warp", **fields, interpolation=(i + fill) % 2, fill=fill, fill_value=1.5)
+            motion = m.real(images, 5) * m.dtype.type(1.7)
+            if images > 2:
+                motion[0, 0], motion[1, 1] = np.nan, np.inf
+            shapes = [(images, *size, channels), (images, *out, channels)][:: 1 if kernel == "warp" else -1]
+            yield Case(kernel, [m.real(*shapes[0]), m.of(motion), m.garbage(*shapes[1])], (plan,))
+
+
 ROWS = [(0, 3), (1, 1), (3, 0), (4, 2), (5, 10), (3, 15), (3, 16), (3, 17), (2, 33), (7, 100), (2, 1025)]
 
 
@@ -446,6 +460,7 @@ CASES: dict[str, Cases] = {"gemm": gemm, "dense_grad": dense_grad}
 CASES |= dict.fromkeys(["conv", "conv_transpose", "conv_weight_grad"], convolution)
 CASES |= dict.fromkeys(["max_pool", "max_pool_grad", "max_pool_pick", "average_pool", "average_pool_grad"], pooling)
 CASES |= {**dict.fromkeys(NORMS, normalisation), "blend": blend}
+CASES |= dict.fromkeys(["warp", "warp_grad"], warping)
 UNARY = [
     "copy", "negative", "absolute", "sign", "square", "sqrt", "exp", "expm1", "log",
     "relu", "sigmoid", "tanh", "erf", "gelu", "softplus",
@@ -520,6 +535,7 @@ OF_TERMS = {
     "tape_update": (4, 4),
     **dict.fromkeys(NORMS, (64, 256)),
     "blend": (4, 4),
+    **dict.fromkeys(["warp", "warp_grad"], (64, 64)),
     **dict.fromkeys(["max_pool_grad", "average_pool", "average_pool_grad"], (4, 16)),
     "gemm": (0, 200),  # tests of its own bound it tightly
     **dict.fromkeys(["binary_cross_entropy", "binary_cross_entropy_grad", "squared_error", "squared_error_grad"], (4, 2)),

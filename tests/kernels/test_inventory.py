@@ -113,7 +113,11 @@ def test_the_numbers_of_enums_are_those_of_the_library() -> None:
     assert numbers["MW_RELU"] == 1 and numbers["MW_MOST_PIECES"] == 16
     if machine.lib is not None:
         assert numbers == {name: getattr(machine.lib, name) for name in dir(machine.lib) if name in numbers}
-        known = {e for name in ("activation", "schedule", "tape_op", "limits") for e in enum(f"enum mw_{name}")}
+        known = {
+            e
+            for name in ("activation", "schedule", "tape_op", "limits", "motion", "interpolation", "fill")
+            for e in enum(f"enum mw_{name}")
+        }
         assert set(numbers) == known
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from helpers import running_on
 
 import microweights as mw
+from microweights.kernels import door
 from microweights.ops import OPS, Case, Op
 from microweights.ops.base import case
 
@@ -273,6 +275,17 @@ def row_norm(x, *weights, centered=True, **options):  # type: ignore[no-untyped-
     return normalize(x, mean, (x - mean).square().mean(1, keepdim=True), *weights, **options)
 
 
+def warp(x, motion, size, warping):  # type: ignore[no-untyped-def]
+    """Each position as a weighted sum of all pixels: the weights are what the twin makes of images with a single 1."""
+    n, height, width, channels = x.shape
+    ones = np.eye(height * width).reshape(height, width, -1)
+    with running_on("numpy"):
+        shares = [door.warp(ones[None], m[None], size, warping._replace(fill_value=0.0))[0] for m in motion]
+        filled = door.warp(np.zeros((n, height, width, 1)), motion, size, warping)
+    shares = torch.tensor(np.stack(shares)).to(x.dtype)
+    return torch.einsum("nyxp,npc->nyxc", shares, x.reshape(n, -1, channels)) + torch.tensor(filled).to(x.dtype)
+
+
 def cross_entropy(x: torch.Tensor, target: np.ndarray, mean: bool = False) -> torch.Tensor:
     t = torch.as_tensor(target)
     return F.cross_entropy(x, t if t.dtype == torch.int64 else t.to(x.dtype), reduction="mean" if mean else "none")
@@ -371,6 +384,10 @@ TWINS: dict[str, Callable[..., torch.Tensor]] = {
     "Tanh": lambda x: x.tanh(),
     "TanhGrad": lambda dz, z: dz * (1 - z * z),
     "Transpose": lambda x, axes: x.permute(axes),
+    "Warp": warp,
+    "WarpGrad": lambda dz, motion, size, warping: transposed(
+        warp, size, dz, motion=motion, size=dz.shape[1:3], warping=warping._replace(fill_value=0.0)
+    ),
     "Where": lambda x, y, condition: torch.where(torch.as_tensor(condition), x, y),
 }
 WITHOUT_TWIN: dict[str, str] = {}  # operation: why torch has none

@@ -16,7 +16,7 @@ from ..tensor import Array, Guarded, Tensor
 from .forms import Form, are_repeated, maker
 from .program import NULL, Program, from_buffer, replay
 
-Key = tuple[Form, bool, bool]
+Key = tuple[Form, bool, bool | None]
 
 
 class Replay:

@@ -19,3 +19,4 @@ from .reduce import *
 from .softmax import *
 from .tape import *
 from .update import *
+from .warp import *

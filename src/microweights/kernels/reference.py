@@ -248,6 +248,54 @@ def blend(x: Array, average: Array, n: int, momentum: float) -> None:
     average[...] = average * average.dtype.type(momentum) + x * average.dtype.type(1 - momentum)
 
 
+# ---- images in motion ------------------------------------------------------------------------------------------------
+
+
+def _found(i: Array, n: int, fill: int) -> tuple[Array, Array]:
+    """The indices on an axis of n that stand for others, and whether there is one."""
+    inside = (i >= 0) & (i < n)
+    mirrored = i % (2 * n)
+    fills = [i, np.clip(i, 0, n - 1), i % n, np.where(mirrored < n, mirrored, 2 * n - 1 - mirrored)]
+    return np.clip(np.where(inside, i, fills[fill]), 0, n - 1), inside if fill == 0 else np.ones_like(inside)
+
+
+def _sources(motion: Array, plan: Any) -> Any:
+    """The pixels that go into each place of the result: rows and columns, whether there are any, and their shares."""
+    angle, tall, wide, down, right = (motion.reshape(plan.images, 5).astype(float).T)[..., None, None]
+    middle = [(n - 1) / 2 for n in plan.input]
+    v, u = np.arange(plan.output[0])[:, None] - middle[0], np.arange(plan.output[1]) - middle[1]
+    places = [tall * (np.sin(angle) * u + np.cos(angle) * v) + middle[0] - down,
+              wide * (np.cos(angle) * u - np.sin(angle) * v) + middle[1] - right]  # fmt: skip
+    y, x = [np.where((p > -1e6) & (p < 1e6), p, -1e6) for p in places]
+    if plan.interpolation == ENUMS["interpolation"]["nearest"]:
+        corners = [(np.rint(y), np.rint(x), np.ones_like(y))]
+    else:
+        top, left = np.floor(y), np.floor(x)
+        pairs = [(y - top, x - left), (1 - (y - top), 1 - (x - left))]
+        corners = [(top + i, left + j, pairs[1 - i][0] * pairs[1 - j][1]) for i in (0, 1) for j in (0, 1)]
+    for row, column, share in corners:
+        rows, has_row = _found(row.astype(np.int64), plan.input[0], plan.fill)
+        columns, has_column = _found(column.astype(np.int64), plan.input[1], plan.fill)
+        yield rows, columns, (has_row & has_column)[..., None], share.astype(motion.dtype)[..., None]
+
+
+def warp(x: Array, motion: Array, z: Array, plan: Any) -> None:
+    images = x.reshape(plan.images, *plan.input, plan.channels)
+    sums = np.zeros((plan.images, *plan.output, plan.channels), z.dtype)
+    for rows, columns, has_any, share in _sources(motion, plan):
+        seen = images[np.arange(plan.images)[:, None, None], rows, columns]
+        sums += share * np.where(has_any, seen, z.dtype.type(plan.fill_value))
+    z[...] = sums.reshape(z.shape)
+
+
+def warp_grad(dz: Array, motion: Array, dx: Array, plan: Any) -> None:
+    given = dz.reshape(plan.images, *plan.output, plan.channels)
+    sums = np.zeros((plan.images, *plan.input, plan.channels), dx.dtype)
+    for rows, columns, has_any, share in _sources(motion, plan):
+        np.add.at(sums, (np.arange(plan.images)[:, None, None], rows, columns), np.where(has_any, share * given, 0))
+    dx[...] = sums.reshape(dx.shape)
+
+
 # ---- element-wise --------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The parts of a network, in a file for each family, which lists its public names."""
 
 from . import activation as _activation
+from . import augmentation as _augmentation
 from . import base as _base
 from . import conv as _conv
 from . import core as _core
@@ -11,6 +12,7 @@ from . import pool as _pool
 from . import preprocessing as _preprocessing
 from . import reshaping as _reshaping
 from .activation import *
+from .augmentation import *
 from .base import *
 from .conv import *
 from .core import *
@@ -22,7 +24,7 @@ from .preprocessing import *
 from .reshaping import *
 
 __all__: list[str] = []
-for _family in (_activation, _base, _conv, _core, _merge, _noise, _norm, _pool, _preprocessing, _reshaping):
+for _family in (_activation, _augmentation, _base, _conv, _core, _merge, _noise, _norm, _pool, _preprocessing, _reshaping):
     __all__ += _family.__all__
 
 

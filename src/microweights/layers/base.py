@@ -90,6 +90,7 @@ class Layer(Part, Configurable):
     """
 
     _takes_training: ClassVar[bool] = False
+    _trains_alone: ClassVar[bool] = False  # what `training` is where nobody says
     _makes_masks: ClassVar[bool] = False
     _takes_one: ClassVar[bool] = False  # tensor, and no nest of them
     _names: ClassVar[tuple[str, ...]] = ()  # of what `call` takes by position or by name
@@ -250,7 +251,8 @@ class Layer(Part, Configurable):
         if not self.built:
             self._build_once(_shapes_of(x))
         if training is None:  # as the call that this one is part of
-            z = call(x, training=state.training) if self._takes_training else call(x)
+            whether = self._trains_alone if state.training is None else state.training
+            z = call(x, training=whether) if self._takes_training else call(x)
         else:
             before, state.training = state.training, training
             try:

@@ -190,7 +190,7 @@ class Stepper(Layer):
 
     def _infer(self, batch: Batch) -> Any:
         with no_grad():
-            z = self(batch.x)
+            z = self(batch.x, training=False)
         if type(z) is Tensor:
             self._outputs = None
             return z

@@ -14,6 +14,7 @@ from . import pool as _pool
 from . import reduce as _reduce
 from . import shape as _shape
 from . import softmax as _softmax
+from . import warp as _warp
 from .base import *
 from .base import axes_of as axes_of
 from .base import one_axis as one_axis
@@ -36,9 +37,10 @@ from .shape import broadcast_to as broadcast_to
 from .shape import reshape as reshape
 from .shape import transpose as transpose
 from .softmax import *
+from .warp import *
 
 __all__: list[str] = []
-for _family in (_base, _conv, _elementwise, _index, _matmul, _norm, _pool, _reduce, _shape, _softmax):
+for _family in (_base, _conv, _elementwise, _index, _matmul, _norm, _pool, _reduce, _shape, _softmax, _warp):
     __all__ += _family.__all__
 
 
