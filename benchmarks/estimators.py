@@ -9,13 +9,11 @@ lose are shown like the others.
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import time
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -29,6 +27,8 @@ from sklearn.datasets import load_digits  # noqa: E402
 from sklearn.neural_network import MLPClassifier  # noqa: E402
 
 import microweights as mw  # noqa: E402
+from microweights.datasets import load_fashion_mnist  # noqa: E402
+from microweights.datasets.images import DEBIAN  # noqa: E402
 from microweights.kernels import machine  # noqa: E402
 
 try:
@@ -42,7 +42,6 @@ except ImportError:
 
 linear, networks = mw.linear_model, mw.neural_network
 ONLY, ROUNDS = "", 5  # of the command line
-FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's dataset-fashion-mnist
 Fit = Callable[[], Any]
 
 
@@ -75,16 +74,12 @@ def race_lines(name: str, kind: str, x: Any, y: Any, loss: Callable[[Any], float
 
 def fashion() -> tuple[Any, Any]:
     """60,000 images; random ones where the package is not installed."""
-    if not FASHION.exists():
+    if not DEBIAN.exists():
         rng = np.random.default_rng(0)
         x = rng.random((60_000, 784), np.float32)
         return x, ((x - 0.5) @ rng.normal(size=(784, 10))).argmax(1)  # of all classes, as 0 is the mean of each score
-    with (
-        gzip.open(FASHION / "train-images-idx3-ubyte.gz") as images,
-        gzip.open(FASHION / "train-labels-idx1-ubyte.gz") as labels,
-    ):
-        x = np.frombuffer(images.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
-        return x, np.frombuffer(labels.read(), np.uint8, offset=8).astype(np.int64)
+    (images, labels), _ = load_fashion_mnist()
+    return images.reshape(-1, 784).astype(np.float32) / 255, labels.astype(np.int64)
 
 
 def least_squares() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import running_on
+from helpers import in_c, running_on
 
 import microweights as mw
 from microweights import cli
@@ -60,7 +62,7 @@ def test_digits_by_default(capsys: pytest.CaptureFixture[str]) -> None:
         "samples per second",
     ):
         assert words in text
-    assert re.search(r"s, 1,350 steps, [\d,.]+ µs per step, [\d,]+ samples per second\n", text)
+    assert re.search(r"s, [\d.]+ s per epoch, 1,350 steps, [\d,.]+ µs per step, [\d,]+ samples per second\n", text)
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
@@ -72,6 +74,40 @@ def test_houses(capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "houses", "--epochs", "3", "--batch-size", "128")
     match = re.fullmatch(r"test R2: (0\.\d\d)", last_line(text))
     assert match and float(match[1]) > 0.6
+
+
+@in_c
+def test_fashion(capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(capsys, "fashion", "--epochs", "12", "--threads", "1")
+    assert accuracy(text) >= 0.8
+    for words in ("conv2d_2 (Conv2D)", "1,000 samples to train on, 250 held out", " s per epoch, 384 steps, ", "9 Ankle boot "):
+        assert words in text
+    table = [line[14:].split() for line in text.splitlines() if re.match(r"\d [A-Z]", line)]
+    counts = [[int(cell) for cell in row] for row in table]
+    assert len(counts) == 10 and all(sum(row) == 25 for row in counts)
+    assert accuracy(text) == round(sum(counts[i][i] for i in range(10)) / 250, 3)
+
+
+def test_fashion_of_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (x, y), _ = mw.datasets.load_fashion_mnist(sample=True)
+    for part, rows in (("train", slice(64)), ("t10k", slice(64, 96))):
+        for kind, array in (("images", x[rows]), ("labels", y[rows])):
+            head = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
+            (tmp_path / f"{part}-{kind}-idx{array.ndim}-ubyte").write_bytes(head + array.tobytes())
+    text = output(capsys, "fashion", "--full", str(tmp_path), "--epochs", "1", "--hidden", "20")
+    assert "64 samples to train on, 32 held out" in text and " 1 steps, " in text and "dense_1 (Dense)" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digits", "--full"], "Expected --full with fashion. Received: digits. Leave it out"),
+        (["fashion", "--full", "/nowhere"], "Expected a folder that exists. Received: '/nowhere'"),
+    ],
+)
+def test_full_explains_itself(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert cli.main(["train", *arguments]) == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hidden", [("none", 650), ("10", 760), ("16,8,4", 1040 + 136 + 36 + 50)])
@@ -171,7 +207,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["train", "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    for option in ("--epochs", "--batch-size", "--hidden", "--optimizer", "--seed", "--backend", "--threads"):
+    for option in ("--epochs", "--batch-size", "--hidden", "--optimizer", "--seed", "--backend", "--threads", "--full"):
         assert option in text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import in_c
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 pytestmark = pytest.mark.skipif(not EXAMPLES.exists(), reason="installed without the examples")
@@ -52,6 +53,36 @@ def test_house_prices(capsys: pytest.CaptureFixture[str]) -> None:
     alone, together = run("house_prices")
     assert 60 < alone < 90 and 20 < together < alone
     assert "dollars" in capsys.readouterr().out
+
+
+@in_c
+def test_article_cnn() -> None:
+    weights, accuracy = run("article_cnn", 6)
+    assert weights == 225_034 and accuracy > 0.75
+
+
+@in_c
+def test_residual_network() -> None:
+    layers, accuracy = run("residual_network", 3, 500)
+    assert layers == 20 and accuracy > 0.6
+
+
+@in_c
+def test_autoencoder(tmp_path: Path) -> None:
+    given = picture(tmp_path)
+    error, of_components = run("autoencoder", 20, *given)
+    assert error < of_components
+    assert all(Path(file).stat().st_size > 10_000 for file in given)
+
+
+@in_c
+def test_what_a_network_sees(tmp_path: Path) -> None:
+    given = picture(tmp_path)
+    before, after = run("what_a_network_sees", *given)
+    assert after[0, 0] > before[0, 0] + 0.1  # the first layer learns to see edges,
+    assert after[0, 0] > after[1, 0] + 0.05 > after[2, 0] + 0.1  # the later ones something else,
+    assert after[2, 1] > max(before[2, 1], after[0, 1])  # which tells the classes apart
+    assert all(Path(file).stat().st_size > 50_000 for file in given)
 
 
 def test_no_example_is_forgotten() -> None:

@@ -1,7 +1,7 @@
-"""Two small real data sets that travel with the library: handwritten digits and house sales.
+"""Small real data sets that travel with the library, and loaders of images that people have on disk.
 
-Nothing is read until a loader is called, and nothing is downloaded or executed: the files are gzipped CSV.
-Where each comes from, and its licence, stands beside it in `data/` and in `Dataset.DESCR`;
+Handwritten digits and house sales come whole, of Fashion-MNIST a sample. Nothing is read until a loader is called, and nothing
+is downloaded or executed. Where each comes from, and its licence, stands beside it in `data/` (and in `Dataset.DESCR`);
 `make_data.py` made the files.
 
 >>> digits = load_digits()
@@ -18,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import explain
+from .images import load_cifar10, load_cifar100, load_fashion_mnist, load_mnist
 
-__all__ = ["Dataset", "holdout", "load_digits", "load_houses"]
+__all__ = [
+    "Dataset", "holdout", "load_cifar10", "load_cifar100", "load_digits", "load_fashion_mnist", "load_houses", "load_mnist",
+]  # fmt: skip
 
 Data = NDArray[np.float32]
 Target = NDArray[Any]

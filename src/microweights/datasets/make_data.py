@@ -4,12 +4,16 @@
     python make_data.py digits            copies the file out of the installed scikit-learn
     python make_data.py houses            fetches Debian's package r-cran-spdata (needs apt-get and dpkg-deb)
     python make_data.py houses spData/    or reads spData as R or Debian installed it (the folder with data/Rdata.rdb)
+    python make_data.py fashion           takes a sample of Debian's package dataset-fashion-mnist, which must be installed
+    python make_data.py fashion FOLDER/   or of the four idx files there
 
 Users of the library never need this script.
 """
 
 import argparse
 import gzip
+import lzma
+import struct
 import subprocess
 import tempfile
 import warnings
@@ -17,6 +21,10 @@ import zlib
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from microweights.datasets import load_fashion_mnist
 
 DATA = Path(__file__).parent / "data"
 # avalue, the auditor's own appraisal of the price, is left out: it nearly is the answer (R² 0.92).
@@ -44,6 +52,15 @@ def make_houses(spdata: Path) -> None:
     (DATA / "houses.csv.gz").write_bytes(gzip.compress(text.encode("ascii"), compresslevel=9, mtime=0))
 
 
+def make_fashion(folder: Path | None) -> None:
+    """The first 100 images of each class to train on and the first 25 to test on, in the order of the source."""
+    with lzma.open(DATA / "fashion.idx.xz", "wb", preset=9 | lzma.PRESET_EXTREME) as file:
+        for (x, y), each in zip(load_fashion_mnist(folder), (100, 25), strict=True):
+            rows = np.sort(np.concatenate([np.flatnonzero(y == label)[:each] for label in range(10)]))
+            for array in (x[rows], y[rows]):
+                file.write(struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes())
+
+
 def read_lazy_load(stem: Path, name: str) -> Any:
     """Read one object of an R package's data.
 
@@ -69,13 +86,15 @@ def fetch_spdata(folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["digits", "houses"])
-    parser.add_argument("spdata", nargs="?", type=Path, help="folder of an installed spData")
+    parser.add_argument("what", choices=["digits", "houses", "fashion"])
+    parser.add_argument("folder", nargs="?", type=Path, help="of an installed spData, or of the idx files")
     arguments = parser.parse_args()
     if arguments.what == "digits":
         make_digits()
-    elif arguments.spdata:
-        make_houses(arguments.spdata)
+    elif arguments.what == "fashion":
+        make_fashion(arguments.folder)
+    elif arguments.folder:
+        make_houses(arguments.folder)
     else:
         with tempfile.TemporaryDirectory() as folder:
             make_houses(fetch_spdata(Path(folder)))
