@@ -197,11 +197,24 @@ typedef struct {
     int64_t segments, columns;                              /* of a block of weights */
 } blocking;
 
+/* How wide a panel is, in vectors, that tiles of a height go over: as wide as fits, but with none left over if that can be. */
+static int64_t panel_width(int64_t height, int64_t columns) {
+    const int64_t vectors = ceil_div(columns, LANES);
+    int64_t width = WIDEST;
+    while (!fits(height, width) || (width > 1 && width / 2 >= vectors)) width /= 2;
+    return width < 4 && vectors % 3 == 0 && fits(height, 3) ? 3 : width;
+}
+
+/* The widest tile for so many vectors of a panel. */
+static int64_t tile_width(int64_t panel, int64_t vectors) {
+    for (int64_t width = panel == 3 ? 3 : WIDEST;; width = width == 3 ? 2 : width / 2)
+        if (width <= smaller(panel, vectors)) return width;
+}
+
 static blocking blocking_of(const sweep *s) {
     const int64_t windows = s->axis[WIDTH_AXIS].windows, height = ceil_div(windows, ceil_div(windows, TALLEST));
-    int64_t width = WIDEST;
-    while (!fits(height, width) || (width > 1 && width / 2 * LANES >= s->out)) width /= 2;
-    const int64_t segments = smaller(larger(1, s->segments), larger(1, BLOCK_ROWS / larger(1, s->k))), panel = width * LANES;
+    const int64_t panel = panel_width(height, s->out) * LANES;
+    const int64_t segments = smaller(larger(1, s->segments), larger(1, BLOCK_ROWS / larger(1, s->k)));
     const int64_t bytes = larger(1, segments * s->k * panel * (int64_t)sizeof(real));
     return (blocking){height, panel, segments, larger(1, smaller(BLOCK_BYTES / bytes, ceil_div(s->out, panel))) * panel};
 }
@@ -224,20 +237,20 @@ static void pack_weights(const sweep *s, const blocking *b, int64_t group, int64
         }
 }
 
-/* Columns [j, columns) of a strip of windows, panel by panel; the job is at the first of them. */
-static void sum_strip(const sweep *s, tile_job t, int64_t windows, int64_t columns, int64_t panel, int64_t panel_step, int last) {
+/* A strip of windows, panel by panel; the job is at the first of its columns, which are c_col apart in C. */
+static void sum_strip(const sweep *s, tile_job t, int64_t windows, int64_t columns, int64_t panel, int64_t panel_step, int64_t c_col, int last) {
     const real *b = t.b;
     for (int64_t j = 0, width; j < columns; j += width * LANES) {
-        const int64_t left = columns - j, vectors = MASKS && left >= LANES ? left / LANES : ceil_div(left, LANES);
-        for (width = panel / LANES; width > vectors; width /= 2) continue;
+        const int64_t left = columns - j, vectors = MASKS && c_col == 1 && left >= LANES ? left / LANES : ceil_div(left, LANES);
+        width = tile_width(panel / LANES, vectors);
         t.columns = smaller(width * LANES, left);
         t.b = b + j / panel * panel_step + j % panel;
-        const int whole = MASKS || t.columns == width * LANES;
+        const int whole = c_col == 1 && (MASKS || t.columns == width * LANES);
         if (whole) mw_tile_real(windows, t.columns < LANES ? 0 : width, &t);
-        else mw_edge_tile_real(windows, width, t.columns, 1, &t);
+        else mw_edge_tile_real(windows, width, t.columns, c_col, &t);
         if (last && (!whole || s->activation > MW_RELU))
             finish_rows(t.c, windows, t.columns, t.c_row, whole ? NULL : t.bias, s->activation);
-        t.c += t.columns;
+        t.c += t.columns * c_col;
         if (t.bias) t.bias += t.columns;
     }
 }
@@ -285,7 +298,7 @@ static void sweep_lines(const void *job, int64_t begin, int64_t end) {
                     for (int64_t i = 0; i < width->windows; i += b.height) {
                         t.a = lines_base(&edges) + i * t.a_row;
                         t.c = s->z + to * all + i * t.c_row + j;
-                        sum_strip(s, t, smaller(b.height, width->windows - i), columns, b.panel, (stop - first) * s->k * b.panel, last);
+                        sum_strip(s, t, smaller(b.height, width->windows - i), columns, b.panel, (stop - first) * s->k * b.panel, 1, last);
                     }
                 }
             }
@@ -294,7 +307,8 @@ static void sweep_lines(const void *job, int64_t begin, int64_t end) {
 /* ---- 5. the weights' gradient -----------------------------------------------------------------------------------
  * For each segment of the kernel, dW is the sum over all lines of the result of what it sees there, transposed, times dZ: pairs of a line
  * of windows with a line of dZ, whose pixels are what is summed over. A tile stays in registers for a chunk of lines, which stay in the
- * cache for all tiles.
+ * cache for all tiles. Where filters would not fill two vectors, but a segment does, roles are swapped: each number that is read then
+ * takes part in two sums or more.
  */
 enum { CHUNK = 256 };                                       /* pixels, but at least a line */
 
@@ -303,6 +317,7 @@ typedef struct {
     const real *dz;
     real *dw;
     int64_t height, strips;                                 /* of a tile, and how many there are in a segment */
+    int swapped;                                            /* dWᵀ is summed: filters are rows, and a segment the columns */
 } gradient;
 
 /* Lines of the result in one chunk: whole images if they are small, else a part of one. */
@@ -340,8 +355,9 @@ static int64_t pair_lines(const gradient *g, border *edges, int64_t first, int64
         const int64_t d = seen(depth, l / height->windows % depth->windows, kernel_line / height->taps);
         const int64_t h = seen(height, l % height->windows, kernel_line % height->taps);
         if (d < 0 || h < 0) continue;
-        pairs[count].a = line_at(edges, l / height->windows / depth->windows, d, h);
-        pairs[count++].b = (l - first) * width->windows * g->s.out * g->s.groups;
+        const int64_t in = line_at(edges, l / height->windows / depth->windows, d, h);
+        const int64_t out = (l - first) * width->windows * g->s.out * g->s.groups;
+        pairs[count++] = g->swapped ? (pair){out, in} : (pair){in, out};
     }
     return count;
 }
@@ -358,16 +374,16 @@ static void sum_weights(const void *job, int64_t begin, int64_t end) {
     char *scratch = mw_scratch((size_t)(border_bytes(&edges) + chunk * (int64_t)sizeof(pair) + spare));
     if (!scratch) {
         for (int64_t n = begin; n < end; n++) {
-            const int64_t i = n % g->strips * g->height, segment = n / g->strips % s->segments;
-            plain_weights(g, n / g->strips / s->segments, segment / s->per_line, segment % s->per_line, i, smaller(g->height, s->k - i));
+            const int64_t i = n % g->strips * s->k / g->strips, end = (n % g->strips + 1) * s->k / g->strips;
+            const int64_t segment = n / g->strips % s->segments, group = n / g->strips / s->segments;
+            plain_weights(g, group, segment / s->per_line, segment % s->per_line, i, end - i);
         }
         return;
     }
     place_border(&edges, scratch);
     pair *pairs = (pair *)(scratch + border_bytes(&edges));
-    int64_t panel = WIDEST;
-    while (!fits(g->height, panel) || (panel > 1 && panel / 2 * LANES >= s->out)) panel /= 2;
-    panel *= LANES;
+    const int64_t columns = g->swapped ? s->k : s->out, all_rows = g->swapped ? s->out : s->k;
+    const int64_t panel = panel_width(g->height, columns) * LANES;
 
     for (int64_t first = 0; first < lines;) {
         /* a chunk is a part of an image, or whole images */
@@ -384,14 +400,19 @@ static void sum_weights(const void *job, int64_t begin, int64_t end) {
             const int64_t line = segment / s->per_line, kw = segment % s->per_line;
             if (line != before) count = pair_lines(g, &edges, first, stop, line, pairs);
             before = line;
-            const int64_t i = strip * g->height, rows = smaller(g->height, s->k - i);
+            const int64_t i = strip * g->height, rows = smaller(g->height, all_rows - i);
             const int64_t pixel = width->first + s->left + kw * width->gap;
             const int64_t tap = line * width->taps + kw;
-            tile_job t = {.pairs = count, .pair = pairs, .k = width->windows,
-                          .a = lines_base(&edges) + pixel * channels + group * s->in + i, .a_row = 1, .a_col = width->step * channels,
-                          .b = dz + group * s->out, .b_row = filters, .c = g->dw + (tap * s->in + i) * filters + group * s->out,
-                          .c_row = filters, .add = first > 0};
-            sum_strip(s, t, rows, s->out, panel, panel, 0);
+            const real *x = lines_base(&edges) + pixel * channels + group * s->in;
+            real *dw = g->dw + tap * s->in * filters + group * s->out;
+            tile_job t = {.pairs = count, .pair = pairs, .k = width->windows, .a = x + i, .a_row = 1, .a_col = width->step * channels,
+                          .b = dz + group * s->out, .b_row = filters, .c = dw + i * filters, .c_row = filters, .add = first > 0};
+            if (g->swapped) {
+                t.a = dz + group * s->out + i, t.a_col = filters;
+                t.b = x, t.b_row = width->step * channels;
+                t.c = dw + i, t.c_row = 1;
+            }
+            sum_strip(s, t, rows, columns, panel, panel, g->swapped ? filters : 1, 0);
         }
         first = stop;
     }
@@ -599,8 +620,10 @@ void mw_conv_weight_grad_real(const real *x, const real *dz, real *dw, const mw_
         mw_parallel(smaller(parts, mw_threads_for(lines * width * weights, DEPTHWISE_GRAIN)), parts, depthwise_weights, &g);
         return;
     }
-    g.strips = ceil_div(g.s.k, TALLEST);
-    g.height = ceil_div(g.s.k, g.strips);
+    g.swapped = g.s.out <= LANES && g.s.k >= 2 * LANES && g.s.k % LANES == 0;
+    const int64_t rows_of_all = g.swapped ? g.s.out : g.s.k;
+    g.strips = ceil_div(rows_of_all, TALLEST);
+    g.height = ceil_div(rows_of_all, g.strips);
     const int64_t tiles = g.strips * g.s.segments * g.s.groups;
     mw_parallel(smaller(tiles, mw_threads_for(lines * width * weights, CONV_GRAIN)), tiles, sum_weights, &g);
 }

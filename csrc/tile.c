@@ -98,6 +98,7 @@ void mw_tile_real(int64_t height, int64_t width, const tile_job *job) {
     case 0: if (MASKS) tile_of_width(0, height, job); break;
     case 1: tile_of_width(1, height, job); break;
     case 2: tile_of_width(2, height, job); break;
+    case 3: tile_of_width(3, height, job); break;
     case 4: tile_of_width(4, height, job); break;
     case 8: tile_of_width(8, height, job); break;
     }
