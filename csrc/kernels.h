@@ -120,6 +120,7 @@ typedef struct {
     int64_t images, channels;
     int64_t input[3], window[3], output[3];
     int64_t stride[3], before[3];
+    int64_t sums;              /* 1: a mean is not divided by how many places there are */
 } mw_pool;
 
 /* A matrix whose columns, or rows, are normalised. */

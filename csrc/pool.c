@@ -7,7 +7,8 @@
 
 enum { GRAIN = 1 << 16 };                       /* numbers in windows that are worth a thread */
 
-enum kind { MAX, MAX_GRAD, MAX_PICK, AVERAGE, AVERAGE_GRAD };
+/* A gradient is put where no windows share a place, and added where they do. */
+enum kind { MAX, MAX_GRAD, MAX_GRAD_ADD, MAX_PICK, AVERAGE, AVERAGE_GRAD, AVERAGE_GRAD_ADD };
 
 typedef struct {
     const mw_pool *plan;
@@ -42,11 +43,12 @@ INLINE void put(const int whole, real *p, vec x, int64_t count) {
 
 /* One vector of channels of one window: `image` is where they are in the image's first place, `o` in the result. */
 INLINE void pool_vector(const enum kind kind, const int whole, const pool_job *j, const window *w, int64_t image, int64_t o, int64_t count) {
-    const int is_gradient = kind == MAX_GRAD || kind == AVERAGE_GRAD, finds = kind == MAX_GRAD || kind == MAX_PICK;
+    const int of_max = kind == MAX_GRAD || kind == MAX_GRAD_ADD, of_average = kind == AVERAGE_GRAD || kind == AVERAGE_GRAD_ADD;
+    const int is_gradient = of_max || of_average, finds = of_max || kind == MAX_PICK, adds = kind == MAX_GRAD_ADD || kind == AVERAGE_GRAD_ADD;
     const int64_t places = w->count[0] * w->count[1] * w->count[2];
     const vec z = finds ? get(whole, j->z + o, count) : (vec){0};
     vec dz = is_gradient ? get(whole, j->given + o, count) : (vec){0}, sum = kind == MAX ? splat(-INFINITY) : (vec){0};
-    if (kind == AVERAGE_GRAD && places > 0) dz /= splat((real)places);
+    if (of_average && places > 0 && !j->plan->sums) dz /= splat((real)places);
     ivec open = (ivec){0} - 1;                  /* lanes whose largest is still to be found */
     for (int64_t d = 0; d < w->count[0]; d++)
         for (int64_t h = 0; h < w->count[1]; h++) {
@@ -57,11 +59,12 @@ INLINE void pool_vector(const enum kind kind, const int whole, const pool_job *j
                 if (kind == MAX) sum = vmax(x, sum);
                 if (kind == AVERAGE) sum += x;
                 if (kind == MAX_PICK) sum = choose(hit, get(whole, j->given + at, count), sum);
-                if (is_gradient) put(whole, j->out + at, get(whole, j->out + at, count) + (finds ? choose(hit, dz, (vec){0}) : dz), count);
+                const vec dx = finds ? choose(hit, dz, (vec){0}) : dz;
+                if (is_gradient) put(whole, j->out + at, adds ? get(whole, j->out + at, count) + dx : dx, count);
                 open &= ~hit;
             }
         }
-    if (kind == AVERAGE && places > 0) sum /= splat((real)places);
+    if (kind == AVERAGE && places > 0 && !j->plan->sums) sum /= splat((real)places);
     if (!is_gradient) put(whole, j->out + o, sum, count);
 }
 
@@ -85,18 +88,26 @@ static void max_lines(const void *job, int64_t begin, int64_t end) { pool_lines(
 static void pick_lines(const void *job, int64_t begin, int64_t end) { pool_lines(MAX_PICK, job, begin, end); }
 static void average_lines(const void *job, int64_t begin, int64_t end) { pool_lines(AVERAGE, job, begin, end); }
 
-/* Images [begin, end): windows may share places, so an image belongs to one thread. */
-INLINE void gradient_images(const enum kind kind, const pool_job *j, int64_t begin, int64_t end) {
+/* Images [begin, end): windows may share places, so an image belongs to one thread. Places in no window are 0. */
+INLINE void gradient_images(const enum kind kind, const enum kind adding, const pool_job *j, int64_t begin, int64_t end) {
     const mw_pool *p = j->plan;
     const int64_t size = p->input[0] * p->input[1] * p->input[2] * p->channels, lines = p->output[0] * p->output[1];
+    int share = 0, cover = 1;
+    for (int i = 0; i < 3; i++) {
+        share |= p->stride[i] < p->window[i];
+        cover &= p->stride[i] <= p->window[i] && p->output[i] * p->stride[i] - p->before[i] >= p->input[i];
+    }
     for (int64_t i = begin; i < end; i++) {
-        memset(j->out + i * size, 0, (size_t)size * sizeof(real));
-        pool_lines(kind, j, i * lines, (i + 1) * lines);
+        if (share || !cover) memset(j->out + i * size, 0, (size_t)size * sizeof(real));
+        if (share) pool_lines(adding, j, i * lines, (i + 1) * lines);
+        else pool_lines(kind, j, i * lines, (i + 1) * lines);
     }
 }
 
-static void max_grad_images(const void *job, int64_t begin, int64_t end) { gradient_images(MAX_GRAD, job, begin, end); }
-static void average_grad_images(const void *job, int64_t begin, int64_t end) { gradient_images(AVERAGE_GRAD, job, begin, end); }
+static void max_grad_images(const void *job, int64_t begin, int64_t end) { gradient_images(MAX_GRAD, MAX_GRAD_ADD, job, begin, end); }
+static void average_grad_images(const void *job, int64_t begin, int64_t end) {
+    gradient_images(AVERAGE_GRAD, AVERAGE_GRAD_ADD, job, begin, end);
+}
 
 static void run(mw_range_function *f, const pool_job *job, int64_t parts) {
     const mw_pool *p = job->plan;

@@ -254,7 +254,7 @@ def pooling(kernel: str, m: Maker) -> Iterator[Case]:
         axes = zip(size, window, stride, before, strict=True)
         output = tuple((n + 2 * b - k) // s + 1 for n, k, s, b in axes)
         geometry = {"input": size, "window": window, "output": output, "stride": stride, "before": before}
-        plan = struct("mw_pool", images=images, channels=channels, **geometry)
+        plan = struct("mw_pool", images=images, channels=channels, **geometry, sums=channels % 2)
         shape, pooled = (images, *size, channels), (images, *output, channels)
         x, z = m.of(np.round(m.rng.normal(size=shape))), m.garbage(*pooled)  # with many that are as large as the largest
         if x.size > 9:

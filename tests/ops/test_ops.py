@@ -254,7 +254,8 @@ def max_pool_grad(dz, x, z, *, pooling):  # type: ignore[no-untyped-def]
 
 
 def average_pool(x, *, pooling):  # type: ignore[no-untyped-def]
-    return windows_of(x, pooling, torch.nan).nanmean(-1)
+    seen = windows_of(x, pooling, torch.nan)
+    return seen.nansum(-1) if pooling.sums else seen.nanmean(-1)
 
 
 def average_pool_grad(dz, *, pooling, images):  # type: ignore[no-untyped-def]

@@ -20,11 +20,12 @@ class Pooling(NamedTuple):
     strides: Shape
     before: Shape
     size: Shape  # of the result, on each axis
+    sums: bool = False  # a mean is not divided by how many places there are
 
 
 def _plan(key: Any, kernel: str, x: Shape, pooling: Pooling, arrays: tuple[Array, ...]) -> Any:
     axes = len(x) - 2
-    if not 1 <= axes <= 3 or any(len(n) != axes for n in pooling):
+    if not 1 <= axes <= 3 or any(len(n) != axes for n in pooling[:4]):
         remedy = "Add axes of size 1, or join some."
         raise ValueError(
             explain("images (samples, *axes, channels) of 1 to 3 axes, and windows of as many", (x, pooling), remedy)
@@ -35,6 +36,7 @@ def _plan(key: Any, kernel: str, x: Shape, pooling: Pooling, arrays: tuple[Array
     plan = struct(
         "mw_pool", images=x[0], channels=x[-1], input=(*front, *x[1:-1]), window=(*front, *pooling.window),
         output=(*front, *pooling.size), stride=(*front, *pooling.strides), before=(*(0,) * len(front), *pooling.before),
+        sums=int(pooling.sums),
     )  # fmt: skip
     suffix = real_suffix(kernel, [a.dtype for a in arrays])
     return remember(key, (machine.active.kernel(kernel + suffix), plan, POINTER_TYPE[arrays[0].dtype]))

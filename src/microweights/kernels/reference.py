@@ -141,7 +141,9 @@ def _pooled(a: Array, plan: Any) -> Array:
 
 
 def _counts(plan: Any) -> Array:
-    """How many places each window has."""
+    """What a mean is divided by: how many places each window has."""
+    if plan.sums:
+        return np.ones(1)
     counts = np.zeros((1, *plan.output, 1), int)
     for outputs, _ in _places(plan):
         counts[outputs] += 1

@@ -137,11 +137,7 @@ class UpSampling(Images):
     def _apply(self, x: Tensor) -> Tensor:
         if self.interpolation != "nearest":
             return resized(x, [n * s for n, s in zip(x.shape[1:-1], self.size, strict=True)], self.interpolation)
-        samples, *axes, channels = x.shape
-        apart = [n for size in axes for n in (size, 1)]
-        repeated = [n for size, s in zip(axes, self.size, strict=True) for n in (size, s)]
-        larger = x.reshape(samples, *apart, channels).broadcast_to((samples, *repeated, channels))
-        return larger.reshape(samples, *[n * s for n, s in zip(axes, self.size, strict=True)], channels)
+        return ops.repeat(x, self.size)
 
 
 def interpolation(n: int, m: int, kind: str, antialias: bool = False) -> Array:

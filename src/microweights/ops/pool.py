@@ -12,7 +12,7 @@ from ..tensor import Array, Tensor
 from .base import Op, case, takes_symbols
 from .conv import output_size, sizes
 
-__all__ = ["AveragePool", "MaxPool", "average_pool", "max_pool"]
+__all__ = ["AveragePool", "MaxPool", "average_pool", "max_pool", "repeat"]
 
 _CASES: list[tuple[tuple[int, ...], Pooling]] = [
     ((2, 4, 5, 3), Pooling((2, 2), (2, 2), (0, 0), (2, 2))),
@@ -20,6 +20,7 @@ _CASES: list[tuple[tuple[int, ...], Pooling]] = [
     ((2, 7, 17), Pooling((2,), (3,), (0,), (2,))),  # places in no window
     ((1, 2, 3, 4, 1), Pooling((2, 2, 2), (1, 1, 2), (0, 0, 0), (1, 2, 2))),
 ]
+_SUMS = [*_CASES, ((2, 4, 6, 3), Pooling((2, 3), (2, 3), (0, 0), (2, 2), sums=True))]
 
 
 def _pooled(x: tuple[int, ...], p: Pooling) -> tuple[int, ...]:
@@ -72,9 +73,9 @@ class MaxPoolPick(Pool):
 
 
 class AveragePool(Pool):
-    """z = Σ x / n over the n places of a window        dx = Σ over windows of dz / n"""
+    """z = Σ x / n over the n places of a window        dx = Σ over windows of dz / n        n = 1 for sums"""
 
-    cases = [case(x, pooling=p) for x, p in _CASES]
+    cases = [case(x, pooling=p) for x, p in _SUMS]
 
     def forward(self, x: Array) -> Array:
         return door.average_pool(x, self.pooling)
@@ -86,7 +87,7 @@ class AveragePool(Pool):
 class AveragePoolGrad(Pool):
     """dx = Σ over windows of dz / n        d(dz) = the mean over a window of the gradient of dx"""
 
-    cases = [case(_pooled(x, p), pooling=p, images=x) for x, p in _CASES]
+    cases = [case(_pooled(x, p), pooling=p, images=x) for x, p in _SUMS]
 
     def __init__(self, pooling: Pooling, images: tuple[int, ...]) -> None:
         super().__init__(pooling)
@@ -102,10 +103,14 @@ class AveragePoolGrad(Pool):
 # ---- functions that check before they choose ----------------------------------------------------------------------
 
 
-def _pooling(name: str, x: Tensor, pool_size: Any, strides: Any, padding: str) -> Pooling:
-    axes = x.ndim - 2
-    if not 1 <= axes <= 3:
+def _image_axes(name: str, x: Tensor) -> int:
+    if not 3 <= x.ndim <= 5:
         raise ValueError(explain(f"`{name}` to get images (samples, *axes, channels) of 1 to 3 axes", x.shape, "Reshape them."))
+    return x.ndim - 2
+
+
+def _pooling(name: str, x: Tensor, pool_size: Any, strides: Any, padding: str) -> Pooling:
+    axes = _image_axes(name, x)
     window = sizes("pool_size", pool_size, axes)
     steps = window if strides is None else sizes("strides", strides, axes)
     if padding.lower() not in ("valid", "same"):
@@ -165,3 +170,31 @@ def average_pool(
     [[[2.0], [1.0]]]
     """
     return AveragePool(_pooling("average_pool", x, pool_size, strides, padding))(x)
+
+
+@takes_symbols
+def repeat(x: Tensor, size: int | Sequence[int]) -> Tensor:
+    """Each position of an image so many times over on each axis, side by side.
+
+    Parameters
+    ----------
+    x : Tensor
+        Images (samples, *axes, channels) with one, two or three axes.
+    size : int or sequence of int
+        How often, for all axes or for each.
+
+    Raises
+    ------
+    ValueError
+        If `size` is none of these.
+
+    Examples
+    --------
+    >>> import microweights as mw
+    >>> mw.ops.repeat(mw.tensor([[[1.0], [3.0]]]), 2).tolist()
+    [[[1.0], [1.0], [3.0], [3.0]]]
+    """
+    axes = _image_axes("repeat", x)
+    times = sizes("size", size, axes)
+    larger = (len(x), *[n * k for n, k in zip(x.shape[1:-1], times, strict=True)], x.shape[-1])
+    return AveragePoolGrad(Pooling(times, times, (0,) * axes, x.shape[1:-1], sums=True), larger)(x)
