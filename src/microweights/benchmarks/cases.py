@@ -5,10 +5,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from ..errors import explain
-from . import arrays, loops, matmul, steps, update
+from . import arrays, images, loops, matmul, steps, update
 from .race import Case
 
-CASES = {case.name: case for part in (matmul, arrays, update, steps, loops) for case in part.CASES}
+CASES = {case.name: case for part in (matmul, arrays, update, steps, images, loops) for case in part.CASES}
 
 
 def select(pattern: str | None) -> list[Case]:
