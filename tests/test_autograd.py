@@ -863,3 +863,11 @@ def test_random_graphs_like_torch(program: list[tuple[str, int, int]], seed: int
     expected.backward()
     for t, twin in zip(leaves, twins, strict=True):
         np.testing.assert_allclose(t.grad.numpy(), twin.grad.numpy(), rtol=1e-8, atol=1e-10)
+
+
+def test_parts_of_a_tensor_that_needs_no_gradient_any_more() -> None:
+    w, v = (mw.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    z = w[0] * w[1] * v.sum()
+    w.requires_grad = False
+    z.backward()
+    assert w.grad is None and v.grad.tolist() == [2.0, 2.0]

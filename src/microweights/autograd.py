@@ -145,7 +145,7 @@ def walk(root: Tensor, start: Tensor, visit: Callable[[Tensor, Tensor], None] | 
                 dz[id(other)] = pending.pop(id(other))
                 if visit is not None:
                     visit(other, dz[id(other)])
-        if op.adds_in_place and not state.recording:
+        if op.adds_in_place and op._inputs[0].requires_grad and not state.recording:
             key = id(op._inputs[0])
             if key in own:
                 op.add_to(pending[key], dz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,17 @@ def test_whole_numbers_are_cast_inside_the_program() -> None:
     model.fit(x, numbers(40, 2), epochs=2, batch_size=8, verbose=0)
     (replay,) = model._steps["fit"].programs
     assert "cast_uint8" in str(model.explain()) and replay is not None
+
+
+def test_images_that_nobody_scaled_are_told_of_once() -> None:
+    x = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.uint8)
+    layer = layers.Conv2D(2, 3)
+    with pytest.warns(UserWarning, match=r"whole numbers from 0 to 25\d for 'conv2d'.*Rescaling"):
+        layer(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(x), layers.Conv2D(2, 3)(x // 128), layers.Conv2D(2, 3)(x / 255)
+        mw.Sequential([layers.Rescaling(1 / 255), layers.Conv2D(2, 3)])(x)
 
 
 WRONG: list[tuple[Any, tuple[int, ...], str]] = [

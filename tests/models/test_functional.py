@@ -602,3 +602,11 @@ def test_a_network_with_branches_is_one_program(keras: Any, c_only: str) -> None
     assert len(ours._steps["fit"].programs) == 1 and ours._steps["fit"].captured.recordings == 2
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_one_input_may_come_in_a_list() -> None:
+    x = mw.Input((3,))
+    model = mw.Model(x, mw.layers.Dense(2)(x))
+    data = np.ones((4, 3), "float32")
+    whole = model.predict(data)
+    assert (model.predict([data]) == whole).all() and (model([mw.tensor(data)]).numpy() == whole).all()

@@ -1,7 +1,7 @@
 """Cases: training steps of convolutional networks, ResNet-50 on images of 224×224, and convolutions alone.
 
-Each network is written once, as a function of a library of layers; the libraries follow: one that counts, ours, torch and JAX. All
-start from the same weights, and a contender whose loss after three steps is off by more than a hundredth makes its row void.
+Each network is written once, as a function of a library of layers; the libraries follow: one that counts, ours, torch and JAX.
+All start from the same weights; a contender whose loss after three steps is off by more than a hundredth makes its row void.
 Windows with stride 2 begin at the first pixel, as Keras and JAX have it; torch gets the zeros that it needs for that.
 """
 

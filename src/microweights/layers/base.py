@@ -247,6 +247,8 @@ class Layer(Part, Configurable):
         else:
             kind = x.data.dtype
             if kind is not self.dtype and self._casts and (kind in FLOATS or self._computes_in_floats):
+                if kind not in FLOATS:
+                    self._look_at_integers(x)
                 x = x.astype(self.dtype)
         if not self.built:
             self._build_once(_shapes_of(x))
@@ -353,9 +355,14 @@ class Layer(Part, Configurable):
         kind = t.data.dtype
         if not self._casts or kind is self.dtype or not (with_integers or kind in FLOATS):
             return t
+        if kind not in FLOATS:
+            self._look_at_integers(t)
         cast = t.astype(self.dtype)
         cast.mask = t.mask
         return cast
+
+    def _look_at_integers(self, x: Tensor) -> None:
+        """Before whole numbers become floats."""
 
     def _note_shapes(self, x: Any, z: Any) -> None:
         """Keep what is known of inputs and outputs after a call."""

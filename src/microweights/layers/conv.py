@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import initializers, ops, regularizers
-from ..errors import explain
+from ..errors import explain, warn
 from ..ops.conv import output_size, sizes, transposed_size
 from ..tensor import Tensor
 from .base import BatchShape, Shape, checked_shape, refuse_unless_none
@@ -34,6 +34,12 @@ class Convolution(Activated):
     strides: Shape
     dilation_rate: Shape
     bias: Tensor | None
+
+    def _look_at_integers(self, x: Tensor) -> None:
+        """Nothing learns from 0 to 255: the first sums are a hundred times as large as weights are made for."""
+        if not self.built and x.dtype.kind in "iu" and x.size and int(x.data.max()) > 9:
+            received = f"whole numbers from {int(x.data.min())} to {int(x.data.max())} for {self.name!r}"
+            warn(explain("images of numbers about 0 to 1", received, "Put layers.Rescaling(1 / 255) before, or divide them."))
 
     def _set_windows(
         self, kernel_size: Any, strides: Any, padding: Any, data_format: str | None, dilation_rate: Any, paddings: Sequence[str]

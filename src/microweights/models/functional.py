@@ -107,9 +107,10 @@ class Graph:
 
     def _checked(self, x: Any) -> list[Tensor]:
         """The inputs in the order of their slots, as far as they fit the symbols."""
-        if isinstance(self.inputs, Symbol) and isinstance(x, Tensor):
-            is_one_in_a_row = isinstance(x, (list, tuple)) and len(x) == 1 and isinstance(x[0], Tensor)
-            return [_fitted(x[0] if is_one_in_a_row else x, self.inputs)]
+        if isinstance(self.inputs, Symbol):
+            x = x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x
+            if isinstance(x, Tensor):
+                return [_fitted(x, self.inputs)]
         symbols = leaves_of(self.inputs)
         return [_fitted(t, s) for t, s in zip(self._matched(x), symbols, strict=True)]
 
