@@ -62,6 +62,7 @@ typedef struct {
     axis axis[AXES];
     const real *x, *w, *bias;
     real *z;
+    const ending *more;                                     /* follows instead of bias and activation, if it is not NULL */
     int64_t kernel[AXES], w_tap, w_in, w_out, w_group;      /* steps in W from tap to tap, and from channel to channel */
     int64_t activation;
     int64_t per_line, segments, k;                          /* segments of a window: its lines, or single taps, of k numbers */
@@ -127,7 +128,8 @@ static void plain_lines(const sweep *s, int64_t begin, int64_t end) {
             const int64_t line = (image * depth->outputs + to_d) * height->outputs + to_h;
             real *z = s->z + (line * width->outputs + width->to + v * width->to_step) * channels;
             for (int64_t j = 0; j < channels; j++) z[j] = plain_sum(s, image, d, h, v, j / s->out, j % s->out);
-            finish_rows(z, 1, channels, channels, s->bias, s->activation);
+            if (s->more) finish_sums(z, 1, channels, channels, s->more);
+            else finish_rows(z, 1, channels, channels, s->bias, s->activation);
         }
 }
 
@@ -248,7 +250,8 @@ static void sum_strip(const sweep *s, tile_job t, int64_t windows, int64_t colum
         const int whole = c_col == 1 && (MASKS || t.columns == width * LANES);
         if (whole) mw_tile_real(windows, t.columns < LANES ? 0 : width, &t);
         else mw_edge_tile_real(windows, width, t.columns, c_col, &t);
-        if (last && (!whole || s->activation > MW_RELU))
+        if (last && s->more) finish_sums(t.c, windows, t.columns, t.c_row, s->more);
+        else if (last && (!whole || s->activation > MW_RELU))
             finish_rows(t.c, windows, t.columns, t.c_row, whole ? NULL : t.bias, s->activation);
         t.c += t.columns * c_col;
         if (t.bias) t.bias += t.columns;
@@ -294,7 +297,7 @@ static void sweep_lines(const void *job, int64_t begin, int64_t end) {
                     const int64_t all = s->out * s->groups, j = group * s->out + j0;
                     tile_job t = {.pairs = count, .pair = pairs, .k = s->k, .a_row = width->step * channels, .a_col = 1, .b = packed,
                                   .b_row = b.panel, .c_row = width->to_step * all, .bias = last && s->bias ? s->bias + j : NULL,
-                                  .add = first > 0, .relu = last && s->activation == MW_RELU};
+                                  .add = first > 0, .relu = last && !s->more && s->activation == MW_RELU};
                     for (int64_t i = 0; i < width->windows; i += b.height) {
                         t.a = lines_base(&edges) + i * t.a_row;
                         t.c = s->z + to * all + i * t.c_row + j;
@@ -480,7 +483,8 @@ static void depthwise_lines(const void *job, int64_t begin, int64_t end) {
                     for (int64_t p = 0; p < pixels; p++)
                         depthwise_pixels(1, s, pairs, count, base + p * width->step * channels, at + p * width->to_step * channels, c, lanes);
             }
-            finish_rows(at, pixels, channels, width->to_step * channels, s->bias, s->activation);
+            if (s->more) finish_sums(at, pixels, channels, width->to_step * channels, s->more);
+            else finish_rows(at, pixels, channels, width->to_step * channels, s->bias, s->activation);
         }
     }
 }
@@ -566,16 +570,21 @@ static int is_plain(const mw_conv *p, int64_t *rows, int64_t *inputs) {
     return pointwise || whole;
 }
 
-void mw_conv_real(const real *x, const real *w, const real *bias, real *z, const mw_conv *plan) {
+void mw_conv_real(const real *x, const real *w, const real *mean, const real *variance, const real *gamma, const real *bias, const real *added,
+                  real *z, const mw_conv *plan) {
+    const ending all = {.mean = mean, .variance = variance, .gamma = gamma, .bias = bias, .added = added, .epsilon = plan->epsilon,
+                        .activation = plan->activation, .c = z, .columns = plan->filters};
+    const ending *more = mean || added ? &all : NULL;
     int64_t rows, inputs;
     if (is_plain(plan, &rows, &inputs)) {
         const mw_gemm_plan product = {.m = rows, .n = plan->filters, .k = inputs, .a_row = inputs, .a_col = 1, .b_row = plan->filters,
                                       .b_col = 1, .c_row = plan->filters, .batch = 1, .activation = plan->activation};
-        mw_gemm_real(x, w, bias, z, &product);
+        if (more) mw_gemm_ending_real(x, w, more, z, &product);
+        else mw_gemm_real(x, w, bias, z, &product);
         return;
     }
     sweep s = sweep_of(plan);
-    s.x = x, s.w = w, s.bias = bias, s.z = z;
+    s.x = x, s.w = w, s.bias = more ? NULL : bias, s.z = z, s.more = more;
     run(&s);
 }
 

@@ -35,6 +35,43 @@ static inline void finish_rows(real *c, int64_t rows, int64_t columns, int64_t c
         for (int64_t i = 0; i < rows; i++) finish_row(c + i * c_row, columns, bias, 1, activation);
 }
 
+/* What may follow the sums of a convolution besides: they are normalised, with numbers for each column, and others are added, which lie
+ * as they do. */
+typedef struct {
+    const real *mean, *variance, *gamma, *bias, *added;     /* a NULL is left out; with the mean, the variance is */
+    double epsilon;
+    int64_t activation;
+    const real *c;                                          /* where the sums begin, in rows of `columns` */
+    int64_t columns;
+} ending;
+
+/* C = f((C - mean) gamma / √(variance + ε) + bias + added) for a part of the sums, with the very roundings of the kernels that do this one
+ * by one. */
+static inline void finish_sums(real *c, int64_t rows, int64_t columns, int64_t c_row, const ending *e) {
+    const int64_t first = (c - e->c) % e->columns;
+    for (int64_t j = 0; j < columns; j += LANES) {
+        const int64_t count = columns - j < LANES ? columns - j : LANES, at = first + j;
+        const vec mean = e->mean ? load_first(e->mean + at, count) : (vec){0}, one = splat(1);
+        const vec gamma = e->gamma ? load_first(e->gamma + at, count) : one;
+        const vec scale = e->mean ? gamma / vsqrt(load_first(e->variance + at, count) + splat((real)e->epsilon)) : one;
+        const vec bias = e->bias ? load_first(e->bias + at, count) : (vec){0};
+        for (int64_t i = 0; i < rows; i++) {
+            real *to = c + i * c_row + j;
+            vec x = load_first(to, count);
+            if (e->mean) x = held((x - mean) * scale);      /* held: not to become one instruction with what is added */
+            if (e->bias) x += bias;
+            if (e->added) x += load_first(e->added + (to - e->c), count);
+            if (e->activation == MW_RELU) x = vrelu(x);
+            if (e->activation == MW_SIGMOID) x = vsigmoid(x);
+            if (e->activation == MW_TANH) x = vtanh(x);
+            store_first(to, x, count);
+        }
+    }
+}
+
+/* mw_gemm_real for contiguous rows of C, and all that follows. */
+void mw_gemm_ending_real(const real *a, const real *b, const ending *more, real *c, const mw_gemm_plan *plan);
+
 /* The backward of z = f(c + bias):  da = dz f'(z) for n elements. Returns da, or dz, which is the same, with f linear: z and da
  * may then be NULL. */
 static inline const real *activation_grad(const real *dz, const real *z, real *da, int64_t n, int64_t activation) {

@@ -31,6 +31,7 @@ typedef struct {
     int64_t c_row, c_col;
     int swapped;
     int64_t activation;
+    const ending *more;                         /* follows instead of bias and activation, if it is not NULL */
     enum { TILES, NARROW_DOTS, NARROW, FLAT, WIDE, SHORT_DOTS, LONG_DOTS } path;
 } product;
 
@@ -38,6 +39,10 @@ typedef struct {
  * bias, and relu, as it stored its sums, and `dots` the bias. */
 static void finish(const product *g, int64_t i, int64_t rows, int64_t j, int64_t columns, int with_bias) {
     const real *bias = with_bias ? g->bias : NULL;
+    if (g->more) {
+        finish_sums(g->c + i * g->c_row + j, rows, columns, g->c_row, g->more);
+        return;
+    }
     if (!bias && g->activation == MW_LINEAR) return;
     if (!g->swapped) finish_rows(g->c + i * g->c_row + j, rows, columns, g->c_row, bias ? bias + j : NULL, g->activation);
     else if (g->c_col == 1) finish_row(g->c + j, columns, bias, 0, g->activation);     /* a column of numbers with one bias, and contiguous */
@@ -74,7 +79,7 @@ typedef struct {
 
 /* Rows [i, i + rows) of C, at most a tile high, columns [j, j_end). */
 static void multiply_strip(const product *g, const packed_block *x, int64_t i, int64_t rows, int64_t j, int64_t j_end) {
-    const int last = x->p0 + x->k == g->k, may_finish = last && !g->swapped;
+    const int last = x->p0 + x->k == g->k, may_finish = last && !g->swapped && !g->more;
     tile_job t = {.pairs = 1, .pair = &at_once, .k = x->k, .a = element(g->a, i, x->p0), .a_row = g->a.row, .a_col = g->a.col, .c_row = g->c_row,
                   .add = x->p0 > 0, .relu = may_finish && g->activation == MW_RELU};
     if (x->a) t.a = x->a + (i - x->i0) / x->height * x->k * STRIP_SPACE, t.a_row = 1, t.a_col = STRIP_SPACE;
@@ -503,13 +508,14 @@ enum { ROW_GRAIN = 1 << 17 };                   /* likewise in a row of C, for e
 
 /* One item of the batch. Roles are swapped for a column vector, and for a narrow C if that makes the rows of B contiguous:
  * vectors are then filled from the long side. */
-static product product_of(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan, int64_t item) {
+static product product_of(const real *a, const real *b, const real *bias, const ending *more, real *c, const mw_gemm_plan *plan, int64_t item) {
     product g = {
         .m = plan->m, .n = plan->n, .k = plan->k, .c = c + item * plan->c_batch, .c_row = plan->c_row, .c_col = 1,
         .a = matrix_of(a + item * plan->a_batch, plan->m, plan->k, plan->a_row, plan->a_col),
         .b = matrix_of(b + item * plan->b_batch, plan->k, plan->n, plan->b_row, plan->b_col),
-        .bias = bias, .activation = plan->activation,
+        .bias = bias, .activation = plan->activation, .more = more,
     };
+    if (more) return g;                         /* by tiles, which are the first of the paths */
     const int column = g.n == 1 && g.c_row == 1, narrow = g.n <= TALLEST && g.a.row == 1 && g.a.col != 1;
     if (g.n < g.m && (column || narrow)) {
         const matrix left = g.a;
@@ -538,6 +544,7 @@ static void compute_piece(product g, int64_t piece, int64_t down, int64_t across
 /* All that a thread needs: the products of the batch in `shares`, and each in down × across pieces. */
 typedef struct {
     const real *a, *b, *bias;
+    const ending *more;
     real *c;
     const mw_gemm_plan *plan;
     int64_t shares, down, across;
@@ -550,13 +557,13 @@ static void compute_parts(const void *job, int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
         const int64_t share = t / pieces;
         for (int64_t item = batch * share / j->shares; item < batch * (share + 1) / j->shares; item++)
-            compute_piece(product_of(j->a, j->b, j->bias, j->c, j->plan, item), t % pieces, j->down, j->across);
+            compute_piece(product_of(j->a, j->b, j->bias, j->more, j->c, j->plan, item), t % pieces, j->down, j->across);
     }
 }
 
-void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan) {
+static void multiply(const real *a, const real *b, const real *bias, const ending *more, real *c, const mw_gemm_plan *plan) {
     if (plan->m <= 0 || plan->n <= 0 || plan->batch <= 0) return;
-    const product first = product_of(a, b, bias, c, plan, 0);
+    const product first = product_of(a, b, bias, more, c, plan, 0);
     const int64_t batch = plan->batch, threads = mw_threads_for(batch * plan->m * plan->n * plan->k, first.m == 1 ? ROW_GRAIN : GRAIN);
     if (batch == 1 && is_cut(&first)) {
         compute_cut(&first, threads);
@@ -570,6 +577,14 @@ void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const
     int64_t across = 1;
     for (int64_t d = 2; d <= pieces; d++)
         if (pieces % d == 0 && first.n / d >= first.m / (pieces / d)) across = d;
-    const gemm_job job = {a, b, bias, c, plan, shares, pieces / across, across};
+    const gemm_job job = {a, b, bias, more, c, plan, shares, pieces / across, across};
     mw_parallel(smaller(threads, shares * pieces), shares * pieces, compute_parts, &job);
+}
+
+void mw_gemm_real(const real *a, const real *b, const real *bias, real *c, const mw_gemm_plan *plan) {
+    multiply(a, b, bias, NULL, c, plan);
+}
+
+void mw_gemm_ending_real(const real *a, const real *b, const ending *more, real *c, const mw_gemm_plan *plan) {
+    multiply(a, b, NULL, more, c, plan);
 }

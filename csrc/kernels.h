@@ -111,6 +111,7 @@ typedef struct {
     int64_t images, channels, filters, groups;
     int64_t input[3], kernel[3], output[3];
     int64_t stride[3], dilation[3], before[3];
+    double epsilon;            /* ε of a normalisation that follows */
     int64_t activation;        /* an mw_activation */
 } mw_conv;
 
@@ -157,8 +158,9 @@ void mw_dense_grad_real(const real *dz, const real *z, const real *x, const real
 
 /* ---- convolution ------------------------------------------------------------------------------------------------- */
 
-/* Z = activation(X * W + bias); bias may be NULL, and has `filters` elements */
-void mw_conv_real(const real *x, const real *w, const real *bias, real *z, const mw_conv *plan);
+/* Z = activation(N + bias + added),  N = (X * W - mean) gamma / √(variance + ε), or X * W where mean is NULL. gamma (1), bias (0), which has
+ * `filters` elements as they have, and added (0), which is as large as Z, may be NULL */
+void mw_conv_real(const real *x, const real *w, const real *mean, const real *variance, const real *gamma, const real *bias, const real *added, real *z, const mw_conv *plan);
 /* The other way: x = activation(Σ of what each z gives to the inputs that it sees, + bias); bias may be NULL, and has `channels` elements.
  * Without a bias and an activation it is dx of a convolution, from dz. */
 void mw_conv_transpose_real(const real *z, const real *w, const real *bias, real *x, const mw_conv *plan);

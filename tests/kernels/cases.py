@@ -231,7 +231,12 @@ def convolution(kernel: str, m: Maker) -> Iterator[Case]:
         if kernel == "conv_weight_grad":
             yield Case(kernel, [m.real(*x), m.real(*z), m.garbage(*w)], (plan,))
         elif kernel == "conv":
-            yield Case(kernel, [m.real(*x), m.real(*w), m.real(filters) if i % 3 else None, m.garbage(*z)], (plan,))
+            for follows in (False, True):
+                row = lambda make=m.real: make(filters)  # noqa: E731, B023
+                plan.epsilon = 0.01
+                norm = [row(), row(m.unit), row() if i % 2 else None] if follows and i % 5 else [None] * 3
+                added = m.real(*z) if follows and (i % 4 or not i % 5) else None
+                yield Case(kernel, [m.real(*x), m.real(*w), *norm, row() if i % 3 else None, added, m.garbage(*z)], (plan,))
         else:
             yield Case(kernel, [m.real(*z), m.real(*w), m.real(channels) if i % 3 else None, m.garbage(*x)], (plan,))
 

@@ -115,6 +115,27 @@ def test_bias_and_activation_join_the_convolution() -> None:
     assert [c.kernel for c in captured.programs[0].calls] == ["conv_f32"]
 
 
+@in_c
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_a_block_of_a_residual_network_is_one_call(kernel_size: int, dtype: str, c_only: str) -> None:
+    mw.seed(0)
+    x = mw.tensor(numbers(3, 9, 17, 20, dtype=dtype))
+    conv, shortcut = (layers.Conv2D(20, kernel_size, padding="same", use_bias=False, dtype=dtype) for _ in range(2))
+    norm = layers.BatchNormalization(gamma_initializer="random_normal", beta_initializer="random_normal", dtype=dtype)
+    for _ in range(3):
+        norm(x * 3, training=True)
+
+    same_as_eager(lambda x: norm(conv(x)), x)
+    same_as_eager(lambda x: (norm(conv(x)) + x).relu(), x)
+    captured = same_as_eager(lambda x: mw.activations.tanh(norm(conv(x)) + shortcut(x)), x)
+    (last,) = captured.programs
+    assert [c.kernel[:4] for c in last.calls] == ["conv"] * 2 + ["add_", "tanh"] or len(last.calls) <= 4
+    block = mw.capture(lambda x: (norm(conv(x)) + x).relu())
+    for _ in range(3):
+        block(x)
+    assert [c.kernel for c in block.programs[0].calls] == [f"conv_f{dtype[-2:]}"]
+
+
 def test_gradients_of_gradients() -> None:
     for layer in (layers.Conv1D(2, 2, activation="tanh", dtype="float64"), layers.Conv1DTranspose(2, 2, dtype="float64")):
         x = mw.tensor(numbers(1, 4, 2, dtype="float64"), requires_grad=True)

@@ -154,13 +154,21 @@ class Epilogue(NamedTuple):
 
     bias: int
     result: int
+    norm: tuple[int, ...] = ()  # mean, variance and gamma of a normalisation in between, if it can have one
+    added: int | None = None  # others that are added after the bias, likewise
 
 
 def epilogue_of(call: Call) -> Epilogue | None:
     """By its prototype: a `bias`, one result, and a plan, its last argument, with an `activation`."""
     kernel, plan = KERNELS[plain_name(call.kernel)], call.arguments[-1]
     names = [p.name for p in kernel.parameters]
-    return Epilogue(names.index("bias"), *kernel.writes) if "bias" in names and hasattr(plan, "activation") else None
+    if "bias" not in names or not hasattr(plan, "activation"):
+        return None
+    (result,) = kernel.writes
+    if "added" not in names:
+        return Epilogue(names.index("bias"), result)
+    norm = tuple(map(names.index, ("mean", "variance", "gamma")))
+    return Epilogue(names.index("bias"), result, norm, names.index("added"))
 
 
 def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
@@ -169,7 +177,7 @@ def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
     for call in calls:
         place = epilogue_of(found[-1]) if found else None
         if place is not None and _is_only_for(found[-1].arguments[place.result], call, users):
-            fused = _with_bias(found[-1], place, call) or _with_activation(found[-1], place, call)
+            fused = next(filter(None, (join(found[-1], place, call) for join in JOINS)), None)
             if fused is not None:
                 found[-1] = fused
                 continue
@@ -196,7 +204,8 @@ def _with_bias(sums: Call, place: Epilogue, call: Call) -> Call | None:
     over the bias with stride 0 from row to row and 1 from column to column.
     """
     c = sums.arguments[place.result]
-    is_free = not isinstance(sums.arguments[place.bias], Place) and sums.arguments[-1].activation == 0
+    later = (place.bias, *place.norm[:1], *([] if place.added is None else [place.added]))  # what comes with the bias, or after
+    is_free = not any(isinstance(sums.arguments[i], Place) for i in later) and sums.arguments[-1].activation == 0
     if plain_name(call.kernel) != "add" or not is_free:
         return None
     x, y, z, walk = call.arguments
@@ -214,6 +223,44 @@ def _with_bias(sums: Call, place: Epilogue, call: Call) -> Call | None:
     return None
 
 
+def _with_normalisation(sums: Call, place: Epilogue, call: Call) -> Call | None:
+    """The sums normalised, column by column, as `call` does it with numbers that are there already."""
+    free = [sums.arguments[i] for i in (*place.norm, place.bias)]
+    plan = sums.arguments[-1]
+    if (
+        plain_name(call.kernel) != "normalize"
+        or not place.norm
+        or plan.activation != 0
+        or any(isinstance(a, Place) for a in free)
+    ):
+        return None
+    c, (x, mean, variance, gamma, bias, z, norm) = sums.arguments[place.result], call.arguments
+    if not (x.block is c.block and x.offset == c.offset and x.bytes == z.bytes == c.bytes and norm.columns == c.shape[-1]):
+        return None
+    changed = _copy(plan)
+    changed.activation, changed.epsilon = norm.activation, norm.epsilon
+    given = dict(zip((*place.norm, place.bias), (mean, variance, gamma, bias), strict=True))
+    return _changed(sums, call.line, {**given, place.result: z, len(sums.arguments) - 1: changed})
+
+
+def _with_others(sums: Call, place: Epilogue, call: Call) -> Call | None:
+    """The sums, and others of the same shape that `call` adds to them, such as those that a block of layers goes around."""
+    c, plan = sums.arguments[place.result], sums.arguments[-1]
+    if plain_name(call.kernel) != "add" or place.added is None or plan.activation != 0 or flat_size(call) == 0:
+        return None
+    if isinstance(sums.arguments[place.added], Place):
+        return None
+    x, y, z = call.arguments[:3]
+    other = y if x.block is c.block else x
+    if any(stride(call, i) != 1 for i in (0, 1)) or not x.bytes == y.bytes == z.bytes == c.bytes or x.block is y.block:
+        return None
+    return _changed(sums, call.line, {place.added: other, place.result: z})
+
+
+def _copy(plan: Any) -> Any:
+    return machine.ffi.new(machine.ffi.typeof(plan), plan[0])
+
+
 def _with_activation(sums: Call, place: Epilogue, call: Call) -> Call | None:
     name, c, plan = plain_name(call.kernel), sums.arguments[place.result], sums.arguments[-1]
     if name == "linear" or name not in ACTIVATIONS or plan.activation != 0 or flat_size(call) == 0:
@@ -221,6 +268,9 @@ def _with_activation(sums: Call, place: Epilogue, call: Call) -> Call | None:
     x, z = call.arguments[:2]
     if not (x.offset == 0 and x.bytes == z.bytes == c.bytes and stride(call, 0) == 1):
         return None
-    changed = machine.ffi.new(machine.ffi.typeof(plan), plan[0])
+    changed = _copy(plan)
     changed.activation = ACTIVATIONS[name]
     return _changed(sums, call.line, {place.result: z, len(sums.arguments) - 1: changed})
+
+
+JOINS = (_with_bias, _with_normalisation, _with_others, _with_activation)

@@ -77,8 +77,12 @@ def _run(kernel: str, first: Array, second: Array, bias: Any, shapes: Any, windo
     run, plan, kind = found
     result, pointer = empty(out, first.dtype), backend.pointer
     given = [pointer(kind, contiguous(a)) for a in (first, second)]
+    if kernel == "conv":  # no normalisation, which may join it in a program
+        given += [backend.null] * 3
     if activation is not None:
         given.append(backend.null if bias is None else pointer(kind, contiguous(bias)))
+    if kernel == "conv":
+        given.append(backend.null)
     run(*given, pointer(kind, result), plan)
     return result
 

@@ -88,7 +88,7 @@ def _weights(w: Array, plan: Any) -> Array:
     return np.moveaxis(w.reshape(shape), -2, 3)
 
 
-def conv(x: Array, w: Array, bias: Array | None, z: Array, plan: Any) -> None:
+def conv(x: Array, w: Array, mean: Any, variance: Any, gamma: Any, bias: Array | None, added: Any, z: Array, plan: Any) -> None:
     shape, inside = _padded(plan)
     padded = np.zeros(shape, x.dtype)
     padded[inside] = x.reshape(padded[inside].shape)
@@ -96,6 +96,12 @@ def conv(x: Array, w: Array, bias: Array | None, z: Array, plan: Any) -> None:
     for tap, seen in _taps(plan, padded):
         sums += _groups(seen, plan) @ weights[tap]
     z[...] = sums.swapaxes(0, 1).reshape(z.shape)
+    if mean is not None:
+        z -= mean
+        z *= (1 if gamma is None else gamma) / np.sqrt(variance + z.dtype.type(plan.epsilon))
+    if added is not None:
+        z += added.reshape(z.shape) if bias is None else bias
+        bias = None if bias is None else added.reshape(z.shape)
     _finish(z, bias, plan)
 
 
