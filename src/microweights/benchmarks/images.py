@@ -25,6 +25,7 @@ from .steps import compile_torch, jax_step, our_calls
 from .update import RULES, torch_optimizers, update_operations
 
 EPSILON = 1e-3  # of batch normalisation
+MOMENTS: dict[Any, Any] = {}  # of torch's in inference
 
 # ---- the networks ----------------------------------------------------------------------------------------------------------
 
@@ -221,16 +222,23 @@ class Torch:
         self, x: Any, filters: int, size: int, stride: int = 1, padding: str = "same", relu: bool = False, bias: bool = True
     ) -> Any:
         z = self._convolved(x, size, stride, padding, bias, 1)
-        return self.torch.relu(z) if relu else z
+        return self.torch.relu_(z) if relu else z
 
     def depthwise(self, x: Any, size: int, stride: int) -> Any:
         return self._convolved(x, size, stride, "same", False, x.shape[1])
 
     def norm(self, x: Any, relu: bool = False) -> Any:
         gamma, beta = next(self.weights), next(self.weights)
-        moments = (None, None) if self.training else (self.torch.zeros_like(beta), self.torch.ones_like(beta))
+        moments = (None, None) if self.training else self._moments(beta)
         z = self.F.batch_norm(x, *moments, gamma, beta, self.training, eps=EPSILON)
-        return self.torch.relu(z) if relu else z
+        return self.torch.relu_(z) if relu else z
+
+    def _moments(self, beta: Any) -> Any:
+        """0 and 1, made once for each number of channels."""
+        key = len(beta), beta.dtype
+        if key not in MOMENTS:
+            MOMENTS[key] = self.torch.zeros_like(beta), self.torch.ones_like(beta)
+        return MOMENTS[key]
 
     def pool(self, x: Any, size: int = 2, padding: str = "valid") -> Any:
         if padding == "same":  # of an odd window on an even image
@@ -244,7 +252,7 @@ class Torch:
         return self.torch.cat([x, y], 1)
 
     def add_relu(self, x: Any, y: Any) -> Any:
-        return self.torch.relu(x + y)
+        return self.torch.relu_(x + y if self.training else x.add_(y))
 
     def mean(self, x: Any) -> Any:
         return x.mean((2, 3))
@@ -254,7 +262,7 @@ class Torch:
 
     def dense(self, x: Any, units: int, relu: bool = False) -> Any:
         z = self.F.linear(x, next(self.weights), next(self.weights))
-        return self.torch.relu(z) if relu else z
+        return self.torch.relu_(z) if relu else z
 
 
 class Jax:
