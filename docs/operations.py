@@ -30,15 +30,16 @@ Made by `python docs/operations.py`. Which file has the backward of an operation
 in a training?
 
 - An operation is a class in the file above its table; its `backward` stands under its `forward`. What checks its arguments and
-  calls C is in the file of the same name in `src/microweights/kernels/`.
+  calls C is in the file of the same name in `src/microweights/kernels/`, if it calls C.
 - The C function `mw_softmax_real` is there for float, as `mw_softmax_f32`, and for double. Its contract is in `csrc/kernels.h`,
   its body in the file of csrc/ above the table, or in the one in brackets. Macros make those of one line: `UNARY(exp, vexp)` in
   `csrc/elementwise.c` is `mw_exp_real`.
 - Its twin in NumPy has the same name without `mw_` and `_real`, in `src/microweights/kernels/reference.py`.
 - Operations without a C function only look at memory in another way, or are written in terms of others.
-- *Instead* runs in what a captured step replays, such as a step of `fit`. In a `Dense` or with a loss means that the operation
-  is the activation of the last layer. Besides, a bias and an activation after a matrix product join it (`def with_epilogues` in
-  `src/microweights/capture/passes.py`), neighbouring element-wise calls go over memory once (`def chains` in
+- *Instead* runs in what a captured step replays, such as a step of `fit`. In a `Dense` means that the operation is the activation
+  of such a layer, with a loss that of the last. Besides, a bias after a matrix product joins it, and so does a relu, sigmoid or
+  tanh; after a convolution a normalisation by fixed numbers and an addition of its own shape, too (`def with_epilogues` in
+  `src/microweights/capture/passes.py`). Neighbouring element-wise calls go over memory once (`def chains` in
   `src/microweights/capture/passes.py`), and what nobody reads is not computed.
 """
 

@@ -21,6 +21,10 @@ def test_a_page_runs(page: Path, c_only: str, table: None, tmp_path: Path, monke
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         above = "\n" * text.count("\n", 0, block.start(1))  # an error then names the line of the page
         exec(compile(above + block[1], str(page), "exec"), names)
+    for block in re.finditer(r"^```text\n>>> print\((.*?)\)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        printed, shown = str(eval(block[1], names)).splitlines(), block[2].splitlines()
+        assert len(printed) == len(shown)
+        assert [line[: len(p)] for line, p in zip(shown, printed, strict=True)] == printed  # remarks may follow
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
