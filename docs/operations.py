@@ -37,10 +37,10 @@ in a training?
 - Its twin in NumPy has the same name without `mw_` and `_real`, in `src/microweights/kernels/reference.py`.
 - Operations without a C function only look at memory in another way, or are written in terms of others.
 - *Instead* runs in what a captured step replays, such as a step of `fit`. In a `Dense` means that the operation is the
-  activation of such a layer, with a loss that of the last. Besides, a bias after a matrix product joins it, and so does a relu, sigmoid or
-  tanh; after a convolution a normalisation by fixed numbers and an addition of its own shape, too (`def with_epilogues` in
-  `src/microweights/capture/passes.py`). Neighbouring element-wise calls go over memory once (`def chains` in
-  `src/microweights/capture/passes.py`), and what nobody reads is not computed.
+  activation of such a layer, with a loss that of the last. Besides, a bias after a matrix product joins it, and so does a relu,
+  sigmoid or tanh; after a convolution a normalisation by fixed numbers and an addition of its own shape, too
+  (`def with_epilogues` in `src/microweights/capture/passes.py`). Neighbouring element-wise calls go over memory once
+  (`def chains` in `src/microweights/capture/passes.py`), and what nobody reads is not computed.
 """
 
 
