@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import explain
 from ..kernels import door
 from ..kernels.door import Windows
-from ..tensor import Array, Tensor
+from ..tensor import Array, Operand, Tensor, real
 from .base import Op, case, takes_symbols
 from .matmul import GRADIENTS
 from .reduce import Sum
@@ -130,15 +130,17 @@ def sizes(name: str, given: int | Sequence[int], axes: int, least: int = 1) -> S
     return tuple(map(int, found))
 
 
-def _checked(name: str, x: Tensor, kernel: Tensor) -> tuple[int, Sizes]:
-    """The number of axes, and the sizes of the kernel."""
+def _checked(name: str, x: Operand, kernel: Operand, bias: Operand | None) -> tuple[int, Sizes, list[Tensor]]:
+    """The number of axes, the sizes of the kernel, and all as tensors of floats."""
+    given = [real(t) for t in (x, kernel, bias) if t is not None]
+    x, kernel = given[:2]
     axes = x.ndim - 2
     if not 1 <= axes <= 3 or kernel.ndim != x.ndim:
         expected = f"`{name}` to get images (samples, *axes, channels) of 1 to 3 axes, and a kernel of as many"
         raise ValueError(explain(expected, f"{x.shape} and {kernel.shape}", "Reshape one of them."))
     if 0 in kernel.shape:
         raise ValueError(explain("a kernel with taps, channels and filters", kernel.shape, "No size may be 0."))
-    return axes, kernel.shape[:-2]
+    return axes, kernel.shape[:-2], given
 
 
 def output_size(n: int, k: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:
@@ -190,9 +192,9 @@ def transposed_size(n: int, k: int, stride: int, dilation: int, padding: str, mo
 
 @takes_symbols
 def conv(
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None = None,
+    x: Operand,
+    kernel: Operand,
+    bias: Operand | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: str = "valid",
@@ -204,11 +206,11 @@ def conv(
 
     Parameters
     ----------
-    x : Tensor
+    x : Tensor or array
         Images (samples, *axes, channels) with one, two or three axes.
-    kernel : Tensor
+    kernel : Tensor or array
         Weights (*taps, channels / groups, filters).
-    bias : Tensor, optional
+    bias : Tensor or array, optional
         One number for each filter.
     strides, dilation_rate : int or sequence of int
         Steps from window to window, and from tap to tap.
@@ -237,21 +239,20 @@ def conv(
     >>> conv(mw.tensor([[[1.0], [2.0], [4.0]]]), mw.tensor([[[1.0]], [[10.0]]])).tolist()
     [[[21.0], [42.0]]]
     """
-    axes, taps = _checked("conv", x, kernel)
+    axes, taps, given = _checked("conv", x, kernel, bias)
     steps, gaps = sizes("strides", strides, axes), sizes("dilation_rate", dilation_rate, axes)
     if padding.lower() == "causal" and axes != 1:
         raise ValueError(explain("`padding='causal'` on one axis", f"{axes} axes", "Use 'same'."))
-    found = [output_size(*axis, padding.lower()) for axis in zip(x.shape[1:-1], taps, steps, gaps, strict=True)]
+    found = [output_size(*axis, padding.lower()) for axis in zip(given[0].shape[1:-1], taps, steps, gaps, strict=True)]
     windows = Windows(steps, gaps, tuple(before for _, before in found), groups)
-    inputs = (x, kernel) if bias is None else (x, kernel, bias)
-    return Conv(windows, tuple(count for count, _ in found), activation)(*inputs)
+    return Conv(windows, tuple(count for count, _ in found), activation)(*given)
 
 
 @takes_symbols
 def conv_transpose(
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None = None,
+    x: Operand,
+    kernel: Operand,
+    bias: Operand | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: str = "valid",
@@ -263,11 +264,11 @@ def conv_transpose(
 
     Parameters
     ----------
-    x : Tensor
+    x : Tensor or array
         Images (samples, *axes, channels) with one, two or three axes.
-    kernel : Tensor
+    kernel : Tensor or array
         Weights (*taps, filters, channels): those of a convolution from filters to channels.
-    bias : Tensor, optional
+    bias : Tensor or array, optional
         One number for each filter.
     strides, dilation_rate : int or sequence of int
         As of the convolution.
@@ -294,23 +295,22 @@ def conv_transpose(
     >>> mw.ops.conv_transpose(mw.tensor([[[1.0], [2.0]]]), mw.tensor([[[1.0]], [[10.0]]])).tolist()
     [[[1.0], [12.0], [20.0]]]
     """
-    axes, taps = _checked("conv_transpose", x, kernel)
+    axes, taps, given = _checked("conv_transpose", x, kernel, bias)
     steps, gaps = sizes("strides", strides, axes), sizes("dilation_rate", dilation_rate, axes)
     more = (None,) * axes if output_padding is None else sizes("output_padding", output_padding, axes, 0)
     found = [
         transposed_size(*axis[:4], padding.lower(), axis[4])
-        for axis in zip(x.shape[1:-1], taps, steps, gaps, more, strict=True)
+        for axis in zip(given[0].shape[1:-1], taps, steps, gaps, more, strict=True)
     ]
     windows = Windows(steps, gaps, tuple(before for _, before in found))
-    inputs = (x, kernel) if bias is None else (x, kernel, bias)
-    return ConvTranspose(windows, tuple(size for size, _ in found), activation)(*inputs)
+    return ConvTranspose(windows, tuple(size for size, _ in found), activation)(*given)
 
 
 @takes_symbols
 def depthwise_conv(
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None = None,
+    x: Operand,
+    kernel: Operand,
+    bias: Operand | None = None,
     *,
     strides: int | Sequence[int] = 1,
     padding: str = "valid",
@@ -334,7 +334,7 @@ def depthwise_conv(
     >>> mw.ops.depthwise_conv(x, mw.tensor([[[1.0], [1.0]], [[10.0], [0.0]]])).tolist()
     [[[21.0, 5.0]]]
     """
-    _, taps = _checked("depthwise_conv", x, kernel)
+    _, taps, (x, kernel, *_) = _checked("depthwise_conv", x, kernel, None)
     channels = kernel.shape[-2]
     if channels != x.shape[-1]:
         remedy = "The last axis but one of the kernel has one entry for each channel."

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import explain
 from ..kernels import door
 from ..kernels.door import Pooling
-from ..tensor import Array, Tensor
+from ..tensor import Array, Operand, Tensor, real
 from .base import Op, case, takes_symbols
 from .conv import output_size, sizes
 
@@ -121,13 +121,13 @@ def _pooling(name: str, x: Tensor, pool_size: Any, strides: Any, padding: str) -
 
 @takes_symbols
 def max_pool(
-    x: Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int] | None = None, padding: str = "valid"
+    x: Operand, pool_size: int | Sequence[int], strides: int | Sequence[int] | None = None, padding: str = "valid"
 ) -> Tensor:
     """The largest number in each window of an image, for each channel.
 
     Parameters
     ----------
-    x : Tensor
+    x : Tensor or array
         Images (samples, *axes, channels) with one, two or three axes.
     pool_size : int or sequence of int
         The size of a window on each axis.
@@ -152,12 +152,13 @@ def max_pool(
     >>> mw.ops.max_pool(mw.tensor([[[1.0], [3.0], [2.0], [0.0]]]), 2).tolist()
     [[[3.0], [2.0]]]
     """
-    return MaxPool(_pooling("max_pool", x, pool_size, strides, padding))(x)
+    images = real(x)
+    return MaxPool(_pooling("max_pool", images, pool_size, strides, padding))(images)
 
 
 @takes_symbols
 def average_pool(
-    x: Tensor, pool_size: int | Sequence[int], strides: int | Sequence[int] | None = None, padding: str = "valid"
+    x: Operand, pool_size: int | Sequence[int], strides: int | Sequence[int] | None = None, padding: str = "valid"
 ) -> Tensor:
     """The mean of each window of an image, for each channel; what sticks out does not count.
 
@@ -169,16 +170,17 @@ def average_pool(
     >>> mw.ops.average_pool(mw.tensor([[[1.0], [3.0], [2.0], [0.0]]]), 2).tolist()
     [[[2.0], [1.0]]]
     """
-    return AveragePool(_pooling("average_pool", x, pool_size, strides, padding))(x)
+    images = real(x)
+    return AveragePool(_pooling("average_pool", images, pool_size, strides, padding))(images)
 
 
 @takes_symbols
-def repeat(x: Tensor, size: int | Sequence[int]) -> Tensor:
+def repeat(x: Operand, size: int | Sequence[int]) -> Tensor:
     """Each position of an image so many times over on each axis, side by side.
 
     Parameters
     ----------
-    x : Tensor
+    x : Tensor or array
         Images (samples, *axes, channels) with one, two or three axes.
     size : int or sequence of int
         How often, for all axes or for each.
@@ -194,7 +196,9 @@ def repeat(x: Tensor, size: int | Sequence[int]) -> Tensor:
     >>> mw.ops.repeat(mw.tensor([[[1.0], [3.0]]]), 2).tolist()
     [[[1.0], [1.0], [3.0], [3.0]]]
     """
-    axes = _image_axes("repeat", x)
+    images = real(x)
+    axes = _image_axes("repeat", images)
     times = sizes("size", size, axes)
-    larger = (len(x), *[n * k for n, k in zip(x.shape[1:-1], times, strict=True)], x.shape[-1])
-    return AveragePoolGrad(Pooling(times, times, (0,) * axes, x.shape[1:-1], sums=True), larger)(x)
+    samples, *inner, channels = images.shape
+    larger = (samples, *[n * k for n, k in zip(inner, times, strict=True)], channels)
+    return AveragePoolGrad(Pooling(times, times, (0,) * axes, tuple(inner), sums=True), larger)(images)
