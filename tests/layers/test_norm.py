@@ -125,6 +125,15 @@ def test_an_activation_joins_the_normalisation() -> None:
     assert [c.kernel for c in captured.programs[0].calls] == ["normalize_f32"]
 
 
+@in_c
+def test_in_a_training_too_where_moving_averages_stand_in_between() -> None:
+    model = network()
+    model.compile("sgd", "mse")
+    model.fit(numbers(40, 4), numbers(40, 1, seed=1), epochs=2, batch_size=8, verbose=0)
+    table = str(model.explain())
+    assert "normalize" in table and "relu_grad" in table and "relu " not in table
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -175,14 +175,32 @@ def with_epilogues(calls: Sequence[Call], users: Users) -> list[Call]:
     """The calls, with a bias and an activation that follow a sum done by its own kernel, while the sums are in registers."""
     found: list[Call] = []
     for call in calls:
-        place = epilogue_of(found[-1]) if found else None
-        if place is not None and _is_only_for(found[-1].arguments[place.result], call, users):
-            fused = next(filter(None, (join(found[-1], place, call) for join in JOINS)), None)
-            if fused is not None:
-                found[-1] = fused
-                continue
-        found.append(call)
+        at = _sums_before(call, found, users)
+        fused = None
+        if at is not None:
+            place = epilogue_of(found[at])
+            assert place is not None
+            fused = next(filter(None, (join(found[at], place, call) for join in JOINS)), None)
+        if at is None or fused is None:
+            found.append(call)
+        else:
+            found[at] = fused
     return found
+
+
+BETWEEN = 3  # calls that may stand between sums and what follows them, such as the moving averages of a batch normalisation
+
+
+def _sums_before(call: Call, found: list[Call], users: Users) -> int | None:
+    """Where the sums are that are computed for this call alone. It may go there, if nothing in between touches its memory."""
+    blocks = {p.block for _, p in call.places()}
+    for at in range(len(found) - 1, max(-1, len(found) - 2 - BETWEEN), -1):
+        place = epilogue_of(found[at])
+        if place is not None and _is_only_for(found[at].arguments[place.result], call, users):
+            return at
+        if blocks & {p.block for _, p in found[at].places()}:
+            return None
+    return None
 
 
 def _is_only_for(sums: Place, call: Call, users: Users) -> bool:
