@@ -71,8 +71,15 @@ typedef struct {
 
 static int has_border(const sweep *s) { return s->line != s->axis[WIDTH_AXIS].inputs * s->in * s->groups; }
 
+/* Without the taps at both ends that lie outside of the image for every window: what is left needs no more zeros than the image is long. */
+static void trim(axis *x) {
+    while (x->taps > 0 && x->first + (x->windows - 1) * x->step < 0) x->first += x->gap, x->weight += x->weight_step, x->taps--;
+    while (x->taps > 0 && x->first + (x->taps - 1) * x->gap >= x->inputs) x->taps--;
+}
+
 /* What follows from the axes. */
 static void complete(sweep *s) {
+    trim(&s->axis[WIDTH_AXIS]);
     const axis *width = &s->axis[WIDTH_AXIS];
     const int joined = s->groups == 1 && (width->gap == 1 || width->taps <= 1);
     const int64_t last = width->first + (width->windows - 1) * width->step + (width->taps - 1) * width->gap;
@@ -336,17 +343,17 @@ static void plain_weights(const gradient *g, int64_t group, int64_t line, int64_
     const int64_t filters = s->out * s->groups, positions = depth->windows * height->windows * width->windows;
     for (int64_t row = i; row < i + rows; row++)
         for (int64_t j = group * s->out; j < (group + 1) * s->out; j++) {
-            const int64_t tap = first + row / s->in;
+            const int64_t seen_tap = first + row / s->in, tap = width->weight + seen_tap;
             real sum = 0;
             for (int64_t n = 0; n < s->images * positions; n++) {
                 const int64_t d = seen(depth, n % positions / width->windows / height->windows, line / height->taps);
                 const int64_t h = seen(height, n / width->windows % height->windows, line % height->taps);
-                const int64_t v = seen(width, n % width->windows, tap);
+                const int64_t v = seen(width, n % width->windows, seen_tap);
                 if (d < 0 || h < 0 || v < 0) continue;
                 const int64_t at = ((n / positions * depth->inputs + d) * height->inputs + h) * width->inputs + v;
                 sum += s->x[(at * s->groups + group) * s->in + row % s->in] * g->dz[n * filters + j];
             }
-            g->dw[((line * width->taps + tap) * s->in + row % s->in) * filters + j] = sum;
+            g->dw[((line * s->kernel[WIDTH_AXIS] + tap) * s->in + row % s->in) * filters + j] = sum;
         }
 }
 
@@ -405,7 +412,7 @@ static void sum_weights(const void *job, int64_t begin, int64_t end) {
             before = line;
             const int64_t i = strip * g->height, rows = smaller(g->height, all_rows - i);
             const int64_t pixel = width->first + s->left + kw * width->gap;
-            const int64_t tap = line * width->taps + kw;
+            const int64_t tap = line * s->kernel[WIDTH_AXIS] + width->weight + kw;
             const real *x = lines_base(&edges) + pixel * channels + group * s->in;
             real *dw = g->dw + tap * s->in * filters + group * s->out;
             tile_job t = {.pairs = count, .pair = pairs, .k = width->windows, .a = x + i, .a_row = 1, .a_col = width->step * channels,
@@ -534,7 +541,7 @@ static void depthwise_weights(const void *job, int64_t begin, int64_t end) {
             for (int64_t t = 0, taps; t < width->taps; t += taps) {
                 const real *x = lines_base(&edges) + (width->first + s->left + t * width->gap) * channels + c;
                 const real *dz = g->dz + image * per_image * width->windows * channels + c;
-                real *dw = g->dw + (line * width->taps + t) * channels + c;
+                real *dw = g->dw + (line * s->kernel[WIDTH_AXIS] + width->weight + t) * channels + c;
                 taps = width->taps - t >= 5 ? 5 : width->taps - t >= 3 ? 3 : 1;
                 if (lanes < LANES || taps == 1) depthwise_sums(taps = 1, s, pairs, count, x, dz, dw, lanes, image > 0);
                 else if (taps == 3) depthwise_sums(3, s, pairs, count, x, dz, dw, LANES, image > 0);
@@ -622,8 +629,10 @@ void mw_conv_weight_grad_real(const real *x, const real *dz, real *dw, const mw_
     g.s.x = x, g.s.activation = MW_LINEAR;
     const int64_t lines = plan->images * plan->output[0] * plan->output[1], width = plan->output[2];
     const int64_t weights = plan->kernel[0] * plan->kernel[1] * plan->kernel[2] * g.s.in * plan->filters;
-    if (lines * width <= 0) memset(dw, 0, (size_t)weights * sizeof(real));
-    if (lines * width <= 0 || weights <= 0) return;
+    if (weights <= 0) return;
+    const int64_t taps = g.s.axis[WIDTH_AXIS].taps;
+    if (lines * width <= 0 || taps < plan->kernel[2]) memset(dw, 0, (size_t)weights * sizeof(real));     /* no window sees the others */
+    if (lines * width <= 0 || taps == 0) return;
     if (is_depthwise(&g.s)) {
         const int64_t parts = plan->kernel[0] * plan->kernel[1] * ceil_div(plan->channels, LANES);
         mw_parallel(smaller(parts, mw_threads_for(lines * width * weights, DEPTHWISE_GRAIN)), parts, depthwise_weights, &g);

@@ -195,7 +195,7 @@ def test_without_torch_a_case_has_the_others(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_names_are_unique_and_patterns_find_them() -> None:
-    parts = (cases.matmul, cases.arrays, cases.update, cases.steps, cases.loops)
+    parts = (cases.matmul, cases.arrays, cases.update, cases.steps, cases.images, cases.loops)
     assert len(cases.CASES) == sum(len(part.CASES) for part in parts)
     assert [c.name for c in cases.select("STEP*adam")] == ["step 784-128-64-10 Adam"]
     assert len(cases.select(None)) == len(cases.CASES)

@@ -24,8 +24,8 @@ can save on this machine:
 
     floor = operations / best rate of our matrix product + (bytes - caches) / best bandwidth
 
-with both rates measured in the same run. All cases take about 5 minutes on one thread, 15 on several, and
-two with --quick.
+with both rates measured in the same run. All cases take about 10 minutes on one thread, 20 on several, and
+four with --quick.
 
 cases (--only takes a part of a name):
   gemm, matrix-vector, dot                    matrix products of the shapes that networks have
@@ -34,6 +34,8 @@ cases (--only takes a part of a name):
   sum, max, argmax, softmax, cross-entropy    rows, columns, everything
   update                                      optimizers over 1 and 10 million weights
   step, one sample, SimpleChains, moons       whole training steps, and one inference
+  images                                      training steps of convolutional networks, and ResNet-50
+  conv                                        convolutions alone, forward and backward
   train_on_batch, test_on_batch,              calls in loops of one's own, of two small networks
     predict_on_batch, predict, evaluate
 

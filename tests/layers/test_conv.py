@@ -220,6 +220,23 @@ def test_a_layer_keeps_the_channels_that_it_was_built_for() -> None:
         layer(np.zeros((1, 5, 5, 4), "float32"))
 
 
+@pytest.mark.parametrize("make", [layers.Conv1D, layers.Conv1DTranspose])
+@pytest.mark.parametrize("dilation", [7, 10**6, 10**9])
+def test_taps_that_never_meet_the_image_cost_nothing(make: Any, dilation: int, dtype: str, c_only: str) -> None:
+    if make is layers.Conv1DTranspose and dilation > 7:
+        pytest.skip("its result would be as large")
+    layer = make(3, 3, padding="same", dilation_rate=dilation, use_bias=False, dtype=dtype)
+    x = mw.tensor(numbers(2, 5, 4, dtype=dtype), requires_grad=True)
+    z = layer(x)
+    near = make(3, 3, padding="same", use_bias=False, dtype=dtype)
+    near(x)
+    kernel = layer.kernel.numpy() * [[[0.0]], [[1.0]], [[0.0]]]  # only the middle is left
+    near.set_weights([kernel])
+    np.testing.assert_allclose(z.numpy(), near(x).numpy(), rtol=1e-5, atol=1e-6)
+    dx, dw = mw.grad((z * z).sum(), [x, layer.kernel])
+    assert np.isfinite(dx.numpy()).all() and (dw.numpy()[[0, 2]] == 0).all() and (dw.numpy()[1] != 0).all()
+
+
 def test_no_samples_and_bad_pixels() -> None:
     layer = layers.Conv2D(2, 3)
     assert layer(np.zeros((0, 5, 5, 1), "float32")).shape == (0, 3, 3, 2)

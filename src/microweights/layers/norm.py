@@ -18,16 +18,37 @@ __all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RM
 Axis = int | Sequence[int]
 
 
+def small(epsilon: Any) -> float:
+    """An `epsilon` argument.
+
+    Raises
+    ------
+    ValueError
+        If it is no number, or negative.
+    """
+    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon >= 0:
+        raise ValueError(explain("`epsilon` from 0", repr(epsilon), "It keeps from dividing by 0, as 1e-3 does."))
+    return float(epsilon)
+
+
 class Normalization(Layer):
     """What they share: the axes that numbers belong to, and a check of them."""
 
     _takes_one = _computes_in_floats = supports_masking = True
+    axis: Axis
 
     def _axes_of(self, axis: Axis, shape: BatchShape) -> list[int]:
         found = ops.axes_of(tuple(axis) if isinstance(axis, (list, tuple)) else axis, len(shape))
         if 0 in found:
             raise ValueError(explain(f"an `axis` of {self.name!r} besides that of samples", axis, "Name another."))
         return list(found)
+
+    def _axis_of(self, shape: BatchShape) -> int:
+        """The one axis of channels."""
+        found = self._axes_of(self.axis, shape)
+        if len(found) != 1:
+            raise ValueError(explain(f"one `axis` of {self.name!r}", repr(self.axis), "Name that of the channels."))
+        return found[0]
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         self._axes_of(getattr(self, "axis", -1), input_shape)
@@ -43,9 +64,7 @@ class Scaled(Normalization):
     def _set(self, axis: Axis, epsilon: float, center: bool, scale: bool, beta: Sequence[Any], gamma: Sequence[Any]) -> None:
         """`beta` and `gamma` are an initializer, a regularizer and a constraint."""
         refuse_unless_none(beta_constraint=beta[2], gamma_constraint=gamma[2])
-        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon >= 0:
-            raise ValueError(explain("`epsilon` from 0", repr(epsilon), "It keeps from dividing by 0, as 1e-3 does."))
-        self.axis, self.epsilon, self.center, self.scale = axis, float(epsilon), bool(center), bool(scale)
+        self.axis, self.epsilon, self.center, self.scale = axis, small(epsilon), bool(center), bool(scale)
         self.beta_initializer, self.gamma_initializer = initializers.get(beta[0]), initializers.get(gamma[0])
         self.beta_regularizer = None if beta[1] is None else regularizers.get(beta[1])
         self.gamma_regularizer = None if gamma[1] is None else regularizers.get(gamma[1])
@@ -144,14 +163,14 @@ class BatchNormalization(Scaled):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: BatchShape) -> None:
-        (axis,) = self._axes_of(self.axis, input_shape)
+        axis = self._axis_of(input_shape)
         (self.channels,) = shape = checked_shape("input_shape", (input_shape[axis],))
         self._make_weights(shape)
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(shape, self.moving_variance_initializer, trainable=False, name="moving_variance")
 
     def call(self, x: Tensor, training: bool = False, mask: Any = None) -> Tensor:
-        (axis,) = self._axes_of(self.axis, x.shape)
+        axis = self._axis_of(x.shape)
         if x.shape[axis] != self.channels:
             remedy = "The layer was built for that many."
             raise ValueError(explain(f"{self.channels} channels on axis {axis} for {self.name!r}", x.shape, remedy))
@@ -303,7 +322,7 @@ class GroupNormalization(Scaled):
         self._set(axis, epsilon, center, scale, beta, (gamma_initializer, gamma_regularizer, gamma_constraint))
 
     def build(self, input_shape: BatchShape) -> None:
-        (axis,) = self._axes_of(self.axis, input_shape)
+        axis = self._axis_of(input_shape)
         (channels,) = shape = checked_shape("input_shape", (input_shape[axis],))
         if channels % self._groups_of(channels):
             raise ValueError(explain("`groups` to divide the channels", f"{self.groups} and {channels}", "Change one of them."))
@@ -313,7 +332,7 @@ class GroupNormalization(Scaled):
         return channels if self.groups == -1 else self.groups
 
     def call(self, x: Tensor) -> Tensor:
-        (axis,) = self._axes_of(self.axis, x.shape)
+        axis = self._axis_of(x.shape)
         channels = x.shape[axis]
         groups = self._groups_of(channels)
         parts = x.reshape(*x.shape[:axis], groups, channels // groups, *x.shape[axis + 1 :])
@@ -343,7 +362,7 @@ class RMSNormalization(Normalization):
 
     def __init__(self, axis: Axis = -1, epsilon: float = 1e-6, **options: Any) -> None:
         super().__init__(**options)
-        self.axis, self.epsilon = axis, float(epsilon)
+        self.axis, self.epsilon = axis, small(epsilon)
 
     def build(self, input_shape: BatchShape) -> None:
         shape = checked_shape("input_shape", [input_shape[i] for i in self._axes_of(self.axis, input_shape)])

@@ -319,8 +319,8 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
-        self.dims = tuple(dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+        self.dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+        if not all(isinstance(n, int) for n in self.dims) or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(explain("`dims` to name each axis once, from 1", self.dims, "That of samples, 0, is not named."))
 
     def _checked(self, shape: BatchShape) -> BatchShape:

@@ -130,6 +130,20 @@ def sizes(name: str, given: int | Sequence[int], axes: int, least: int = 1) -> S
     return tuple(map(int, found))
 
 
+def padding_of(given: Any) -> str:
+    """A `padding` argument in small letters.
+
+    Raises
+    ------
+    ValueError
+        If it is no word.
+    """
+    if not isinstance(given, str):
+        remedy = "Pad with mw.pad for widths of your own."
+        raise ValueError(explain("`padding` to be a word such as 'valid' or 'same'", repr(given), remedy))
+    return given.lower()
+
+
 def _checked(name: str, x: Operand, kernel: Operand, bias: Operand | None) -> tuple[int, Sizes, list[Tensor]]:
     """The number of axes, the sizes of the kernel, and all as tensors of floats."""
     given = [real(t) for t in (x, kernel, bias) if t is not None]
@@ -241,10 +255,13 @@ def conv(
     """
     axes, taps, given = _checked("conv", x, kernel, bias)
     steps, gaps = sizes("strides", strides, axes), sizes("dilation_rate", dilation_rate, axes)
-    if padding.lower() == "causal" and axes != 1:
+    kind = padding_of(padding)
+    if kind == "causal" and axes != 1:
         raise ValueError(explain("`padding='causal'` on one axis", f"{axes} axes", "Use 'same'."))
-    found = [output_size(*axis, padding.lower()) for axis in zip(given[0].shape[1:-1], taps, steps, gaps, strict=True)]
-    windows = Windows(steps, gaps, tuple(before for _, before in found), groups)
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)):
+        raise TypeError(explain("`groups` to be an integer", repr(groups), "1 is all in one."))
+    found = [output_size(*axis, kind) for axis in zip(given[0].shape[1:-1], taps, steps, gaps, strict=True)]
+    windows = Windows(steps, gaps, tuple(before for _, before in found), int(groups))
     return Conv(windows, tuple(count for count, _ in found), activation)(*given)
 
 
@@ -299,7 +316,7 @@ def conv_transpose(
     steps, gaps = sizes("strides", strides, axes), sizes("dilation_rate", dilation_rate, axes)
     more = (None,) * axes if output_padding is None else sizes("output_padding", output_padding, axes, 0)
     found = [
-        transposed_size(*axis[:4], padding.lower(), axis[4])
+        transposed_size(*axis[:4], padding_of(padding), axis[4])
         for axis in zip(given[0].shape[1:-1], taps, steps, gaps, more, strict=True)
     ]
     windows = Windows(steps, gaps, tuple(before for _, before in found))

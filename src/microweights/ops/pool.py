@@ -10,7 +10,7 @@ from ..kernels import door
 from ..kernels.door import Pooling
 from ..tensor import Array, Operand, Tensor, real
 from .base import Op, case, takes_symbols
-from .conv import output_size, sizes
+from .conv import output_size, padding_of, sizes
 
 __all__ = ["AveragePool", "MaxPool", "average_pool", "max_pool", "repeat"]
 
@@ -113,9 +113,9 @@ def _pooling(name: str, x: Tensor, pool_size: Any, strides: Any, padding: str) -
     axes = _image_axes(name, x)
     window = sizes("pool_size", pool_size, axes)
     steps = window if strides is None else sizes("strides", strides, axes)
-    if padding.lower() not in ("valid", "same"):
+    if padding_of(padding) not in ("valid", "same"):
         raise ValueError(explain("`padding` out of 'valid' and 'same'", repr(padding), "Check the spelling."))
-    found = [output_size(n, w, s, 1, padding.lower()) for n, w, s in zip(x.shape[1:-1], window, steps, strict=True)]
+    found = [output_size(n, w, s, 1, padding_of(padding)) for n, w, s in zip(x.shape[1:-1], window, steps, strict=True)]
     return Pooling(window, steps, tuple(before for _, before in found), tuple(count for count, _ in found))
 
 
