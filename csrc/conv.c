@@ -607,9 +607,11 @@ void mw_conv_transpose_real(const real *z, const real *w, const real *bias, real
     s.x = z, s.w = w, s.bias = bias, s.z = x;
     const int64_t in = s.in;
     s.in = s.out, s.out = in, s.w_in = 1, s.w_out = plan->filters;
-    for (int64_t d = 0; d < plan->stride[0]; d++)
-        for (int64_t h = 0; h < plan->stride[1]; h++)
-            for (int64_t v = 0; v < plan->stride[2]; v++) {
+    int64_t phases[AXES];                                   /* those that have an input */
+    for (int i = 0; i < AXES; i++) phases[i] = smaller(plan->stride[i], plan->input[i]);
+    for (int64_t d = 0; d < phases[0]; d++)
+        for (int64_t h = 0; h < phases[1]; h++)
+            for (int64_t v = 0; v < phases[2]; v++) {
                 const int64_t phase[AXES] = {d, h, v};
                 for (int i = 0; i < AXES; i++) s.axis[i] = transposed_axis(plan, i, phase[i]);
                 complete(&s);

@@ -237,6 +237,11 @@ def test_taps_that_never_meet_the_image_cost_nothing(make: Any, dilation: int, d
     assert np.isfinite(dx.numpy()).all() and (dw.numpy()[[0, 2]] == 0).all() and (dw.numpy()[1] != 0).all()
 
 
+def test_a_transposed_convolution_of_nothing_takes_no_time() -> None:
+    z = mw.ops.conv_transpose(np.zeros((4, 0, 8, 3), "float32"), np.ones((2, 1, 2, 3), "float32"), strides=10**9)
+    assert z.size == 0
+
+
 def test_no_samples_and_bad_pixels() -> None:
     layer = layers.Conv2D(2, 3)
     assert layer(np.zeros((0, 5, 5, 1), "float32")).shape == (0, 3, 3, 2)
