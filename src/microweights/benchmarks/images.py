@@ -1,6 +1,6 @@
 """Cases: training steps of convolutional networks, ResNet-50 on images of 224×224, and convolutions alone.
 
-Each network is written once, as a function of a library of layers; the libraries follow: one that counts, ours, torch and JAX.
+Each network is written once, as a function of a library of layers: one that counts, ours or Keras's, torch's, JAX's.
 All start from the same weights; a contender whose loss after three steps is off by more than a hundredth makes its row void.
 Windows with stride 2 begin at the first pixel, as Keras and JAX have it; torch gets the zeros that it needs for that.
 """
@@ -20,7 +20,7 @@ import microweights as mw
 from ..kernels import door, machine
 from ..kernels.door import Windows
 from ..tensor import Array
-from .race import Call, Case, Race, import_jax, import_torch, random
+from .race import Call, Case, Race, import_jax, import_keras, import_torch, random
 from .steps import compile_torch, jax_step, our_calls
 from .update import RULES, torch_optimizers, update_operations
 
@@ -158,13 +158,13 @@ class Counted:
         return (units,)
 
 
-class Ours:
-    """Keras's layers on symbols; `weighted` are those with weights, in their order."""
+class Layers:
+    """The layers of Keras, or ours, on symbols; `weighted` are those with weights, in their order."""
 
-    def __init__(self) -> None:
-        self.weighted: list[mw.layers.Layer] = []
+    def __init__(self, layers: Any) -> None:
+        self.layers, self.weighted = layers, list[Any]()
 
-    def _applied(self, layer: mw.layers.Layer, x: Any) -> Any:
+    def _applied(self, layer: Any, x: Any) -> Any:
         self.weighted.append(layer)
         return layer(x)
 
@@ -172,35 +172,35 @@ class Ours:
         self, x: Any, filters: int, size: int, stride: int = 1, padding: str = "same", relu: bool = False, bias: bool = True
     ) -> Any:
         activation = "relu" if relu else None
-        return self._applied(mw.layers.Conv2D(filters, size, stride, padding, activation=activation, use_bias=bias), x)
+        return self._applied(self.layers.Conv2D(filters, size, stride, padding, activation=activation, use_bias=bias), x)
 
     def depthwise(self, x: Any, size: int, stride: int) -> Any:
-        return self._applied(mw.layers.DepthwiseConv2D(size, stride, "same", use_bias=False), x)
+        return self._applied(self.layers.DepthwiseConv2D(size, stride, "same", use_bias=False), x)
 
     def norm(self, x: Any, relu: bool = False) -> Any:
-        z = self._applied(mw.layers.BatchNormalization(epsilon=EPSILON), x)
-        return mw.layers.ReLU()(z) if relu else z
+        z = self._applied(self.layers.BatchNormalization(epsilon=EPSILON), x)
+        return self.layers.ReLU()(z) if relu else z
 
     def pool(self, x: Any, size: int = 2, padding: str = "valid") -> Any:
-        return mw.layers.MaxPooling2D(size, 2, padding)(x)
+        return self.layers.MaxPooling2D(size, 2, padding)(x)
 
     def up(self, x: Any) -> Any:
-        return mw.layers.UpSampling2D()(x)
+        return self.layers.UpSampling2D()(x)
 
     def concat(self, x: Any, y: Any) -> Any:
-        return mw.layers.Concatenate()([x, y])
+        return self.layers.Concatenate()([x, y])
 
     def add_relu(self, x: Any, y: Any) -> Any:
-        return mw.layers.ReLU()(mw.layers.Add()([x, y]))
+        return self.layers.ReLU()(self.layers.Add()([x, y]))
 
     def mean(self, x: Any) -> Any:
-        return mw.layers.GlobalAveragePooling2D()(x)
+        return self.layers.GlobalAveragePooling2D()(x)
 
     def flat(self, x: Any) -> Any:
-        return mw.layers.Flatten()(x)
+        return self.layers.Flatten()(x)
 
     def dense(self, x: Any, units: int, relu: bool = False) -> Any:
-        return self._applied(mw.layers.Dense(units, activation="relu" if relu else None), x)
+        return self._applied(self.layers.Dense(units, activation="relu" if relu else None), x)
 
 
 class Torch:
@@ -334,14 +334,30 @@ def for_torch(torch: Any, weights: list[Array], layout: str) -> list[Any]:
     return found
 
 
-def our_model(network: Network, shape: tuple[int, ...], weights: list[Array]) -> mw.Model:
-    x, lib, rest = mw.Input(shape), Ours(), iter(weights)
-    model = mw.Model(x, network(lib, x))
-    for layer in lib.weighted:
-        own = layer.get_weights()
-        trained = len(layer.trainable_variables)
+def model_of(library: Any, network: Network, shape: tuple[int, ...], weights: list[Array]) -> Any:
+    """A model of ours, or of Keras, with these weights."""
+    x, layers, rest = library.Input(shape), Layers(library.layers), iter(weights)
+    model = library.Model(x, network(layers, x))
+    for layer in layers.weighted:
+        own, trained = layer.get_weights(), len(layer.trainable_variables)
         layer.set_weights([next(rest) for _ in range(trained)] + own[trained:])
     return model
+
+
+def keras_step(
+    keras: Any, network: Network, shape: tuple[int, ...], weights: list[Array], rule: str, x: Array, y: Array
+) -> Call:
+    """Keras's own step, compiled by JAX; its loss is a mean over steps unless that is reset. There is no penalty in it."""
+    model = model_of(keras, network, shape, weights)
+    optimizer = keras.optimizers.Adam(0.001) if rule == "Adam" else keras.optimizers.SGD(0.01, momentum=0.9)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if y.dtype == np.int64 else "mse"
+    model.compile(optimizer, loss)
+
+    def run() -> float:
+        model.reset_metrics()
+        return float(model.train_on_batch(x, y))
+
+    return run
 
 
 LAYOUTS = ("contiguous_format", "channels_last")
@@ -357,7 +373,7 @@ def training_step(network: Network, shape: tuple[int, ...], batch: int, rule: st
     weights = counted.weights
 
     def ours() -> Callable[..., mw.Tensor]:
-        model = our_model(network, shape, weights)
+        model = model_of(mw, network, shape, weights)
         loss_of = mw.losses.SparseCategoricalCrossentropy(from_logits=True) if classifies else mw.losses.MeanSquaredError()
         optimizer, variables = RULES[rule].ours(), model.trainable_variables
 
@@ -384,6 +400,9 @@ def training_step(network: Network, shape: tuple[int, ...], batch: int, rule: st
             return -jnp.take_along_axis(logs, y[:, None], 1).mean()
 
         calls |= jax_step(loss_in_jax, weights, rule, [x, y.astype(np.int32) if classifies else y])
+
+    if keras := import_keras():
+        calls["keras"] = keras_step(keras, network, shape, weights, rule, x, y)
 
     def exact() -> float:
         """By torch in float64, and where that is missing by ourselves."""
@@ -435,7 +454,7 @@ def inference(network: Network, shape: tuple[int, ...], batch: int) -> Race:
     network(counted, shape)
     weights = counted.weights
     x = random(batch, *shape, low=-1.0, high=1.0)
-    model, eager = our_model(network, shape, weights), our_model(network, shape, weights)
+    model, eager = model_of(mw, network, shape, weights), model_of(mw, network, shape, weights)
     eager.compile(loss="mse", eager=True)
     calls: dict[str, Call] = {"replayed": lambda: model.predict_on_batch(x), "eager": lambda: eager.predict_on_batch(x)}
     torch = import_torch()
@@ -454,6 +473,10 @@ def inference(network: Network, shape: tuple[int, ...], batch: int) -> Race:
         held = [jax.numpy.asarray(w) for w in weights]
         jitted = jax.jit(lambda x, weights: network(Jax(jax, iter(weights), False), x))
         calls["jax"] = lambda: np.asarray(jitted(x, held))
+
+    if keras := import_keras():
+        theirs = model_of(keras, network, shape, weights)
+        calls["keras"] = lambda: theirs.predict_on_batch(x)
 
     def exact() -> Array:
         wide = x.astype(np.float64)
@@ -532,7 +555,7 @@ def _step_case(name: str, network: Network, shape: tuple[int, ...], batch: int, 
     work = 2 * batch * (3 * sum(counted.products) - counted.products[0]) + update_operations(rule) * weights
     moved = 4 * (weights * (3 + 2 * len(RULES[rule].slots)) + batch * math.prod(shape))
     build = partial(training_step, network, shape, batch, rule)
-    return Case(f"images {name} {rule}", work, moved, build, ("torch", "jax"))
+    return Case(f"images {name} {rule}", work, moved, build, ("torch", "jax", "keras"))
 
 
 def _inference_case(batch: int) -> Case:
@@ -540,7 +563,7 @@ def _inference_case(batch: int) -> Case:
     resnet50(counted, (224, 224, 3))
     work, moved = 2 * batch * sum(counted.products), 4.0 * sum(w.size for w in counted.weights)
     build = partial(inference, resnet50, (224, 224, 3), batch)
-    return Case(f"images ResNet-50 predict {batch}", work, moved, build, ("torch", "jax"))
+    return Case(f"images ResNet-50 predict {batch}", work, moved, build, ("torch", "jax", "keras"))
 
 
 def _convolution_case(way: str, *shape: int) -> Case:
